@@ -1,0 +1,32 @@
+//! Toolgate's vocabulary and pure rules: the nouns that every other crate speaks in.
+//!
+//! Used by all crates; uses none of them. No I/O, no clock, no global state: whoever needs the time passes it in.
+
+pub mod call;
+pub mod caller;
+pub mod canon;
+pub mod ctx;
+pub mod error;
+pub mod id;
+pub mod kind;
+pub mod name;
+pub mod outcome;
+pub mod param;
+pub mod policy;
+pub mod record;
+pub mod server;
+pub mod spec;
+pub mod tool;
+pub mod trace;
+pub mod unit;
+
+pub use call::Call;
+pub use caller::{Caller, ClientInfo};
+pub use ctx::Ctx;
+pub use error::Error;
+pub use kind::Kind;
+pub use outcome::{Outcome, ToolOutput};
+pub use record::Record;
+pub use server::{BuiltIn, Health, Server, State};
+pub use spec::{Effect, Spec};
+pub use tool::{Tool, ToolDef, ToolError};

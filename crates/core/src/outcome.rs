@@ -1,0 +1,30 @@
+//! `Outcome`: what came of a call that was let in, and `ToolOutput`, a tool's result as JSON text.
+
+use crate::tool::ToolError;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::sync::Arc;
+
+/// A tool's result: one JSON object, kept as text because it is only passed on.
+#[derive(Debug, Clone)]
+pub struct ToolOutput {
+    pub json: Arc<RawValue>,
+}
+
+impl ToolOutput {
+    pub fn of<T: Serialize>(value: &T) -> Result<Self, serde_json::Error> {
+        Ok(Self { json: serde_json::value::to_raw_value(value)?.into() })
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.json.get().len()
+    }
+}
+
+/// What came of a permitted call.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    Done(ToolOutput),
+    /// The tool ran and says no.
+    Refused(ToolError),
+}

@@ -1,0 +1,151 @@
+//! `Server`: a named set of built-in tools over one state, and `BuiltIn`, the same with its types erased.
+//!
+//! Tool crates implement `Server`; the binary mounts each one in one explicit list; the engine sees only `BuiltIn`.
+
+use crate::name::ServerName;
+use crate::tool::{BoxFuture, Ready, ToolDef};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use std::sync::Arc;
+
+/// Whether a server can work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum State {
+    Ready,
+    /// Settings are missing; each entry names one and what it is for.
+    Unconfigured {
+        missing: Vec<String>,
+    },
+}
+
+/// Result of a health check (CATALOGUE: healthy, degraded, unhealthy).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Healthy,
+    Degraded,
+    Unhealthy,
+}
+
+/// One named check of a health report.
+#[derive(Debug, Clone, Serialize)]
+pub struct Health {
+    pub name: String,
+    pub status: Status,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+impl Health {
+    pub fn healthy(name: impl Into<String>) -> Self {
+        Self { name: name.into(), status: Status::Healthy, message: None }
+    }
+
+    pub fn of(name: impl Into<String>, status: Status, message: impl Into<String>) -> Self {
+        Self { name: name.into(), status, message: Some(message.into()) }
+    }
+}
+
+/// A built-in tool server. Cheap to make; the engine calls its tools.
+pub trait Server: Sized + Send + Sync + 'static {
+    const NAME: &'static str;
+    /// One or two sentences for a person who chooses servers.
+    const ABOUT: &'static str;
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+
+    /// Every tool, in the order shown.
+    fn tools() -> Vec<ToolDef<Self>>;
+
+    fn state(&self) -> State {
+        State::Ready
+    }
+
+    /// Quick checks of what it needs; called by health endpoints, never on the data path.
+    fn health(&self) -> impl Future<Output = Vec<Health>> + Send {
+        async { Vec::new() }
+    }
+}
+
+/// One tool of a mounted server, types erased.
+pub trait AnyTool: Send + Sync {
+    fn spec(&self) -> &crate::Spec;
+    fn description(&self) -> &str;
+    fn input_schema(&self) -> &serde_json::Value;
+    fn output_schema(&self) -> &serde_json::Value;
+    /// Parse arguments. The error text says what was wrong and what is accepted.
+    fn prepare(&self, arguments: &RawValue) -> Result<Box<dyn Ready>, String>;
+}
+
+struct Mounted<S> {
+    def: ToolDef<S>,
+    server: Arc<S>,
+}
+
+impl<S: Send + Sync + 'static> AnyTool for Mounted<S> {
+    fn spec(&self) -> &crate::Spec {
+        &self.def.spec
+    }
+    fn description(&self) -> &str {
+        &self.def.description
+    }
+    fn input_schema(&self) -> &serde_json::Value {
+        &self.def.input_schema
+    }
+    fn output_schema(&self) -> &serde_json::Value {
+        &self.def.output_schema
+    }
+    fn prepare(&self, arguments: &RawValue) -> Result<Box<dyn Ready>, String> {
+        self.def.prepare(&self.server, arguments)
+    }
+}
+
+trait Checks: Send + Sync {
+    fn state(&self) -> State;
+    fn health(&self) -> BoxFuture<'_, Vec<Health>>;
+}
+
+struct Checked<S>(Arc<S>);
+
+impl<S: Server> Checks for Checked<S> {
+    fn state(&self) -> State {
+        self.0.state()
+    }
+    fn health(&self) -> BoxFuture<'_, Vec<Health>> {
+        Box::pin(self.0.health())
+    }
+}
+
+/// A mounted built-in server.
+#[derive(Clone)]
+pub struct BuiltIn {
+    pub name: ServerName,
+    pub about: &'static str,
+    pub version: &'static str,
+    pub tools: Vec<Arc<dyn AnyTool>>,
+    checks: Arc<dyn Checks>,
+}
+
+impl BuiltIn {
+    /// Mount a server. Panics if its name is not a valid server name, which the servers' own tests show.
+    pub fn mount<S: Server>(server: S) -> Self {
+        let server = Arc::new(server);
+        let tools = S::tools()
+            .into_iter()
+            .map(|def| Arc::new(Mounted { def, server: server.clone() }) as Arc<dyn AnyTool>)
+            .collect();
+        let name = match ServerName::new(S::NAME) {
+            Ok(name) => name,
+            Err(problem) => panic!("built-in server {:?}: {problem}", S::NAME),
+        };
+        Self { name, about: S::ABOUT, version: S::VERSION, tools, checks: Arc::new(Checked(server)) }
+    }
+
+    pub fn state(&self) -> State {
+        self.checks.state()
+    }
+
+    pub fn health(&self) -> BoxFuture<'_, Vec<Health>> {
+        self.checks.health()
+    }
+}

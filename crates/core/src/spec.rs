@@ -1,0 +1,129 @@
+//! `Spec`: a tool's declared facts, and `Effect`, what it does to the world.
+//!
+//! Written once beside each tool; hints, default rights, retry, cache and intent records are derived from it, so that
+//! what a client is told and what the gateway enforces cannot disagree.
+
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// What a call does to the world. Ordered: each includes the ones before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    Read,
+    Write,
+    Destroy,
+}
+
+impl Effect {
+    pub const ALL: [Effect; 3] = [Effect::Read, Effect::Write, Effect::Destroy];
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            Effect::Read => "read",
+            Effect::Write => "write",
+            Effect::Destroy => "destroy",
+        }
+    }
+}
+
+/// A tool's declared facts.
+#[derive(Debug, Clone, Copy)]
+pub struct Spec {
+    /// Tool name, unique in its server.
+    pub name: &'static str,
+    /// The least effect a call of it has.
+    pub effect: Effect,
+    /// The greatest effect a call of it can have; above `effect` when it depends on the arguments.
+    pub most: Effect,
+    /// Hard limit of one call.
+    pub timeout: Duration,
+    /// How long a result may be served again to callers of the same rights. Only for calls that read.
+    pub cache: Option<Duration>,
+    /// Relative weight in budgets; 1 is a cheap local read.
+    pub cost: u32,
+    /// Bytes of result kept; the rest is cut and said.
+    pub max_output: usize,
+    /// Other names it answers to.
+    pub aliases: &'static [&'static str],
+    /// Whether it reaches things outside this machine (MCP `openWorldHint`).
+    pub open_world: bool,
+    /// Whether repeating it changes nothing more (MCP `idempotentHint`).
+    pub idempotent: bool,
+}
+
+impl Spec {
+    const fn new(name: &'static str, effect: Effect) -> Self {
+        Self {
+            name,
+            effect,
+            most: effect,
+            timeout: Duration::from_secs(30),
+            cache: None,
+            cost: 1,
+            max_output: 10 * 1024 * 1024,
+            aliases: &[],
+            open_world: false,
+            idempotent: matches!(effect, Effect::Read),
+        }
+    }
+
+    pub const fn read(name: &'static str) -> Self {
+        Self::new(name, Effect::Read)
+    }
+
+    pub const fn write(name: &'static str) -> Self {
+        Self::new(name, Effect::Write)
+    }
+
+    pub const fn destroy(name: &'static str) -> Self {
+        Self::new(name, Effect::Destroy)
+    }
+
+    /// The arguments may raise the effect up to `most` (see `Tool::effect`).
+    pub const fn up_to(mut self, most: Effect) -> Self {
+        self.most = most;
+        self.idempotent = false;
+        self
+    }
+
+    pub const fn timeout(mut self, limit: Duration) -> Self {
+        self.timeout = limit;
+        self
+    }
+
+    pub const fn cache(mut self, ttl: Duration) -> Self {
+        self.cache = Some(ttl);
+        self
+    }
+
+    pub const fn cost(mut self, cost: u32) -> Self {
+        self.cost = cost;
+        self
+    }
+
+    pub const fn max_output(mut self, bytes: usize) -> Self {
+        self.max_output = bytes;
+        self
+    }
+
+    pub const fn aliases(mut self, names: &'static [&'static str]) -> Self {
+        self.aliases = names;
+        self
+    }
+
+    pub const fn open_world(mut self) -> Self {
+        self.open_world = true;
+        self
+    }
+
+    pub const fn idempotent(mut self) -> Self {
+        self.idempotent = true;
+        self
+    }
+}
+
+/// Seconds, for `Spec` constants.
+pub const fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}

@@ -1,0 +1,192 @@
+//! `Tool`: one callable thing of a built-in server, and `ToolDef`, the same thing with its types erased.
+//!
+//! The parameter struct is the tool: its doc comment is what a model reads, its `Deserialize` is the validation. A tool
+//! does its own work and nothing else: deadline, cancellation (its future is dropped), panic barrier, retry, breaker,
+//! cache, output cap and redaction are the engine's.
+
+use crate::ctx::Ctx;
+use crate::kind::Kind;
+use crate::outcome::ToolOutput;
+use crate::spec::{Effect, Spec};
+use schemars::JsonSchema;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// One tool of a built-in server: its parameters, its facts and its work.
+pub trait Tool: DeserializeOwned + JsonSchema + Send + Sync + 'static {
+    /// The server it belongs to, and whose state it uses.
+    type Server: Send + Sync + 'static;
+    /// What it returns: a struct that serialises to a JSON object.
+    type Output: Serialize + JsonSchema + Send + 'static;
+
+    const SPEC: Spec;
+
+    /// Effect of this very call; at least `SPEC.effect`, at most `SPEC.most`.
+    fn effect(&self) -> Effect {
+        Self::SPEC.effect
+    }
+
+    /// Do the work. The future is dropped at the deadline or when the caller goes away; what it started must end with it.
+    fn call(
+        self,
+        server: &Self::Server,
+        ctx: &Ctx,
+    ) -> impl Future<Output = Result<Self::Output, ToolError>> + Send;
+}
+
+/// The tool ran and says no. The text is for the model: what was wrong and what to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolError {
+    pub kind: Kind,
+    pub message: Cow<'static, str>,
+}
+
+impl ToolError {
+    pub fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    /// The arguments make no sense together or for this server.
+    pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Invalid, message)
+    }
+
+    /// A rule of the server forbids it.
+    pub fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Forbidden, message)
+    }
+
+    pub fn not_found(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::NotFound, message)
+    }
+
+    pub fn conflict(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Conflict, message)
+    }
+
+    pub fn too_large(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::TooLarge, message)
+    }
+
+    /// The thing behind the tool does not answer or is ill; counts for its circuit breaker, and a read may be repeated.
+    pub fn unavailable(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Unavailable, message)
+    }
+
+    pub fn timeout(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Timeout, message)
+    }
+
+    /// The server lacks a setting; the text names it.
+    pub fn unconfigured(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Kind::Unsupported, message)
+    }
+}
+
+impl std::fmt::Display for ToolError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ToolError {}
+
+/// A future that may go to another thread.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Arguments that parsed: a call that can run once.
+pub trait Ready: Send + Sync {
+    fn effect(&self) -> Effect;
+    fn run<'a>(self: Box<Self>, ctx: &'a Ctx) -> BoxFuture<'a, Result<ToolOutput, ToolError>>
+    where
+        Self: 'a;
+}
+
+type Prepare<S> = fn(&Arc<S>, &RawValue) -> Result<Box<dyn Ready>, String>;
+
+/// A tool of server `S` with its own types erased.
+pub struct ToolDef<S> {
+    pub spec: Spec,
+    pub description: String,
+    pub input_schema: serde_json::Value,
+    pub output_schema: serde_json::Value,
+    prepare: Prepare<S>,
+}
+
+impl<S: Send + Sync + 'static> ToolDef<S> {
+    /// Describe tool `T`.
+    pub fn of<T: Tool<Server = S>>() -> Self {
+        let mut input_schema = schema_of::<T>();
+        let description = take_description(&mut input_schema);
+        let mut output_schema = schema_of::<T::Output>();
+        take_description(&mut output_schema);
+        Self { spec: T::SPEC, description, input_schema, output_schema, prepare: prepare::<T> }
+    }
+
+    /// Parse arguments for a call on `server`.
+    pub fn prepare(&self, server: &Arc<S>, arguments: &RawValue) -> Result<Box<dyn Ready>, String> {
+        (self.prepare)(server, arguments)
+    }
+}
+
+struct Parsed<T: Tool> {
+    tool: T,
+    server: Arc<T::Server>,
+}
+
+impl<T: Tool> Ready for Parsed<T> {
+    fn effect(&self) -> Effect {
+        self.tool.effect().max(T::SPEC.effect)
+    }
+
+    fn run<'a>(self: Box<Self>, ctx: &'a Ctx) -> BoxFuture<'a, Result<ToolOutput, ToolError>>
+    where
+        Self: 'a,
+    {
+        Box::pin(async move {
+            let Parsed { tool, server } = *self;
+            let value = tool.call(&server, ctx).await?;
+            ToolOutput::of(&value).map_err(|e| {
+                ToolError::new(Kind::Internal, format!("the result could not be written as JSON: {e}"))
+            })
+        })
+    }
+}
+
+fn prepare<T: Tool>(server: &Arc<T::Server>, arguments: &RawValue) -> Result<Box<dyn Ready>, String> {
+    let tool: T = serde_json::from_str(arguments.get()).map_err(|e| explain(&e))?;
+    Ok(Box::new(Parsed { tool, server: server.clone() }))
+}
+
+// "at line 1 column 40" tells a model nothing it can use, and the column is of our own re-serialisation.
+fn explain(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" at line ") {
+        Some(cut) => text[..cut].to_owned(),
+        None => text,
+    }
+}
+
+fn schema_of<T: JsonSchema>() -> serde_json::Value {
+    let settings = schemars::generate::SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
+    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
+    if let Some(object) = schema.as_object_mut() {
+        object.shift_remove("$schema");
+        object.shift_remove("title");
+        object.entry("type").or_insert_with(|| "object".into());
+        object.entry("properties").or_insert_with(|| serde_json::json!({}));
+    }
+    schema
+}
+
+fn take_description(schema: &mut serde_json::Value) -> String {
+    schema
+        .as_object_mut()
+        .and_then(|o| o.shift_remove("description"))
+        .and_then(|d| d.as_str().map(str::to_owned))
+        .unwrap_or_default()
+}

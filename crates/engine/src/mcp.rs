@@ -1,0 +1,1 @@
+//! MCP methods by era. (to come)

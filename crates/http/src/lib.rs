@@ -1,0 +1,3 @@
+//! The edge: listener, MCP endpoint, REST, health, metrics. The only crate that knows axum.
+
+pub mod mcp;

@@ -1,0 +1,8 @@
+//! Built-in tool servers with light dependencies: one folder each, one file a tool.
+//!
+//! Mounted by the binary's one list. A server reaches the outside only through `Host` and the traits it declares itself;
+//! it names no engine, no store and no edge.
+
+pub mod a2a_unified;
+pub mod desktop_commander;
+pub mod omnipotent;
