@@ -1,7 +1,7 @@
 //! What Cargo knows: the members, their dependencies, and the packages that are built for this machine.
 //!
-//! From `cargo metadata` without network, limited to the host's target: a package that only another platform needs is
-//! in `Cargo.lock` but is not built, and is not judged.
+//! From `cargo metadata` and `cargo tree`, without network. The second is asked because the first also lists optional
+//! packages whose feature is off: those, and packages of other platforms, are in `Cargo.lock` but are not built.
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -41,35 +41,32 @@ pub struct Metadata {
 impl Metadata {
     pub fn read(root: &Path) -> Result<Self> {
         let host = host_target()?;
-        let output = Command::new(cargo())
-            .args(["metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform", &host])
-            .current_dir(root)
-            .output()
-            .context("starting cargo metadata")?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            bail!(
-                "cargo metadata failed; when it misses a package, run `cargo fetch --locked` once:\n{said}"
-            );
-        }
-        let json: Value = serde_json::from_slice(&output.stdout).context("reading cargo metadata")?;
-        Ok(Self::of(&json, root))
+        let json = cargo(root, &["metadata", "--format-version", "1", "--filter-platform", &host])?;
+        let json: Value = serde_json::from_slice(&json).context("reading cargo metadata")?;
+        let tree = cargo(root, &["tree", "--workspace", "--prefix", "none", "--format", "{p}"])?;
+        Ok(Self::of(&json, &String::from_utf8_lossy(&tree), root))
     }
 
     pub fn members(&self) -> impl Iterator<Item = (&Package, &str)> {
         self.packages.iter().filter_map(|p| p.manifest.as_deref().map(|manifest| (p, manifest)))
     }
 
-    fn of(json: &Value, root: &Path) -> Self {
-        let built: HashSet<&str> =
-            items(&json["resolve"]["nodes"]).filter_map(|n| n["id"].as_str()).collect();
+    /// `tree`: one package a line, `name vVERSION ...`.
+    fn of(json: &Value, tree: &str, root: &Path) -> Self {
+        let built: HashSet<(&str, &str)> = tree
+            .lines()
+            .filter_map(|line| {
+                let mut words = line.split_whitespace();
+                Some((words.next()?, words.next()?.strip_prefix('v')?))
+            })
+            .collect();
         let ours: HashSet<&str> = items(&json["workspace_members"]).filter_map(Value::as_str).collect();
         let packages = items(&json["packages"])
-            .filter(|p| p["id"].as_str().is_some_and(|id| built.contains(id)))
             .map(|p| {
                 let member = p["id"].as_str().is_some_and(|id| ours.contains(id));
                 package(p, member.then_some(root))
             })
+            .filter(|p| built.contains(&(p.name.as_str(), p.version.as_str())))
             .collect();
         Self { packages }
     }
@@ -107,8 +104,22 @@ fn text(json: &Value) -> String {
     json.as_str().unwrap_or_default().to_owned()
 }
 
-fn cargo() -> String {
-    std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
+fn cargo(root: &Path, arguments: &[&str]) -> Result<Vec<u8>> {
+    let program = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let output = Command::new(program)
+        .args(arguments)
+        .args(["--locked", "--offline"])
+        .current_dir(root)
+        .output()
+        .with_context(|| format!("starting cargo {}", arguments[0]))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!(
+            "cargo {} failed; when it misses a package, run `cargo fetch --locked` once:\n{said}",
+            arguments[0]
+        );
+    }
+    Ok(output.stdout)
 }
 
 fn host_target() -> Result<String> {
@@ -127,7 +138,6 @@ mod tests {
     fn members_have_a_manifest_and_what_is_not_built_is_absent() {
         let json = serde_json::json!({
             "workspace_members": ["a"],
-            "resolve": {"nodes": [{"id": "a"}, {"id": "b"}]},
             "packages": [
                 {"id": "a", "name": "ours", "version": "1", "license": "MIT", "manifest_path": "/r/crates/ours/Cargo.toml",
                  "dependencies": [{"name": "b", "kind": null}, {"name": "t", "kind": "dev"}]},
@@ -135,7 +145,11 @@ mod tests {
                 {"id": "c", "name": "elsewhere", "version": "3", "license": null, "manifest_path": "/y/Cargo.toml", "dependencies": []}
             ]
         });
-        let metadata = Metadata::of(&json, Path::new("/r"));
+        let metadata = Metadata::of(
+            &json,
+            "ours v1 (/r/crates/ours)\nb v2\nb v2 (*)\n\nelsewhere v2\n",
+            Path::new("/r"),
+        );
         assert_eq!(metadata.packages.len(), 2);
         let (ours, manifest) = metadata.members().next().unwrap();
         assert_eq!((ours.name.as_str(), manifest), ("ours", "crates/ours/Cargo.toml"));
