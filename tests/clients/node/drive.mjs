@@ -114,7 +114,7 @@ async function drive([transport, command, ...args]) {
       client: 'node',
       transport,
       no_key: await lockedOut(url, {}, 'a caller without a key'),
-      wrong_key: await lockedOut(url, { authorization: 'Bearer tg_0000000000000000_nobody' }, 'a wrong key'),
+      wrong_key: await lockedOut(url, { authorization: `Bearer tg_${'0'.repeat(12)}_${'0'.repeat(43)}` }, 'a wrong key'),
       runs: await each(connect),
     };
   }

@@ -114,7 +114,7 @@ async def drive(arguments: list[str]) -> dict[str, Any]:
     match arguments:
         case ["http"]:
             url, key = os.environ["MCP_URL"], os.environ["MCP_KEY"].strip()
-            wrong = {"Authorization": "Bearer tg_0000000000000000_nobody"}
+            wrong = {"Authorization": f"Bearer tg_{12 * '0'}_{43 * '0'}"}
             return {
                 "client": "python",
                 "transport": "http",
