@@ -28,6 +28,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("toolgate-ops", 4),
     ("toolgate", 5),
     (TESTKIT, 5),
+    ("toolgate-bench", 5),
     ("xtask", 5),
 ];
 
@@ -43,6 +44,7 @@ const NEVER: &[(&str, &str, &str)] = &[
     ),
     ("toolgate-tools*", "toolgate-store", "a tool server asks for what it keeps through a trait of its own"),
     ("toolgate-tools*", "toolgate-wire", "a tool knows calls, not the protocol they came by"),
+    ("toolgate-bench", "toolgate*", "it measures the binary from outside, as a user has it"),
     ("xtask", "toolgate*", "chores must build in seconds and judge the product from outside"),
 ];
 
@@ -94,7 +96,7 @@ const HOMES: &[Home] = &[
     },
     Home {
         dependency: "anyhow",
-        crates: &["toolgate", TESTKIT, "xtask"],
+        crates: &["toolgate", TESTKIT, "toolgate-bench", "xtask"],
         tests_too: false,
         why: "libraries return typed errors",
     },
