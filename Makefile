@@ -1,6 +1,6 @@
 # The commands of the house. `make run` starts it, `make check` before a commit, `make test` is everything (CI calls it).
 
-.PHONY: run check test docs
+.PHONY: run check test bench docs
 
 CARGO ?= cargo
 
@@ -18,6 +18,11 @@ check:
 ## Everything, on a bare Debian 12 with a Rust toolchain; installs what the tests need.
 test:
 	scripts/test.sh
+
+## Measure a release build on this machine: make bench ARGS="--seconds 30"
+bench:
+	$(CARGO) build --release --locked -p toolgate -p toolgate-bench
+	"$${CARGO_TARGET_DIR:-target}/release/toolgate-bench" --binary "$${CARGO_TARGET_DIR:-target}/release/toolgate" $(ARGS)
 
 ## Write the generated pages of docs/reference.
 docs:

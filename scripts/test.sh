@@ -113,6 +113,11 @@ real_clients() {
   tests/clients/run.sh "${CARGO_TARGET_DIR:-target}/debug/toolgate"
 }
 
+# Not a measurement (debug build, one second a round): that the bench runs, and that the journal verifies after load.
+bench_sanity() {
+  cargo run --quiet --locked -p toolgate-bench -- --binary "${CARGO_TARGET_DIR:-target}/debug/toolgate" --seconds 1
+}
+
 stage 'system packages' system_packages
 stage 'crates' fetch
 stage 'format' format
@@ -122,6 +127,7 @@ stage 'Python client' python_client
 stage 'Node client' node_client
 stage 'unit and integration tests' unit_and_integration
 stage 'real clients' real_clients
+stage 'bench sanity' bench_sanity
 
 say "all passed in $SECONDS s"
 printf '%s\n' "${SUMMARY[@]}"
