@@ -136,3 +136,25 @@ pub(super) fn fault(error: Errno, shown: &Path) -> HostError {
     };
     HostError::new(kind, text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_disk_refuses_is_told_from_what_the_caller_may_not() {
+        let path = Path::new("/w/a");
+        for (error, kind, part) in [
+            (Errno::NOSPC, Kind::Unavailable, "full"),
+            (Errno::DQUOT, Kind::Unavailable, "full"),
+            (Errno::ROFS, Kind::Unavailable, "read-only"),
+            (Errno::IO, Kind::Unavailable, "/w/a"),
+            (Errno::ACCESS, Kind::Forbidden, "/w/a"),
+            (Errno::NOENT, Kind::NotFound, "/w/a"),
+            (Errno::EXIST, Kind::Conflict, "/w/a"),
+        ] {
+            let fault = fault(error, path);
+            assert!(fault.kind == kind && fault.message.contains(part), "{fault:?}");
+        }
+    }
+}
