@@ -69,7 +69,7 @@ async fn serve(
     socket.write_all(bytes.strip_suffix(b"<wait>").unwrap_or(&bytes)).await?;
     if endless {
         // Until the client goes.
-        socket.read(&mut part).await?;
+        while socket.read(&mut part).await? > 0 {}
     }
     socket.shutdown().await
 }

@@ -103,12 +103,12 @@ impl Files {
 
     /// The absolute, verified path of an existing directory (for a child's working directory).
     pub async fn directory(&self, path: &str) -> Result<PathBuf, HostError> {
-        self.blocking(path, |roots, path| read::directory(roots, path)).await
+        self.blocking(path, read::directory).await
     }
 
     /// A link is followed as long as it stays beneath the roots.
     pub async fn stat(&self, path: &str) -> Result<Meta, HostError> {
-        self.blocking(path, |roots, path| read::stat(roots, path)).await
+        self.blocking(path, read::stat).await
     }
 
     /// At most `max` bytes from `offset`; with the size of the whole file. Regular files only.
@@ -132,7 +132,7 @@ impl Files {
 
     /// With all its parents; a directory that is there already is fine.
     pub async fn create_directory(&self, path: &str) -> Result<(), HostError> {
-        self.blocking(path, |roots, path| write::create_directory(roots, path)).await
+        self.blocking(path, write::create_directory).await
     }
 
     /// Rename within the writable roots; never over an existing entry unless `replace`.
