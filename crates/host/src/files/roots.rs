@@ -173,11 +173,10 @@ impl Roots {
 
     /// Whether an entry of this directory may be made or changed.
     pub fn allow_entry(&self, parent: &Place, name: &OsString) -> Result<(), HostError> {
-        let real = parent.real.join(name);
-        if self.denied.covers(&real) {
+        if self.denied.covers(&parent.real.join(name)) {
             return Err(Denied::error());
         }
-        let root = &self.given[self.root_of(&real).unwrap_or(parent.root)];
+        let root = &self.given[parent.root];
         if !root.write {
             return Err(HostError::forbidden(format!(
                 "{} is read only; writable: {}",
