@@ -43,9 +43,9 @@ pub struct Outgoing {
     pub url: String,
     pub headers: HeaderMap,
     pub body: Bytes,
-    /// From the first DNS question to the last byte of the answer, redirects included.
+    /// From the first DNS question to the last byte of the answer, redirects included; at most an hour.
     pub timeout: Duration,
-    /// Bytes of (decoded) body kept; what is over is cut and said (`Incoming::truncated`).
+    /// Bytes of (decoded) body kept; what is over is cut and said (`Incoming::truncated`). At most 256 MiB.
     pub max_body: usize,
 }
 
