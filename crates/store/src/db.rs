@@ -5,8 +5,10 @@
 
 use crate::migrate::{self, Schema};
 use crate::{StoreError, error, row};
+use sqlx::Connection as _;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
 use std::fs;
 use std::io;
@@ -69,7 +71,10 @@ impl Db {
 
     /// What is wrong with the file; empty when it is sound. At most 20 lines.
     pub async fn integrity_check(&self) -> Result<Vec<String>, StoreError> {
-        let rows = sqlx::query("PRAGMA integrity_check(20)").fetch_all(&self.side).await?;
+        // On a connection of its own: where others have changed the index since, FTS5's check trusts the structure that
+        // its connection remembers, and takes the difference for damage.
+        let mut conn = SqliteConnection::connect_with(&options(&self.path)).await?;
+        let rows = sqlx::query("PRAGMA integrity_check(20)").fetch_all(&mut conn).await?;
         let mut problems = Vec::new();
         for row in rows.iter().take(MAX_PROBLEMS) {
             let line = row::text(row, 0)?;
@@ -77,10 +82,11 @@ impl Db {
                 problems.push(line);
             }
         }
-        let orphans = sqlx::query("PRAGMA foreign_key_check").fetch_all(&self.side).await?.len();
+        let orphans = sqlx::query("PRAGMA foreign_key_check").fetch_all(&mut conn).await?.len();
         if orphans > 0 {
             problems.push(format!("{orphans} rows refer to rows that do not exist"));
         }
+        conn.close().await?;
         Ok(problems)
     }
 
