@@ -5,7 +5,6 @@
 //! full-text index). That is why the index's own tables are not refused here: defensive mode keeps users from them.
 //!
 //! The only unsafe code of this crate: calls of SQLite's C interface that sqlx does not offer.
-#![allow(unsafe_code)]
 
 use libsqlite3_sys as ffi;
 use sqlx::sqlite::LockedSqliteHandle;
@@ -15,16 +14,18 @@ use std::ptr;
 // Longest statement, in bytes.
 pub(super) const MAX_SQL: usize = 100_000;
 
+// A value has at most 2 MiB (twice what a memory holds) because instr() and replace() take the square of it, and SQLite
+// looks at the clock only between calls of a function. The same goes for the length of a LIKE pattern.
 const LIMITS: [(c_int, c_int); 11] = [
     (ffi::SQLITE_LIMIT_ATTACHED, 0),
-    (ffi::SQLITE_LIMIT_LENGTH, 16 << 20),
+    (ffi::SQLITE_LIMIT_LENGTH, 2 << 20),
     (ffi::SQLITE_LIMIT_SQL_LENGTH, MAX_SQL as c_int),
     (ffi::SQLITE_LIMIT_EXPR_DEPTH, 100),
     (ffi::SQLITE_LIMIT_COMPOUND_SELECT, 50),
     (ffi::SQLITE_LIMIT_VDBE_OP, 100_000),
     (ffi::SQLITE_LIMIT_COLUMN, 200),
     (ffi::SQLITE_LIMIT_VARIABLE_NUMBER, 1000),
-    (ffi::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1000),
+    (ffi::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 128),
     (ffi::SQLITE_LIMIT_TRIGGER_DEPTH, 20),
     (ffi::SQLITE_LIMIT_WORKER_THREADS, 0),
 ];
@@ -62,9 +63,11 @@ struct Watch {
     mode: Mode,
     denied: Option<String>,
     schema: bool,
+    alters: bool,
 }
 
 /// Install the guard and compile `sql` under it, without running it. The guard stays installed.
+#[allow(unsafe_code)]
 pub(super) fn compile(
     handle: &mut LockedSqliteHandle<'_>,
     mode: Mode,
@@ -72,7 +75,7 @@ pub(super) fn compile(
     params: usize,
 ) -> Result<Compiled, Refusal> {
     let db = handle.as_raw_handle().as_ptr();
-    let mut watch = Watch { mode, denied: None, schema: false };
+    let mut watch = Watch { mode, denied: None, schema: false, alters: false };
     // SAFETY: `db` is a live connection, and the locked handle keeps the worker thread away from it meanwhile.
     unsafe { install(db, mode) }?;
     // SAFETY: as above; `watch` outlives its use as the authorizer's argument, which ends two lines below.
@@ -86,12 +89,20 @@ pub(super) fn compile(
         return Err(Refusal::Denied(why));
     }
     let (wanted, read_only) = compiled?;
+    // The authorizer is not told the new name of RENAME TO.
+    let text = sql.to_ascii_lowercase();
+    if let Some(prefix) = RESERVED.into_iter().find(|prefix| watch.alters && text.contains(prefix)) {
+        return Err(Refusal::Denied(format!(
+            "names with {prefix} are reserved and cannot be given to a table"
+        )));
+    }
     if wanted != params {
         return Err(Refusal::Params { wanted });
     }
     Ok(Compiled { changes_rows: !read_only && !watch.schema })
 }
 
+#[allow(unsafe_code)]
 unsafe fn install(db: *mut ffi::sqlite3, mode: Mode) -> Result<(), Refusal> {
     let mut failed = false;
     for (limit, value) in LIMITS {
@@ -117,6 +128,7 @@ unsafe fn install(db: *mut ffi::sqlite3, mode: Mode) -> Result<(), Refusal> {
 }
 
 // The authorizer that stays: it needs nothing that could go out of scope.
+#[allow(unsafe_code)]
 unsafe fn set_lasting(db: *mut ffi::sqlite3, mode: Mode) -> c_int {
     let lasting = match mode {
         Mode::Read => on_read,
@@ -127,6 +139,7 @@ unsafe fn set_lasting(db: *mut ffi::sqlite3, mode: Mode) -> c_int {
 }
 
 // Number of parameters, and whether it leaves the file as it is.
+#[allow(unsafe_code)]
 unsafe fn prepare(db: *mut ffi::sqlite3, sql: &str) -> Result<(usize, bool), Refusal> {
     let end = sql.as_ptr().wrapping_add(sql.len()).cast::<c_char>();
     let mut next: *const c_char = sql.as_ptr().cast();
@@ -157,18 +170,21 @@ unsafe fn prepare(db: *mut ffi::sqlite3, sql: &str) -> Result<(usize, bool), Ref
 
 type Text = *const c_char;
 
+#[allow(unsafe_code)]
 extern "C" fn on_read(_: *mut c_void, action: c_int, a: Text, b: Text, _: Text, by: Text) -> c_int {
     // SAFETY: SQLite passes C strings or null, valid during the call.
     let (a, b, by) = unsafe { (text(a), text(b), text(by)) };
     answer(decide(Mode::Read, action, &a, &b, &by).is_ok())
 }
 
+#[allow(unsafe_code)]
 extern "C" fn on_write(_: *mut c_void, action: c_int, a: Text, b: Text, _: Text, by: Text) -> c_int {
     // SAFETY: SQLite passes C strings or null, valid during the call.
     let (a, b, by) = unsafe { (text(a), text(b), text(by)) };
     answer(decide(Mode::Write, action, &a, &b, &by).is_ok())
 }
 
+#[allow(unsafe_code)]
 extern "C" fn on_watch(watch: *mut c_void, action: c_int, a: Text, b: Text, _: Text, by: Text) -> c_int {
     // SAFETY: `compile` passes a `Watch` that lives until it installs another authorizer; SQLite calls this only on the
     // thread that compiles.
@@ -176,6 +192,7 @@ extern "C" fn on_watch(watch: *mut c_void, action: c_int, a: Text, b: Text, _: T
     // SAFETY: SQLite passes C strings or null, valid during the call.
     let (a, b, by) = unsafe { (text(a), text(b), text(by)) };
     watch.schema |= changes_schema(action);
+    watch.alters |= action == ffi::SQLITE_ALTER_TABLE;
     match decide(watch.mode, action, &a, &b, &by) {
         Ok(()) => answer(true),
         Err(why) => {
@@ -190,6 +207,7 @@ fn answer(allowed: bool) -> c_int {
 }
 
 // Lower case: names in SQL have no case. Null reads as empty.
+#[allow(unsafe_code)]
 unsafe fn text(pointer: Text) -> String {
     if pointer.is_null() {
         return String::new();
@@ -296,8 +314,11 @@ fn write_rows(table: &str, by: &str) -> Result<(), String> {
     }
 }
 
+// How names of machinery, and of what later versions will add, begin.
+const RESERVED: [&str; 3] = ["shelf_", "toolgate_", "_sqlx"];
+
 // Tables of the schema, and names kept for its machinery and for what comes later.
 fn is_ours(name: &str) -> bool {
     matches!(name, "memory" | "knowledge" | "tool_stats" | "tool_hours" | "error_log" | "shelf")
-        || ["shelf_", "toolgate_", "_sqlx"].iter().any(|prefix| name.starts_with(prefix))
+        || RESERVED.iter().any(|prefix| name.starts_with(prefix))
 }

@@ -24,8 +24,8 @@ const MAX_CELL: usize = 256 << 10;
 const MAX_BLOB: usize = 64 << 10;
 // Virtual machine instructions between two looks at the clock.
 const TICK: i32 = 1000;
-// Pages of 4 KiB that writing may fill: 1 GiB.
-const MAX_PAGES: &str = "262144";
+// Pages of 4 KiB that writing may fill: 960 MiB, so that the server itself has room left to work.
+const MAX_PAGES: &str = "245760";
 const IDLE: Duration = Duration::from_secs(30);
 // Waiting for a lock is not counted by SQLite's clock of instructions; it gets this long beyond the timeout.
 const GRACE: Duration = Duration::from_secs(2);
@@ -88,7 +88,8 @@ pub(super) fn pool(options: SqliteConnectOptions, write: bool) -> SqlitePool {
 
 impl Shelf {
     /// Run one statement. `params` are null, booleans, numbers or strings. With `write` false anything but reading is
-    /// refused. A row that changes is changed also when not all rows of the answer are shown.
+    /// refused. A row that changes is changed also when not all rows of the answer are shown. A call that is dropped
+    /// goes on until it ends or its time is up.
     ///
     /// Errors: `Invalid` with SQLite's message, `Forbidden` for what the guard refuses, `Conflict` for a broken
     /// constraint, `Timeout`, `TooLarge`, and those of a failing database.
@@ -116,7 +117,11 @@ impl Shelf {
         match tokio::time::timeout(timeout + GRACE, work).await {
             Ok(Err(error)) if error.kind() == Kind::Timeout => Err(too_slow(timeout).because(error)),
             Ok(done) => done,
-            Err(elapsed) => Err(too_slow(timeout).because(elapsed)),
+            Err(elapsed) => {
+                let text = "the database did not answer in time; whether the statement took effect is not known: try \
+                            again later, with a simpler statement";
+                Err(StoreError::new(Kind::Timeout, text).because(elapsed))
+            }
         }
     }
 }
