@@ -22,7 +22,8 @@ pub(crate) async fn read(body: Body, limits: &Limits) -> Result<Bytes, Refusal> 
     }
     let collected = tokio::time::timeout(limits.body_timeout, collect(body, limits));
     collected.await.unwrap_or_else(|_| {
-        let message = format!("the request body did not arrive within {} s", limits.body_timeout.as_secs_f64());
+        let message =
+            format!("the request body did not arrive within {} s", limits.body_timeout.as_secs_f64());
         Err(Refusal::new(Kind::Timeout, message)
             .status(StatusCode::REQUEST_TIMEOUT)
             .header(header::CONNECTION, HeaderValue::from_static("close")))
@@ -52,7 +53,11 @@ fn too_large(limits: &Limits) -> Refusal {
 }
 
 /// Read a JSON body into `T`. An empty body is `{}`.
-pub(crate) async fn json<T: DeserializeOwned>(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<T, Refusal> {
+pub(crate) async fn json<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Body,
+    limits: &Limits,
+) -> Result<T, Refusal> {
     let typed = headers.get(header::CONTENT_TYPE);
     if typed.is_some_and(|value| !is_json(value)) {
         return Err(wrong_type());
@@ -66,12 +71,14 @@ pub(crate) async fn json<T: DeserializeOwned>(headers: &HeaderMap, body: Body, l
     }
     let text = std::str::from_utf8(&bytes)
         .map_err(|e| Refusal::invalid(format!("the body is not UTF-8 (byte {})", e.valid_up_to())))?;
-    strict::check(text).map_err(|problem| Refusal::invalid(format!("the body is not acceptable JSON: {problem}")))?;
+    strict::check(text)
+        .map_err(|problem| Refusal::invalid(format!("the body is not acceptable JSON: {problem}")))?;
     parse(text)
 }
 
 fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Refusal> {
-    serde_json::from_str(text).map_err(|problem| Refusal::invalid(format!("the body does not fit: {problem}")))
+    serde_json::from_str(text)
+        .map_err(|problem| Refusal::invalid(format!("the body does not fit: {problem}")))
 }
 
 fn wrong_type() -> Refusal {
@@ -120,7 +127,9 @@ mod tests {
 
     #[tokio::test]
     async fn bodies() {
-        for kind in ["application/json", "Application/JSON; charset=UTF-8", "application/json;charset=\"utf-8\""] {
+        for kind in
+            ["application/json", "Application/JSON; charset=UTF-8", "application/json;charset=\"utf-8\""]
+        {
             assert_eq!(ask(Some(kind), r#"{"a":1}"#).await, Ok(Thing { a: 1 }));
         }
         assert_eq!(ask(None, "").await, Ok(Thing { a: 0 }));

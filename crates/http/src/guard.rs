@@ -89,7 +89,8 @@ impl Rules {
 
     fn host_allowed(&self, host: &Authority, ends: Ends) -> bool {
         let bound = host.port.unwrap_or(80) == ends.local.port();
-        let literal = host.host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical() == ends.local.ip().to_canonical());
+        let literal =
+            host.host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical() == ends.local.ip().to_canonical());
         loopback(host, ends)
             || (bound && literal)
             || self.hosts.iter().any(|h| h.host == host.host && (h.port.is_none() || h.port == host.port))
@@ -205,21 +206,40 @@ mod tests {
     fn hosts() {
         let rules = rules(&["gw.example.com", "other.example.com:8443"], &[]);
         for good in [
-            "localhost:8000", "LocalHost:8000", "127.0.0.1:8000", "127.9.9.9:8000", "[::1]:8000", "10.0.0.5:8000",
-            "gw.example.com", "gw.example.com:1", "GW.example.com.:8000", "other.example.com:8443",
+            "localhost:8000",
+            "LocalHost:8000",
+            "127.0.0.1:8000",
+            "127.9.9.9:8000",
+            "[::1]:8000",
+            "10.0.0.5:8000",
+            "gw.example.com",
+            "gw.example.com:1",
+            "GW.example.com.:8000",
+            "other.example.com:8443",
         ] {
             assert_eq!(check(&rules, "10.0.0.5:8000", good, None), Ok(Page::Own), "{good}");
         }
         for bad in [
-            "localhost", "localhost:8001", "10.0.0.6:8000", "10.0.0.5", "evil.com:8000", "localhost.evil.com:8000",
-            "gw.example.com.evil.com", "other.example.com", "evilgw.example.com", "127.0.0.1.evil.com:8000",
-            "2130706433:8000", "xgw.example.com",
+            "localhost",
+            "localhost:8001",
+            "10.0.0.6:8000",
+            "10.0.0.5",
+            "evil.com:8000",
+            "localhost.evil.com:8000",
+            "gw.example.com.evil.com",
+            "other.example.com",
+            "evilgw.example.com",
+            "127.0.0.1.evil.com:8000",
+            "2130706433:8000",
+            "xgw.example.com",
         ] {
             let (status, text) = check(&rules, "10.0.0.5:8000", bad, None).unwrap_err();
             assert_eq!(status, 403, "{bad}");
             assert!(text.contains("http.allowed_hosts"), "{text}");
         }
-        for malformed in ["", "localhost:8000:1", "user@localhost:8000", "localhost:x", "localhost:99999", "[::1", "a b"] {
+        for malformed in
+            ["", "localhost:8000:1", "user@localhost:8000", "localhost:x", "localhost:99999", "[::1", "a b"]
+        {
             assert_eq!(check(&rules, "10.0.0.5:8000", malformed, None).unwrap_err().0, 400, "{malformed}");
         }
         assert!(check(&rules, "127.0.0.1:80", "localhost", None).is_ok());
@@ -232,15 +252,25 @@ mod tests {
         for own in ["http://localhost:8000", "http://127.0.0.1:8000", "http://[::1]:8000"] {
             assert_eq!(check(&rules, "127.0.0.1:8000", "localhost:8000", Some(own)), Ok(Page::Own), "{own}");
         }
-        assert_eq!(check(&rules, "127.0.0.1:8000", "gw.example.com", Some("https://gw.example.com")), Ok(Page::Own));
+        assert_eq!(
+            check(&rules, "127.0.0.1:8000", "gw.example.com", Some("https://gw.example.com")),
+            Ok(Page::Own)
+        );
         let foreign = "https://console.example.com".to_owned();
         assert_eq!(
             check(&rules, "127.0.0.1:8000", "localhost:8000", Some(&foreign)),
             Ok(Page::Foreign(foreign.clone()))
         );
         for bad in [
-            "null", "http://evil.com", "http://localhost:8001", "http://console.example.com", "https://dev.local:3000",
-            "https://console.example.com.evil.com", "file://", "http://localhost:8000/", "http://x@localhost:8000",
+            "null",
+            "http://evil.com",
+            "http://localhost:8001",
+            "http://console.example.com",
+            "https://dev.local:3000",
+            "https://console.example.com.evil.com",
+            "file://",
+            "http://localhost:8000/",
+            "http://x@localhost:8000",
             "https://gw.example.com",
         ] {
             let (status, text) = check(&rules, "127.0.0.1:8000", "localhost:8000", Some(bad)).unwrap_err();
@@ -257,14 +287,21 @@ mod tests {
         let target = Uri::from_static("http://evil.com:8000/mcp");
         assert_eq!(Rules::default().check(&target, &headers, ends).unwrap_err().status_code(), 400);
         headers.append(header::HOST, HeaderValue::from_static("evil.com"));
-        assert_eq!(Rules::default().check(&Uri::from_static("/"), &headers, ends).unwrap_err().status_code(), 400);
+        assert_eq!(
+            Rules::default().check(&Uri::from_static("/"), &headers, ends).unwrap_err().status_code(),
+            400
+        );
         let none = HeaderMap::new();
-        assert_eq!(Rules::default().check(&Uri::from_static("/"), &none, ends).unwrap_err().status_code(), 400);
+        assert_eq!(
+            Rules::default().check(&Uri::from_static("/"), &none, ends).unwrap_err().status_code(),
+            400
+        );
     }
 
     #[test]
     fn rules_are_checked() {
-        let problems = Rules::new(&["*".into(), "http://a".into()], &["*".into(), "https://a/b".into()]).unwrap_err();
+        let problems =
+            Rules::new(&["*".into(), "http://a".into()], &["*".into(), "https://a/b".into()]).unwrap_err();
         assert_eq!(problems.len(), 4, "{problems:?}");
     }
 }

@@ -11,20 +11,24 @@ use http::{HeaderMap, HeaderValue, Uri, header};
 const MAX_KEY: usize = 512;
 const IN_QUERY: [&str; 5] = ["api_key", "apikey", "access_token", "x-api-key", "token"];
 
-/// The key that a request presents, if any.
-pub(crate) fn credential<'a>(uri: &Uri, headers: &'a HeaderMap) -> Result<Option<&'a str>, Refusal> {
-    if let Some(name) = key_in_query(uri) {
-        return Err(Refusal::invalid(format!(
+/// Refuse a request that carries a key in its address.
+pub(crate) fn no_key_in_query(uri: &Uri) -> Result<(), Refusal> {
+    key_in_query(uri).map_or(Ok(()), |name| {
+        Err(Refusal::invalid(format!(
             "the query parameter {name:?} carries a key; keys in addresses end up in logs. Send it as \
              \"Authorization: Bearer <key>\" and replace the key, it may have been recorded"
-        )));
-    }
+        )))
+    })
+}
+
+/// The key that a request presents, if any.
+pub(crate) fn credential(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
     let bearer = single(headers, &header::AUTHORIZATION)?.map(bearer).transpose()?;
     let plain = single(headers, &header::HeaderName::from_static("x-api-key"))?.map(text).transpose()?;
     match (bearer, plain) {
-        (Some(a), Some(b)) if a != b => Err(Refusal::unauthenticated(
-            "Authorization and X-API-Key present different keys; send one",
-        )),
+        (Some(a), Some(b)) if a != b => {
+            Err(Refusal::unauthenticated("Authorization and X-API-Key present different keys; send one"))
+        }
         (Some(key), _) | (None, Some(key)) => Ok(Some(key)),
         (None, None) => Ok(None),
     }
@@ -53,7 +57,9 @@ fn bearer(value: &HeaderValue) -> Result<&str, Refusal> {
         Some((scheme, key)) if scheme.eq_ignore_ascii_case("bearer") && !key.trim().is_empty() => {
             let key = key.trim();
             if key.len() > MAX_KEY || key.contains(' ') {
-                return Err(Refusal::unauthenticated("the key is not one of this gateway's: it begins with tg_"));
+                return Err(Refusal::unauthenticated(
+                    "the key is not one of this gateway's: it begins with tg_",
+                ));
             }
             Ok(key)
         }
@@ -99,7 +105,8 @@ mod tests {
         for (name, value) in headers {
             map.append(name.parse::<header::HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
         }
-        credential(&uri.parse().unwrap(), &map)
+        no_key_in_query(&uri.parse().unwrap())
+            .and_then(|()| credential(&map))
             .map(|key| key.map(str::to_owned))
             .map_err(|refusal| refusal.status_code().as_u16())
     }
@@ -134,7 +141,8 @@ mod tests {
 
     #[test]
     fn a_key_in_the_query_is_refused() {
-        for uri in ["/?api_key=tg_a_b", "/?a=1&access_token=x", "/?API_KEY=", "/?api%5fkey=x", "/?%61pi_key"] {
+        for uri in ["/?api_key=tg_a_b", "/?a=1&access_token=x", "/?API_KEY=", "/?api%5fkey=x", "/?%61pi_key"]
+        {
             assert_eq!(ask(uri, &[("x-api-key", "tg_a_b")]), Err(400), "{uri}");
         }
         assert_eq!(ask("/?a=api_key&b%=1&c%zz=%", &[]), Ok(None));

@@ -186,7 +186,11 @@ mod tests {
             assert_eq!(body["error"]["kind"], kind.label());
             assert_eq!(body["error"]["message"], "why");
             assert!(body["metadata"].is_object());
-            assert_eq!(headers.contains_key(header::RETRY_AFTER), matches!(status.as_u16(), 429 | 503), "{kind}");
+            assert_eq!(
+                headers.contains_key(header::RETRY_AFTER),
+                matches!(status.as_u16(), 429 | 503),
+                "{kind}"
+            );
             assert_eq!(headers.contains_key(header::WWW_AUTHENTICATE), status == 401);
         }
     }

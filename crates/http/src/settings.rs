@@ -63,7 +63,8 @@ impl Default for Settings {
 impl Settings {
     /// Every problem, each with its path below `http`.
     pub fn problems(&self) -> Vec<String> {
-        let mut problems = crate::guard::Rules::new(&self.allowed_hosts, &self.allowed_origins).err().unwrap_or_default();
+        let mut problems =
+            crate::guard::Rules::new(&self.allowed_hosts, &self.allowed_origins).err().unwrap_or_default();
         let mut bound = |path: &str, fits: bool, want: &str| {
             if !fits {
                 problems.push(format!("http.{path}: must be {want}"));
@@ -104,7 +105,9 @@ mod tests {
         }))
         .unwrap();
         let problems = settings.problems().join("\n");
-        for path in ["allowed_hosts[0]", "allowed_origins[0]", "max_body", "header_timeout", "max_connections"] {
+        for path in
+            ["allowed_hosts[0]", "allowed_origins[0]", "max_body", "header_timeout", "max_connections"]
+        {
             assert!(problems.contains(&format!("http.{path}")), "{path} in {problems}");
         }
         assert!(serde_json::from_str::<Settings>(r#"{"allow_hosts":[]}"#).is_err());

@@ -77,7 +77,11 @@ mod tests {
 
     #[test]
     fn takes_json() {
-        for good in ["{}", "null", r#"{"a":[1,-2,3.5,true,null,"x",{"a":{"a":1}}],"b":1e300,"c":18446744073709551615}"#] {
+        for good in [
+            "{}",
+            "null",
+            r#"{"a":[1,-2,3.5,true,null,"x",{"a":{"a":1}}],"b":1e300,"c":18446744073709551615}"#,
+        ] {
             assert_eq!(check(good), Ok(()), "{good}");
         }
     }

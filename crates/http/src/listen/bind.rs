@@ -10,7 +10,9 @@ pub enum BindError {
         "port {} is in use; choose another with --listen or stop the program that listens on {address}", .address.port()
     )]
     InUse { address: SocketAddr },
-    #[error("not permitted to listen on {address}; ports below 1024 need a privilege, choose another with --listen")]
+    #[error(
+        "not permitted to listen on {address}; ports below 1024 need a privilege, choose another with --listen"
+    )]
     Forbidden { address: SocketAddr },
     #[error("{} is not an address of this machine; choose another with --listen", .address.ip())]
     NoSuchAddress { address: SocketAddr },
@@ -37,7 +39,10 @@ mod tests {
         let first = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
         let address = first.local_addr().unwrap();
         let text = bind(address).await.unwrap_err().to_string();
-        assert!(text.starts_with(&format!("port {} is in use; choose another with --listen", address.port())), "{text}");
+        assert!(
+            text.starts_with(&format!("port {} is in use; choose another with --listen", address.port())),
+            "{text}"
+        );
     }
 
     #[tokio::test]

@@ -69,7 +69,8 @@ impl Pulse {
 
     /// Bytes arrived.
     pub(super) fn bytes(&self) {
-        if self.in_flight.load(SeqCst) == 0 && !self.framed.load(SeqCst) && self.head_since.load(SeqCst) == 0 {
+        if self.in_flight.load(SeqCst) == 0 && !self.framed.load(SeqCst) && self.head_since.load(SeqCst) == 0
+        {
             self.head_since.store(self.now(), SeqCst);
         }
     }
@@ -133,7 +134,10 @@ impl http_body::Body for Held {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 
