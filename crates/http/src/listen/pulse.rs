@@ -51,7 +51,7 @@ impl Pulse {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX).max(1)
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
     fn at(&self, micros: u64) -> Instant {
@@ -71,7 +71,7 @@ impl Pulse {
     pub(super) fn bytes(&self) {
         if self.in_flight.load(SeqCst) == 0 && !self.framed.load(SeqCst) && self.head_since.load(SeqCst) == 0
         {
-            self.head_since.store(self.now(), SeqCst);
+            self.head_since.store(self.now().max(1), SeqCst);
         }
     }
 
