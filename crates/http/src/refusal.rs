@@ -45,8 +45,8 @@ pub(crate) struct Body<'a> {
 /// What was wrong and what to do.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Problem<'a> {
-    /// Class of the problem: invalid, unauthenticated, forbidden, not_found, conflict, too_large, rate_limited,
-    /// approval_required, timeout, cancelled, unavailable, unsupported, internal.
+    /// Class of the problem.
+    #[schemars(extend("enum" = Kind::ALL.map(Kind::label)))]
     kind: &'a str,
     /// For people and models: what was wrong and what to do next.
     message: &'a str,
