@@ -1,6 +1,6 @@
 //! What every handler shares, and the one function through which every request passes.
 //!
-//! `edge` holds all layers, in this order: trace context, Host and Origin, CORS, credential, panic barrier, headers of
+//! `edge` holds all layers, in this order: trace context, Host and Origin, CORS, panic barrier, credential, headers of
 //! the answer. Handlers find the caller as `Extension<Arc<Caller>>` and the socket's ends as `Extension<Ends>`.
 
 use crate::guard::{Page, Rules};

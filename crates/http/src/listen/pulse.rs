@@ -24,7 +24,8 @@ pub(super) struct Pulse {
     // HTTP/2 sends frames that belong to no request, so bytes say nothing about a head being underway.
     framed: AtomicBool,
     idle_since: AtomicU64,
-    // When the first byte of the next head arrived; 0 while there is none.
+    // When the first byte of the next head arrived; 0 while there is none. A part of a head that came together with the
+    // request before it is not seen here: such a connection counts as idle, whose limit holds all the same.
     head_since: AtomicU64,
 }
 

@@ -4,7 +4,6 @@ use super::*;
 use axum::routing::get;
 use bytes::Bytes;
 use std::sync::Mutex;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use toolgate_core::unit::{Size, Span};
