@@ -125,12 +125,13 @@ fn real(path: &Path) -> PathBuf {
     std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// Every denied path of this machine, canonical: the operator's, credentials of the system, credential stores at the
+/// Every denied path that exists on this machine, canonical: the operator's, credentials of the system, credential stores at the
 /// top of a root.
 pub(super) fn denied_here<'a>(denied: &[PathBuf], roots: impl Iterator<Item = &'a PathBuf>) -> Vec<PathBuf> {
     let stores = roots.flat_map(|root| STORES.iter().map(|s| root.join(s)));
     let system = DENIED.iter().map(PathBuf::from);
-    denied.iter().cloned().chain(system).chain(stores).map(|p| real(&p)).collect()
+    let all = denied.iter().cloned().chain(system).chain(stores);
+    all.filter_map(|p| std::fs::canonicalize(p).ok()).collect()
 }
 
 /// Make the rule set of one child. The text of an error says what this machine cannot do.

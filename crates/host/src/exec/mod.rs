@@ -273,16 +273,22 @@ impl Exec {
 
     /// The same for an argv.
     pub fn command(&self, argv: Vec<String>) -> Result<Command, HostError> {
-        let command = self.vetted(argv)?;
-        command.rule.refuse(&command.args).map_err(|why| {
-            HostError::forbidden(format!("`{}` is not run with these arguments: {why}", command.name))
+        let (name, args) = self.named(argv)?;
+        Rule::of(&name).refuse(&args).map_err(|why| {
+            HostError::forbidden(format!("`{name}` is not run with these arguments: {why}"))
         })?;
-        Ok(command)
+        self.resolved(name, args)
     }
 
     /// The same without the argument rules, for a tool server that made the arguments itself from checked parts
     /// (e.g. `docker run` with vetted mounts). Allow-list and confinement hold. Never for words that a caller wrote.
     pub fn vetted(&self, argv: Vec<String>) -> Result<Command, HostError> {
+        let (name, args) = self.named(argv)?;
+        self.resolved(name, args)
+    }
+
+    /// Program and arguments, the program being one of the list.
+    fn named(&self, argv: Vec<String>) -> Result<(String, Vec<String>), HostError> {
         let invalid = |text: &'static str| HostError::new(Kind::Invalid, text);
         if argv.len() > MAX_ARGS || argv.iter().map(String::len).sum::<usize>() > MAX_ARG_BYTES {
             return Err(HostError::new(
@@ -314,13 +320,15 @@ impl Exec {
         if name == "export" {
             return Err(invalid("`export` is a word of a shell; no shell here"));
         }
-        let program = resolve::program(&name, &self.ground.directories, &self.ground.write)?;
-        let rule = Rule::of(&name);
+        Ok((name, argv.collect()))
+    }
+
+    fn resolved(&self, name: String, args: Vec<String>) -> Result<Command, HostError> {
         Ok(Command {
+            program: resolve::program(&name, &self.ground.directories, &self.ground.write)?,
+            rule: Rule::of(&name),
             name,
-            program,
-            args: argv.collect(),
-            rule,
+            args,
             cwd: None,
             timeout: DEFAULT_TIMEOUT,
             max_output: DEFAULT_OUTPUT,

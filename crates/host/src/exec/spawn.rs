@@ -120,6 +120,12 @@ impl Drop for Temp {
     }
 }
 
+// Deprecated for types whose descriptor may change under it; that of an `OwnedFd` does not. Its successor is unsafe.
+#[expect(deprecated)]
+fn watched(fd: std::os::fd::OwnedFd) -> Option<AsyncFd<std::os::fd::OwnedFd>> {
+    AsyncFd::with_interest(fd, tokio::io::Interest::READABLE).ok()
+}
+
 fn begin(ground: &Ground, start: Start) -> Result<Child, HostError> {
     let Start { command, stdin, lifetime, permit, runtime, jobs } = start;
     let failed = |what: &str, e: &dyn std::fmt::Display| {
@@ -172,7 +178,7 @@ fn begin(ground: &Ground, start: Start) -> Result<Child, HostError> {
     // Not reaped yet, so the number still means this child.
     let pidfd = rustix::process::Pid::from_raw(pid)
         .and_then(|p| rustix::process::pidfd_open(p, rustix::process::PidfdFlags::empty()).ok())
-        .and_then(|fd| AsyncFd::new(fd).ok());
+        .and_then(|fd| watched(fd));
     Ok(Child {
         pid,
         stdin: inner.stdin.take(),
