@@ -84,8 +84,7 @@ pub(super) fn interpreter<'a>(rule: &Interpreter, args: &'a [String]) -> Result<
             }
             continue;
         }
-        let mut letters = arg[1..].char_indices();
-        while let Some((at, letter)) = letters.next() {
+        for (at, letter) in arg[1..].char_indices() {
             if rule.valued.contains(letter) {
                 let attached = &arg[1 + at + letter.len_utf8()..];
                 let value =

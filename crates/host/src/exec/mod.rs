@@ -14,6 +14,7 @@ mod arguments;
 mod capture;
 mod child;
 mod confine;
+mod containers;
 mod enter;
 mod environment;
 mod programs;
@@ -69,6 +70,8 @@ pub struct ExecRules {
     pub allow: Vec<String>,
     /// Names of environment variables passed on to children, beside the built-in few.
     pub env: Vec<String>,
+    /// Programs that get TCP under the profile `standard`, beside those that are there for it (git, npm, docker, ...).
+    pub network: Vec<String>,
     /// Directories, besides the system's own, where programs are looked up.
     pub path: Vec<PathBuf>,
     /// Children alive at once.
@@ -83,6 +86,7 @@ impl Default for ExecRules {
             profile: Profile::default(),
             allow: Vec::new(),
             env: Vec::new(),
+            network: Vec::new(),
             path: Vec::new(),
             max_children: 32,
             max_memory: 0,

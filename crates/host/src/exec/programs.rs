@@ -1,7 +1,8 @@
 //! What single programs may not be told, beyond options: the functions that rows of rules.rs name. Tables of
-//! subcommands are in subcommands.rs and come out here under one name.
+//! subcommands are in subcommands.rs and containers.rs and come out here under one name.
 
 use super::arguments::{Refused, options, urls};
+pub(super) use super::containers::*;
 use super::rules::NEVER;
 pub(super) use super::subcommands::*;
 
@@ -120,6 +121,15 @@ pub(super) fn python_module(module: &str, args: &[String]) -> Refused {
     }
 }
 
+/// What follows `--` is passed on to git.
+pub(super) fn gh(args: &[String]) -> Refused {
+    if has(args, &["--", "--web", "-w"]) {
+        Err("`--` (arguments for git) and `--web` are refused".into())
+    } else {
+        Ok(())
+    }
+}
+
 pub(super) fn pip(args: &[String]) -> Refused {
     options(args, "", "", &["--python", "--proxy", "--trusted-host"], &[])?;
     urls(args)
@@ -130,7 +140,16 @@ pub(super) fn npm(args: &[String]) -> Refused {
         args,
         "",
         "",
-        &["--script-shell", "--node-options", "--call", "--git", "--editor", "--shell"],
+        &[
+            "--script-shell",
+            "--node-options",
+            "--call",
+            "--git",
+            "--editor",
+            "--shell",
+            "--browser",
+            "--viewer",
+        ],
         &[],
     )?;
     urls(args)
@@ -196,7 +215,7 @@ pub(super) fn cmake(args: &[String]) -> Refused {
 }
 
 pub(super) fn cargo(args: &[String]) -> Refused {
-    options(args, "Z", "", &["--config"], &[])?;
+    options(args, "Z", "", &["--config", "--open"], &[])?;
     urls(args)
 }
 

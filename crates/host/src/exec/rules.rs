@@ -196,7 +196,7 @@ pub(super) static RULES: &[Rule] = &[
         reads: p::git_reads,
         ..ROW
     },
-    Rule { name: "gh", network: true, subcommands: Some(&p::GH), reads: p::always, ..ROW },
+    Rule { name: "gh", network: true, subcommands: Some(&p::GH), check: p::gh, reads: p::always, ..ROW },
     Rule { name: "python", interpreter: Some(&PYTHON), reads: p::version_only, ..ROW },
     Rule { name: "python3", interpreter: Some(&PYTHON), reads: p::version_only, ..ROW },
     Rule { name: "pip", network: true, subcommands: Some(&p::PIP), check: p::pip, reads: p::always, ..ROW },

@@ -151,7 +151,7 @@ fn begin(ground: &Ground, start: Start) -> Result<Child, HostError> {
                 denied: &ground.denied,
                 programs: &ground.rules.path,
                 temp: &temp.path,
-                tcp: rule.network && !strict,
+                tcp: !strict && (rule.network || ground.rules.network.contains(&command.name)),
                 proc: rule.proc,
                 strict,
             };
@@ -178,7 +178,7 @@ fn begin(ground: &Ground, start: Start) -> Result<Child, HostError> {
     // Not reaped yet, so the number still means this child.
     let pidfd = rustix::process::Pid::from_raw(pid)
         .and_then(|p| rustix::process::pidfd_open(p, rustix::process::PidfdFlags::empty()).ok())
-        .and_then(|fd| watched(fd));
+        .and_then(watched);
     Ok(Child {
         pid,
         stdin: inner.stdin.take(),

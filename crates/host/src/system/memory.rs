@@ -39,7 +39,7 @@ fn limits(groups: &str, mount: &Path) -> Vec<Limit> {
         let tops: Vec<PathBuf> = if v2 {
             vec![mount.to_owned(), mount.join("unified")]
         } else if controllers.split(',').any(|c| c == "memory") {
-            vec![mount.join("memory"), mount.join(controllers)]
+            vec![mount.join(controllers)]
         } else {
             continue;
         };

@@ -58,18 +58,14 @@ async fn files() {
             ("write", place.file("outside/new"), "PermissionError"),
             ("write", "/usr/new".into(), "PermissionError"),
         ] {
-            // The rules refuse to name some of these; a script is not asked for names.
-            std::fs::write(place.dir("write").join("path.py"), "").unwrap();
-            let _ = std::fs::remove_file(place.dir("write").join("link"));
-            let mut command = exec.vetted(["python3", "try.py", what].map(str::to_owned).to_vec()).unwrap();
-            command.args.push(String::new());
+            // In the script: an argument that names a denied path is refused before anything starts.
             place.script("try2.py", &TRY.replace("sys.argv[1:3]", &format!("({what:?}, {path:?})")));
-            command.args = vec!["try2.py".into()];
-            let done = exec.run(command).await.unwrap();
+            let done = run(&exec, &["python3", "try2.py"]).await;
             assert_eq!(done.stdout.trim(), expected, "{profile:?} {what} {path}: {done:?}");
             assert!(done.confined.starts_with("landlock abi"), "{done:?}");
         }
         let outside = place.file("outside/f");
+        let _ = std::fs::remove_file(place.dir("write").join("link"));
         assert_eq!(attempt(&exec, "link", &[&outside]).await, "PermissionError");
     }
     assert_eq!(std::fs::read_to_string(place.file("read/f")).unwrap(), "read");
@@ -139,6 +135,19 @@ async fn network_and_signals() {
         assert_eq!(attempt(&exec, "connect", &[&port]).await, expected, "{profile:?}");
         assert_eq!(attempt(&exec, "bind", &["0"]).await, expected, "{profile:?}");
         assert_eq!(attempt(&exec, "signal", &[&me]).await, expected, "{profile:?}");
+    }
+}
+
+/// The operator can give TCP to a program.
+#[tokio::test]
+async fn network_by_setting() {
+    let place = place();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    for (profile, expected) in [(Profile::Standard, "yes"), (Profile::Strict, "PermissionError")] {
+        let rules = ExecRules { profile, network: vec!["python3".into()], ..ExecRules::default() };
+        let exec = place.exec_with(rules, vec![]);
+        assert_eq!(attempt(&exec, "connect", &[&port]).await, expected, "{profile:?}");
     }
 }
 

@@ -243,6 +243,9 @@ fn attacks_are_refused() {
         "gh extension exec x",
         "gh auth token",
         "gh evil",
+        "gh repo clone a/b -- --upload-pack=id",
+        "npm fund --browser=id",
+        "yarn workspaces foreach exec id",
     ];
     for line in lines {
         let error = exec.parse(line).map(|c| c.argv()).expect_err(line);
