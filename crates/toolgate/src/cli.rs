@@ -50,7 +50,9 @@ pub enum Command {
     Stdio,
     /// Call a tool and print its result
     Call {
+        /// Name of the server, as `toolgate tools` shows it
         server: String,
+        /// Name of the tool
         tool: String,
         /// Arguments as a JSON object; `-` reads them from standard input
         #[arg(value_name = "JSON")]
@@ -60,6 +62,7 @@ pub enum Command {
     },
     /// List the tools that can be called
     Tools {
+        /// Only this server's
         server: Option<String>,
         #[command(flatten)]
         key: Key,
@@ -78,7 +81,10 @@ pub enum Command {
     /// Say what is wrong with this set-up and how to mend it
     Doctor,
     /// Print a completion script
-    Completions { shell: clap_complete::Shell },
+    Completions {
+        /// Which shell's
+        shell: clap_complete::Shell,
+    },
 }
 
 #[derive(Debug, Clone, Args)]
@@ -113,7 +119,14 @@ pub enum Keys {
 #[derive(Debug, Subcommand)]
 pub enum Audit {
     /// Check every link of every chain; needs the files only
-    Verify,
+    Verify {
+        /// Trust this public key (64 hexadecimal digits) instead of the one beside the journal
+        #[arg(long, value_name = "HEX")]
+        public_key: Option<String>,
+        /// Compare with the checkpoints in this file [default: journal.anchor of the configuration]
+        #[arg(long, value_name = "FILE")]
+        anchor: Option<PathBuf>,
+    },
     /// Show the newest records
     Tail {
         /// Keep on showing new ones
@@ -151,13 +164,12 @@ pub struct Filter {
     /// Caller id or name
     #[arg(long)]
     pub caller: Option<String>,
+    /// Name of the server
     #[arg(long)]
     pub server: Option<String>,
+    /// Name of the tool, or of the event
     #[arg(long)]
     pub tool: Option<String>,
-    /// Only what was refused
-    #[arg(long)]
-    pub denied: bool,
     /// `ok`, or an error kind such as `forbidden`
     #[arg(long)]
     pub outcome: Option<String>,
@@ -187,6 +199,7 @@ pub enum Config {
 
 #[derive(Debug, Args)]
 pub struct Connect {
+    /// Which client
     #[arg(value_enum)]
     pub client: Client,
     /// Write the entry into the client's file; a backup is kept

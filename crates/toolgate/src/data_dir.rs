@@ -4,7 +4,7 @@
 //! DATA/            0700
 //!   admin.key      0600  the first administrator's key
 //!   toolgate.db          the store
-//!   a2a.db               the agent-to-agent server's database
+//!   a2a-unified.db       the agent-to-agent server's database
 //!   journal/             the audit journal, one chain for each node
 //!   run/                 what running processes leave: <pid>.sock, <pid>.json
 //!   workspace/           writable file root when started from `/`
@@ -68,7 +68,7 @@ impl DataDir {
         &self.0
     }
     pub fn database(&self) -> PathBuf {
-        self.0.join("toolgate.db")
+        self.0.join(toolgate_store::STATE_FILE)
     }
     pub fn journal(&self) -> PathBuf {
         self.0.join("journal")
@@ -93,18 +93,23 @@ impl DataDir {
         }
     }
 
-    /// Keep the administrator's key; never over an existing one.
-    pub fn keep_admin_key(&self, key: &KeyText) -> Result<()> {
+    /// Keep the administrator's key; never over an existing one (then false). The file appears with its whole text.
+    pub fn keep_admin_key(&self, key: &KeyText) -> Result<bool> {
         let file = self.admin_key_file();
-        let mut open = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&file)
-            .with_context(|| file.display().to_string())?;
-        open.write_all(format!("{}\n", key.reveal()).as_bytes())?;
-        open.sync_all()?;
-        Ok(())
+        let temporary = self.0.join(format!(".admin.key.{}", std::process::id()));
+        let written = (|| {
+            let mut open =
+                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+            open.write_all(format!("{}\n", key.reveal()).as_bytes())?;
+            open.sync_all()?;
+            fs::hard_link(&temporary, &file)
+        })();
+        let _ = fs::remove_file(&temporary);
+        match written {
+            Ok(()) => Ok(true),
+            Err(problem) if problem.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+            Err(problem) => Err(problem).with_context(|| file.display().to_string()),
+        }
     }
 }
 
@@ -135,9 +140,10 @@ mod tests {
         }
         let key = KeyText::generate().unwrap();
         assert!(dir.admin_key().unwrap().is_none());
-        dir.keep_admin_key(&key).unwrap();
+        assert!(dir.keep_admin_key(&key).unwrap());
         assert_eq!(dir.admin_key().unwrap(), Some(key.clone()));
-        assert!(dir.keep_admin_key(&key).is_err(), "never over an existing key");
+        assert!(!dir.keep_admin_key(&KeyText::generate().unwrap()).unwrap(), "never over an existing key");
+        assert_eq!(dir.admin_key().unwrap(), Some(key));
         assert_eq!(fs::metadata(dir.admin_key_file()).unwrap().mode() & 0o777, 0o600);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         assert!(DataDir::open(&path).unwrap_err().to_string().contains("chmod 700"));

@@ -90,3 +90,16 @@ pub fn progress(total: u64, what: &'static str) -> indicatif::ProgressBar {
     bar.set_message(what);
     bar
 }
+
+/// The same for work of unknown length, counting bytes.
+pub fn spinner(what: &'static str) -> indicatif::ProgressBar {
+    if !std::io::stderr().is_terminal() || std::io::stdout().is_terminal() {
+        return indicatif::ProgressBar::hidden();
+    }
+    let bar = indicatif::ProgressBar::new_spinner();
+    if let Ok(style) = indicatif::ProgressStyle::with_template("{spinner} {bytes} {msg} {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.set_message(what);
+    bar
+}

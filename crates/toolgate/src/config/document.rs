@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use toolgate_core::policy::{Role, ServerPolicy};
-use toolgate_core::unit::Size;
+use toolgate_core::unit::{Size, Span};
+use toolgate_engine::journal::Options;
 use toolgate_host::egress::EgressRules;
 use toolgate_host::exec::{ExecRules, Profile};
 
@@ -24,7 +25,7 @@ pub struct Document {
     pub data: Option<PathBuf>,
     pub log: Log,
     /// The HTTP edge.
-    pub http: Http,
+    pub http: toolgate_http::Settings,
     /// Limits of the data path.
     pub limits: toolgate_engine::Settings,
     /// A policy file with `roles` and `server_policies`, instead of the two sections below.
@@ -48,7 +49,7 @@ impl Default for Document {
             listen: "127.0.0.1:8000".to_owned(),
             data: None,
             log: Log::default(),
-            http: Http::default(),
+            http: toolgate_http::Settings::default(),
             limits: toolgate_engine::Settings::default(),
             policy: None,
             roles: BTreeMap::new(),
@@ -88,11 +89,6 @@ pub enum LogFormat {
     Json,
     Text,
 }
-
-/// The HTTP edge.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Http {}
 
 /// Where tools may connect to.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -202,9 +198,42 @@ pub struct FileRoot {
 }
 
 /// The audit journal.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Journal {}
+pub struct Journal {
+    /// A file to which every signed checkpoint is appended too; keep it where this machine cannot change it.
+    pub anchor: Option<PathBuf>,
+    /// A segment file is closed before it grows beyond this.
+    pub segment_size: Size,
+    /// A checkpoint is signed after so many lines,
+    pub checkpoint_lines: u64,
+    /// and this long after the first line that no checkpoint covers.
+    pub checkpoint_after: Span,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        let options = Options::default();
+        Self {
+            anchor: options.anchor,
+            segment_size: Size(options.segment_bytes),
+            checkpoint_lines: options.checkpoint_lines,
+            checkpoint_after: Span(options.checkpoint_after),
+        }
+    }
+}
+
+impl Journal {
+    /// `anchor`: the path made absolute.
+    pub fn options(&self, anchor: Option<PathBuf>) -> Options {
+        Options {
+            segment_bytes: self.segment_size.0,
+            checkpoint_lines: self.checkpoint_lines,
+            checkpoint_after: self.checkpoint_after.0,
+            anchor,
+        }
+    }
+}
 
 /// Built-in tool servers.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -218,6 +247,6 @@ pub struct Servers {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct A2a {
-    /// Its database file; default `a2a.db` in the data directory.
+    /// Its database file; default `a2a-unified.db` in the data directory.
     pub db_path: Option<PathBuf>,
 }

@@ -56,6 +56,7 @@ pub struct Settings {
     /// Paths closed to tools, the data directory among them.
     pub denied: Vec<PathBuf>,
     pub a2a_db: PathBuf,
+    pub journal_anchor: Option<PathBuf>,
     /// The merged document as written, and where the values not from the file come from.
     pub written: Value,
     pub origins: Origins,
@@ -166,8 +167,9 @@ pub fn load(sources: &Sources, servers: &[&str]) -> Result<Settings, ConfigError
     let roots = file_roots(&document, &data, &sources.cwd, &from_file, &mut report);
     let mut denied = vec![data.clone()];
     denied.extend(document.files.deny.iter().map(|path| from_file(path)));
-    let a2a_db = document.a2a.db_path.as_deref().map_or_else(|| data.join("a2a.db"), from_file);
+    let a2a_db = document.a2a.db_path.as_deref().map_or_else(|| data.join(toolgate_store::SHELF_FILE), from_file);
 
+    let journal_anchor = document.journal.anchor.as_deref().map(from_file);
     let policy_path = document.policy.as_deref().map(from_file);
     let inline = !document.roles.is_empty() || !document.server_policies.is_empty();
     if policy_path.is_some() && inline {
@@ -204,6 +206,7 @@ pub fn load(sources: &Sources, servers: &[&str]) -> Result<Settings, ConfigError
             roots,
             denied,
             a2a_db,
+            journal_anchor,
             written,
             origins,
         }),

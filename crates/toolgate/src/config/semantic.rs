@@ -51,6 +51,18 @@ pub fn check(document: &Document, servers: &[&str], report: Report<'_>) {
             ),
         );
     }
+    for problem in document.http.problems() {
+        placed(problem, report);
+    }
+    if document.journal.segment_size.0 < 64 << 10 {
+        report("journal.segment_size", format!("{} is too small; at least 64KiB", document.journal.segment_size));
+    }
+    if document.journal.checkpoint_lines == 0 {
+        report("journal.checkpoint_lines", "0 is too small; at least 1".to_owned());
+    }
+    if document.journal.checkpoint_after.0.is_zero() {
+        report("journal.checkpoint_after", "\"0\" is too short; at least \"1ms\"".to_owned());
+    }
     limits(document, servers, report);
     let known: Vec<String> = servers.iter().map(|name| (*name).to_owned()).collect();
     for (i, name) in document.servers.enabled.iter().flatten().enumerate() {
@@ -107,12 +119,17 @@ pub fn policy(file: &PolicyFile, report: Report<'_>) -> Option<Policy> {
         Ok(policy) => Some(policy),
         Err(problems) => {
             for problem in problems {
-                match problem.split_once(": ") {
-                    Some((path, message)) if !path.contains(' ') => report(path, message.to_owned()),
-                    _ => report("", problem),
-                }
+                placed(problem, report);
             }
             None
         }
+    }
+}
+
+// Other crates write a problem as `path: what is wrong`.
+fn placed(problem: String, report: Report<'_>) {
+    match problem.split_once(": ") {
+        Some((path, message)) if !path.contains(' ') => report(path, message.to_owned()),
+        _ => report("", problem),
     }
 }

@@ -1,7 +1,7 @@
 //! Puts Toolgate into the configuration file of an MCP client, and takes it out again.
 //!
 //! Called by `toolgate connect`. Everything else in the file stays byte for byte; the file is replaced at once and keeps
-//! its mode; the file as it was is kept beside it, named `<file>.before-toolgate`.
+//! its mode; the file as it was is kept beside it, named `<file>.before-<name of the entry>`.
 
 pub mod edit;
 pub mod entry;
@@ -25,6 +25,8 @@ pub struct Change {
     pub file: PathBuf,
     pub removed: String,
     pub added: String,
+    /// The file as it was before the entry of this name came.
+    backup: PathBuf,
     /// The new text; `None` removes the file.
     text: Option<String>,
     old: Option<String>,
@@ -49,28 +51,28 @@ impl Change {
 
 /// What it takes to have `entry` in `file`.
 pub fn install(file: &Path, section: &str, name: &str, entry: &Value) -> Result<Change> {
-    let file = followed(file)?;
+    let (file, backup) = places(file, name)?;
     let old = read(&file)?;
     let shown = file.display();
     let edit = edit::set(old.as_deref().unwrap_or(""), section, name, entry)
         .with_context(|| format!("{shown} was left as it is; add the entry by hand"))?;
     let text = if old.as_deref().is_some_and(|old| has(old, section, name, entry)) { old.clone() } else { Some(edit.text) };
-    Ok(Change { removed: edit.removed, added: edit.added, text, old, file })
+    Ok(Change { removed: edit.removed, added: edit.added, backup, text, old, file })
 }
 
 /// What it takes to have the file as it was: the backup when nothing else changed since, otherwise without our entry.
 pub fn undo(file: &Path, section: &str, name: &str) -> Result<Change> {
-    let file = followed(file)?;
+    let (file, backup) = places(file, name)?;
     let shown = file.display().to_string();
     let Some(old) = read(&file)? else { bail!("there is no {shown}") };
-    let backup = fs::read_to_string(backup_of(&file)).ok();
+    let before = fs::read_to_string(&backup).ok();
     let Some(edit) = edit::remove(&old, section, name).with_context(|| format!("{shown} was left as it is"))? else {
         bail!("{shown} has no entry {name:?}");
     };
     let ours = &edit::parse(&old)?[section][name];
     let mut text = Some(edit.text.clone());
     let mut added = String::new();
-    match &backup {
+    match &before {
         Some(before) if edit::set(before, section, name, ours).is_ok_and(|again| again.text == old) => {
             text = Some(before.clone());
         }
@@ -85,7 +87,7 @@ pub fn undo(file: &Path, section: &str, name: &str) -> Result<Change> {
         None if edit::parse(&edit.text)?.is_empty() => text = None,
         None => {}
     }
-    Ok(Change { file, removed: edit.removed, added, text, old: Some(old) })
+    Ok(Change { file, removed: edit.removed, added, backup, text, old: Some(old) })
 }
 
 /// Write it. Returns the backup that was made.
@@ -94,13 +96,13 @@ pub fn apply(change: &Change, installing: bool) -> Result<Option<PathBuf>> {
     if read(file)? != change.old {
         bail!("{} changed in the meantime; nothing was done, try again", file.display());
     }
-    let backup = backup_of(file);
+    let backup = &change.backup;
     let mut made = None;
     if let (true, Some(old)) = (installing, &change.old) {
         // A second installation keeps the backup of the first: it is the file without Toolgate.
         let again = !change.removed.is_empty() && backup.exists();
         if !again {
-            replace(&backup, old, mode_of(file))?;
+            replace(backup, old, mode_of(file))?;
             made = Some(backup.clone());
         }
     }
@@ -114,7 +116,7 @@ pub fn apply(change: &Change, installing: bool) -> Result<Option<PathBuf>> {
         None => fs::remove_file(file).with_context(|| file.display().to_string())?,
     }
     if !installing {
-        let _ = fs::remove_file(&backup);
+        let _ = fs::remove_file(backup);
     }
     Ok(made)
 }
@@ -123,10 +125,15 @@ fn has(text: &str, section: &str, name: &str, entry: &Value) -> bool {
     edit::parse(text).ok().and_then(|all| all.get(section)?.get(name).cloned()).as_ref() == Some(entry)
 }
 
-fn backup_of(file: &Path) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(".before-toolgate");
-    name.into()
+// The file itself and its backup. The name is part of the backup's name, so it is kept simple.
+fn places(file: &Path, name: &str) -> Result<(PathBuf, PathBuf)> {
+    let simple = (1..=64).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    anyhow::ensure!(simple, "{name:?} is not a name for an entry: 1 to 64 of A-Z a-z 0-9 - _");
+    let file = followed(file)?;
+    let mut backup = file.as_os_str().to_owned();
+    backup.push(format!(".before-{name}"));
+    Ok((file, backup.into()))
 }
 
 // A link to a file kept elsewhere stays a link.

@@ -10,6 +10,10 @@ fn at(dir: &Path) -> PathBuf {
     dir.join("client.json")
 }
 
+fn backup_of(file: &Path) -> PathBuf {
+    places(file, "toolgate").unwrap().1
+}
+
 fn put(file: &Path, name: &str, entry: &Value) -> Change {
     let change = install(file, "mcpServers", name, entry).unwrap();
     apply(&change, true).unwrap();
