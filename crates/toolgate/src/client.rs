@@ -53,7 +53,8 @@ impl Client {
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Result<Answer> {
-        self.send(self.http.post(format!("{}{path}", self.url)).json(body)).await
+        let request = self.http.post(format!("{}{path}", self.url)).header("content-type", "application/json");
+        self.send(request.body(body.to_string())).await
     }
 
     async fn send(&self, mut request: reqwest::RequestBuilder) -> Result<Answer> {

@@ -3,6 +3,7 @@
 //! Small on purpose: it reads `Settings`, joins the crates that do the work (`wiring`), and turns errors into exit codes.
 
 mod cli;
+mod client;
 mod command;
 mod config;
 mod connect;
@@ -10,9 +11,11 @@ mod control;
 mod data_dir;
 mod exit;
 mod key;
+mod life;
 mod logging;
 mod output;
 mod servers;
+mod wiring;
 
 use std::process::ExitCode;
 

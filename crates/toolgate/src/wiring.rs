@@ -19,7 +19,6 @@ use toolgate_store::{KeyHash, NewKey, Store, StoreError};
 
 /// Everything of one process, joined.
 pub struct Gate {
-    pub settings: Settings,
     pub dir: DataDir,
     pub store: Store,
     pub journal: Journal,
@@ -27,6 +26,7 @@ pub struct Gate {
     pub engine: Engine,
     /// The administrator's key when this start made it.
     pub fresh_key: Option<KeyText>,
+    keys_changed: tokio::sync::Notify,
 }
 
 /// Open everything; on the first start, make the data directory and the administrator's key. `kind` names the journal
@@ -48,13 +48,14 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
     );
     parts.stopped = stopped.collect();
     let engine = Engine::new(parts).map_err(public)?;
-    Ok(Gate { settings, dir, store, journal, host, engine, fresh_key })
+    Ok(Gate { dir, store, journal, host, engine, fresh_key, keys_changed: tokio::sync::Notify::new() })
 }
 
 impl Gate {
     /// Take over what the store says of keys.
     pub async fn reload_keys(&self) -> Result<()> {
         self.engine.replace_keys(api_keys(&self.store).await?);
+        self.keys_changed.notify_waiters();
         Ok(())
     }
 
@@ -69,6 +70,18 @@ impl Gate {
         let closed = self.journal.close().await.map_err(public);
         self.store.close().await;
         closed
+    }
+
+    /// Ends when this key no longer identifies anybody: revoked, or expired.
+    pub async fn key_gone(&self, key: &KeyText) {
+        let mut ticks = tokio::time::interval(std::time::Duration::from_secs(1));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while self.engine.identify(Some(key.reveal())).is_ok() {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = self.keys_changed.notified() => {}
+            }
+        }
     }
 
     /// Journal an event of the operator or of the process itself.

@@ -32,7 +32,6 @@ pub async fn run(args: &cli::Connect, settings: &Settings, out: Out) -> Result<(
     let entry = entry::entry(&entry::Wanted {
         client: args.client,
         transport: args.transport,
-        scope: args.scope,
         program: &std::env::current_exe().context("the path of this program")?,
         args: stdio_args(settings),
         url: &url,

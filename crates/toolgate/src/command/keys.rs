@@ -29,7 +29,7 @@ async fn create(
     expires: Option<toolgate_core::unit::Span>,
     out: Out,
 ) -> Result<()> {
-    let known = settings.policy.roles();
+    let known: Vec<&str> = settings.policy.roles().collect();
     for role in &roles {
         if !known.contains(&role.as_str()) {
             let hint = nearest(role, known.iter().copied());

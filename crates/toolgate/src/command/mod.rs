@@ -1,8 +1,15 @@
 //! One file for each command, and the one place that starts them.
 
+mod audit;
+mod call;
 mod completions;
 mod config;
 mod connect;
+mod doctor;
+mod keys;
+mod serve;
+mod stdio;
+mod tools;
 
 use crate::cli::{Cli, Command};
 use crate::config::{Flags, Settings, Sources};
@@ -24,7 +31,21 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Completions { shell } => completions::run(shell),
         Command::Config(command) => config::run(&command, settings, out),
         Command::Connect(args) => block_on(connect::run(&args, &settings()?, out)),
-        _ => anyhow::bail!("not yet"),
+        Command::Serve { .. } => {
+            let settings = settings()?;
+            block_on(serve::run(settings, sources, out))
+        }
+        Command::Stdio => {
+            let settings = settings()?;
+            block_on(stdio::run(settings, sources))
+        }
+        Command::Call { server, tool, arguments, key } => {
+            block_on(call::run(settings()?, &server, &tool, arguments.as_deref(), &key, out))
+        }
+        Command::Tools { server, key } => block_on(tools::run(settings()?, server.as_deref(), &key, out)),
+        Command::Keys(command) => block_on(keys::run(command, settings()?, out)),
+        Command::Audit(command) => audit::run(command, &settings()?, out),
+        Command::Doctor => block_on(doctor::run(&sources, out)),
     }
 }
 

@@ -50,7 +50,6 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Absolute.
     pub data: PathBuf,
-    pub policy_file: PolicyFile,
     pub policy: Policy,
     pub roots: Vec<Root>,
     /// Paths closed to tools, the data directory among them.
@@ -201,7 +200,6 @@ pub fn load(sources: &Sources, servers: &[&str]) -> Result<Settings, ConfigError
             file,
             listen,
             data,
-            policy_file,
             policy,
             roots,
             denied,

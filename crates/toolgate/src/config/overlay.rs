@@ -16,20 +16,6 @@ pub struct Flags {
     pub data: Option<String>,
 }
 
-/// Names read from the environment, for `--help` and the documentation.
-pub const VARIABLES: [&str; 10] = [
-    "TOOLGATE_CONFIG",
-    "TOOLGATE_LISTEN",
-    "TOOLGATE_DATA",
-    "TOOLGATE_LOG",
-    "TOOLGATE_KEY",
-    "LOG_LEVEL",
-    "PORT",
-    "RATE_LIMIT_CALLS",
-    "RATE_LIMIT_PERIOD",
-    "DB_PATH",
-];
-
 /// Lay environment and flags over `document`.
 pub fn apply(
     document: &mut Value,

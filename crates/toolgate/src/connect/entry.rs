@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 pub struct Wanted<'a> {
     pub client: Client,
     pub transport: Transport,
-    pub scope: Scope,
     /// This program.
     pub program: &'a Path,
     /// Arguments of the stdio form.

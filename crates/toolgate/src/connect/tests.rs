@@ -127,7 +127,6 @@ fn entries_of_every_client() {
             let wanted = entry::Wanted {
                 client,
                 transport,
-                scope: Scope::User,
                 program: Path::new("/usr/bin/toolgate"),
                 args: vec!["stdio".into(), "--data".into(), "/data".into()],
                 url: "http://127.0.0.1:8000/mcp",
