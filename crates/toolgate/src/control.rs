@@ -66,7 +66,7 @@ impl Control {
                     let _ = tokio::time::timeout(PATIENCE, answer(stream, &reload)).await;
                 }
                 Err(problem) => {
-                    tracing::warn!(event = "error", error_type = "control_socket", error_message = %problem, context = "accept");
+                    tracing::warn!(target: "error", error_type = "control_socket", error_message = %problem, context = "accept");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }

@@ -84,7 +84,7 @@ async fn poll(gate: Arc<Gate>) {
 
 /// The `error` event of the log.
 pub fn failed(context: &str, problem: &anyhow::Error) {
-    tracing::error!(event = "error", error_type = "gateway", error_message = format!("{problem:#}"), context);
+    tracing::error!(target: "error", error_type = "gateway", error_message = format!("{problem:#}"), context);
 }
 
 /// SIGTERM and SIGINT.

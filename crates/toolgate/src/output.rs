@@ -75,7 +75,8 @@ fn render(header: &[&str], rows: Vec<Vec<String>>) -> String {
     for row in rows {
         table.add_row(row);
     }
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    // The style pads every cell; the first one's padding is the margin of the whole table.
+    table.lines().map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
 /// A progress bar on stderr for long work; hidden when stderr is not a terminal.

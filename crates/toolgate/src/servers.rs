@@ -3,16 +3,19 @@
 //! Adding a server is one entry here. Nothing registers itself.
 
 use crate::config::Settings;
-use crate::data_dir::DataDir;
 use anyhow::Result;
+use std::sync::Arc;
 use toolgate_core::BuiltIn;
 use toolgate_host::Host;
+use toolgate_tools::desktop_commander::DesktopCommander;
+use toolgate_tools::insight::Insight;
+use toolgate_tools::omnipotent::Omnipotent;
 
 /// What a server may be made from.
 pub struct Parts<'a> {
     pub settings: &'a Settings,
-    pub dir: &'a DataDir,
     pub host: &'a Host,
+    pub insight: Arc<dyn Insight>,
 }
 
 /// Every server, in the order shown: its name here, its making in `mount`.
@@ -34,9 +37,18 @@ pub async fn mount(parts: &Parts<'_>) -> Result<Vec<BuiltIn>> {
 }
 
 async fn make(name: &str, parts: &Parts<'_>) -> Result<Option<BuiltIn>> {
-    let _ = (parts.settings, parts.dir, parts.host);
+    let host = parts.host.clone();
     Ok(match name {
-        // "omnipotent" => Some(BuiltIn::mount(toolgate_tools::omnipotent::Omnipotent::new(parts.host.clone()))),
-        _ => None,
+        "omnipotent" => {
+            // What is not UTF-8 cannot be shown anyway.
+            let env = std::env::vars_os().filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?)));
+            Some(BuiltIn::mount(Omnipotent::new(host, parts.insight.clone(), env)))
+        }
+        "desktop-commander" => Some(BuiltIn::mount(DesktopCommander::new(host))),
+        // "a2a-unified": over `Shelf::open(&parts.settings.a2a_db)`, once the server is there.
+        _ => {
+            let _ = &parts.settings.a2a_db;
+            None
+        }
     })
 }

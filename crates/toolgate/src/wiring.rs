@@ -6,6 +6,7 @@
 use crate::config::Settings;
 use crate::data_dir::DataDir;
 use crate::exit;
+use crate::insight::EngineInsight;
 use crate::key::KeyText;
 use crate::servers;
 use anyhow::{Context, Result};
@@ -37,7 +38,9 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
     let fresh_key = ensure_admin(&dir, &store).await?;
     let journal = open_journal(&dir, &settings, kind).await?;
     let host = open_host(&settings)?;
-    let mounted = servers::mount(&servers::Parts { settings: &settings, dir: &dir, host: &host }).await?;
+    let insight = Arc::new(EngineInsight::new());
+    let server_parts = servers::Parts { settings: &settings, host: &host, insight: insight.clone() };
+    let mounted = servers::mount(&server_parts).await?;
     let stopped = store.server_states().await?.into_iter().filter(|(_, running)| !running).map(|(name, _)| name);
     let mut parts = Parts::new(
         settings.document.limits.clone(),
@@ -48,6 +51,7 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
     );
     parts.stopped = stopped.collect();
     let engine = Engine::new(parts).map_err(public)?;
+    insight.put(engine.clone());
     Ok(Gate { dir, store, journal, host, engine, fresh_key, keys_changed: tokio::sync::Notify::new() })
 }
 

@@ -27,7 +27,10 @@ pub fn run(command: &cli::Config, settings: impl FnOnce() -> Result<Settings>, o
             } else {
                 let rows = rows
                     .into_iter()
-                    .map(|row| vec![row.path, row.value.to_string(), row.origin])
+                    .map(|row| {
+                        let value = row.value.as_str().map_or_else(|| row.value.to_string(), str::to_owned);
+                        vec![row.path, value, row.origin]
+                    })
                     .collect();
                 out.table(&["setting", "value", "origin"], rows, "")?;
             }

@@ -49,7 +49,11 @@ pub fn run(cli: Cli) -> Result<()> {
     }
 }
 
-/// A runtime with one worker for each core.
+// A runtime with one worker for each core. A read of standard input cannot be cancelled, so the end of the process does
+// not wait for blocking threads; what must be finished has been awaited by then.
 fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(future)
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(future);
+    runtime.shutdown_timeout(std::time::Duration::from_millis(50));
+    result
 }

@@ -1,6 +1,7 @@
 //! `toolgate serve`: MCP and REST over HTTP until a signal ends it.
 
 use crate::config::{Settings, Sources};
+use crate::exit;
 use crate::life;
 use crate::logging;
 use crate::output::{Out, Paint};
@@ -14,7 +15,7 @@ pub async fn run(settings: Settings, sources: Sources, out: Out) -> Result<()> {
     logging::install(&settings.document.log);
     let stop = life::Stop::new()?;
     // The port first: a second gateway by mistake touches nothing.
-    let listener = toolgate_http::bind(settings.listen).await?;
+    let listener = toolgate_http::bind(settings.listen).await.map_err(|problem| exit::unavailable(problem.to_string()))?;
     let address = listener.local_addr()?;
     let url = url(address);
     let http = settings.document.http.clone();
@@ -33,6 +34,13 @@ pub async fn run(settings: Settings, sources: Sources, out: Out) -> Result<()> {
     let watch = life::watch(&gate, &sources, Some(url.clone()))?;
     gate.event("gateway_started", Some(&url)).await?;
     greet(&gate, &url, out)?;
+    if !address.ip().is_loopback() {
+        tracing::warn!(
+            address = %address,
+            "reachable from other machines, and without TLS: keys and results can be read on the way; put a proxy that \
+             speaks TLS in front"
+        );
+    }
     tracing::info!(url, data = %gate.dir.path().display(), "serving");
     toolgate_http::serve(listener, state, stop.asked()).await;
     life::end(gate, watch).await
