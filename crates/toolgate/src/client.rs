@@ -1,6 +1,7 @@
 //! A small client for a running gateway's REST interface, for `call`, `tools` and `doctor`.
 //!
-//! Talks to the address the gateway left in `DATA/run`, which is this machine: no proxy, no redirect, no TLS.
+//! Talks to the address the gateway left in `DATA/run`, and may reach that one only: the door is `Host`'s, as for
+//! everything that leaves this process, with a rule that names one service.
 
 use crate::config::Settings;
 use crate::control;
@@ -8,14 +9,21 @@ use crate::data_dir::DataDir;
 use crate::exit;
 use crate::key::KeyText;
 use anyhow::{Context, Result};
+use http::HeaderValue;
 use serde_json::Value;
 use std::time::Duration;
+use toolgate_host::egress::{EgressRules, Http, Outgoing};
+
+/// Longest a call through the gateway is waited for; the gateway's own limit is lower or equal.
+const LONGEST_CALL: Duration = Duration::from_secs(3600);
+/// Largest answer taken, in bytes.
+const LARGEST_ANSWER: usize = 256 << 20;
 
 /// A running gateway.
 pub struct Client {
     pub url: String,
     key: Option<KeyText>,
-    http: reqwest::Client,
+    http: Http,
 }
 
 /// Status and body of an answer.
@@ -37,37 +45,43 @@ impl Client {
         Ok(Some(Self::new(url, given_key(key, &dir)?)?))
     }
 
+    /// `url`: `http://host:port`.
     pub fn new(url: String, key: Option<KeyText>) -> Result<Self> {
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .http1_only()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(Duration::from_secs(5))
-            .tls_certs_only([])
-            .build()?;
-        Ok(Self { url, key, http })
+        let service = url.strip_prefix("http://").unwrap_or(&url).to_owned();
+        let rules =
+            EgressRules { allow_private: vec![service], max_redirects: Some(0), ..EgressRules::default() };
+        Ok(Self { http: Http::new(rules)?, url, key })
     }
 
     pub async fn get(&self, path: &str) -> Result<Answer> {
-        self.send(self.http.get(format!("{}{path}", self.url)).timeout(Duration::from_secs(10))).await
+        let mut request = Outgoing::get(format!("{}{path}", self.url));
+        request.timeout = Duration::from_secs(10);
+        self.send(request).await
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Result<Answer> {
-        let request = self.http.post(format!("{}{path}", self.url)).header("content-type", "application/json");
-        self.send(request.body(body.to_string())).await
+        let mut request = Outgoing::get(format!("{}{path}", self.url));
+        request.method = http::Method::POST;
+        request.body = body.to_string().into();
+        request.headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        request.timeout = LONGEST_CALL;
+        self.send(request).await
     }
 
-    async fn send(&self, mut request: reqwest::RequestBuilder) -> Result<Answer> {
+    async fn send(&self, mut request: Outgoing) -> Result<Answer> {
         if let Some(key) = &self.key {
-            request = request.bearer_auth(key.reveal());
+            let mut value = HeaderValue::try_from(format!("Bearer {}", key.reveal()))?;
+            value.set_sensitive(true);
+            request.headers.insert(http::header::AUTHORIZATION, value);
         }
-        let answer = request.send().await.map_err(|problem| {
+        request.max_body = LARGEST_ANSWER;
+        let answer = self.http.send(request).await.map_err(|problem| {
             exit::unavailable(format!("the gateway at {} does not answer: {problem}", self.url))
         })?;
-        let status = answer.status().as_u16();
-        let text = answer.text().await.context("the gateway's answer broke off")?;
-        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Ok(Answer { status, body })
+        anyhow::ensure!(!answer.truncated, "the answer is larger than {} MiB", LARGEST_ANSWER >> 20);
+        let body = serde_json::from_slice(&answer.body)
+            .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&answer.body).into_owned()));
+        Ok(Answer { status: answer.status.as_u16(), body })
     }
 }
 
@@ -86,7 +100,9 @@ pub fn given_key(key: Option<&str>, dir: &DataDir) -> Result<Option<KeyText>> {
 pub fn segment(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                char::from(byte).to_string()
+            }
             other => format!("%{other:02X}"),
         })
         .collect()

@@ -186,7 +186,10 @@ mod tests {
         for run in [base.path().join("run"), base.path().join("x".repeat(120))] {
             std::fs::create_dir(&run).unwrap();
             // What a crash leaves: a socket file nobody listens on.
-            drop(within(&run.join("999999.sock"), |path| std::os::unix::net::UnixListener::bind(path)).unwrap());
+            drop(
+                within(&run.join("999999.sock"), |path| std::os::unix::net::UnixListener::bind(path))
+                    .unwrap(),
+            );
             let control = Control::bind(&run, Some("http://127.0.0.1:1".into())).unwrap();
             let reloads = Arc::new(AtomicU32::new(0));
             let count = reloads.clone();

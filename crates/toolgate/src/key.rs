@@ -26,10 +26,12 @@ impl KeyText {
     /// A key as a person or a file gives it.
     pub fn parse(text: &str) -> Result<Self> {
         let text = text.trim();
-        let well_formed = text.strip_prefix("tg_").and_then(|rest| rest.split_once('_')).is_some_and(|(id, secret)| {
-            let fits = |part: &str, length| part.len() == length && part.bytes().all(|b| ALPHABET.contains(&b));
-            fits(id, ID) && fits(secret, SECRET)
-        });
+        let well_formed =
+            text.strip_prefix("tg_").and_then(|rest| rest.split_once('_')).is_some_and(|(id, secret)| {
+                let fits =
+                    |part: &str, length| part.len() == length && part.bytes().all(|b| ALPHABET.contains(&b));
+                fits(id, ID) && fits(secret, SECRET)
+            });
         if !well_formed {
             bail!("this is not an API key: one begins with \"tg_\" and has {} characters", 4 + ID + SECRET);
         }
@@ -64,7 +66,8 @@ fn base62(random: &SystemRandom, length: usize) -> Result<String> {
     let mut bytes = [0_u8; 64];
     while text.len() < length {
         random.fill(&mut bytes).ok().context("the system gives no random numbers")?;
-        let fair = bytes.iter().filter(|byte| **byte < 248).map(|byte| char::from(ALPHABET[usize::from(byte % 62)]));
+        let fair =
+            bytes.iter().filter(|byte| **byte < 248).map(|byte| char::from(ALPHABET[usize::from(byte % 62)]));
         text.extend(fair.take(length - text.len()));
     }
     Ok(text)
@@ -90,7 +93,14 @@ mod tests {
     fn refuses_the_rest_and_hides_the_secret() {
         let key = KeyText::generate().unwrap();
         assert_eq!(format!("{key:?}"), format!("tg_{}_***", key.id()));
-        for bad in ["", "tg_", "tg_a_b", &key.reveal()[1..], &format!("{}x", key.reveal()), &key.reveal().replace("tg", "TG")] {
+        for bad in [
+            "",
+            "tg_",
+            "tg_a_b",
+            &key.reveal()[1..],
+            &format!("{}x", key.reveal()),
+            &key.reveal().replace("tg", "TG"),
+        ] {
             let text = KeyText::parse(bad).unwrap_err().to_string();
             assert!(text.contains("not an API key") && (bad.len() < 10 || !text.contains(bad)), "{text}");
         }

@@ -50,7 +50,8 @@ pub fn watch(gate: &Arc<Gate>, sources: &Sources, url: Option<String>) -> Result
 
 async fn reload(gate: &Gate, sources: &Sources) -> Result<()> {
     let sources = sources.clone();
-    let fresh = tokio::task::spawn_blocking(move || crate::config::load(&sources, servers::names())).await??;
+    let fresh =
+        tokio::task::spawn_blocking(move || crate::config::load(&sources, servers::names())).await??;
     gate.reload_keys().await?;
     gate.engine.replace_policy(fresh.policy);
     gate.event("policy_reloaded", None).await

@@ -76,7 +76,11 @@ fn render(header: &[&str], rows: Vec<Vec<String>>) -> String {
         table.add_row(row);
     }
     // The style pads every cell; the first one's padding is the margin of the whole table.
-    table.lines().map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    table
+        .lines()
+        .map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// A progress bar on stderr for long work; hidden when stderr is not a terminal.

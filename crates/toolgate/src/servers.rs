@@ -30,7 +30,9 @@ pub fn names() -> &'static [&'static str] {
 pub async fn mount(parts: &Parts<'_>) -> Result<Vec<BuiltIn>> {
     let enabled = parts.settings.document.servers.enabled.as_deref();
     let mut mounted = Vec::new();
-    for name in ALL.iter().filter(|name| enabled.is_none_or(|names| names.iter().any(|wanted| wanted == *name))) {
+    for name in
+        ALL.iter().filter(|name| enabled.is_none_or(|names| names.iter().any(|wanted| wanted == *name)))
+    {
         mounted.extend(make(name, parts).await?);
     }
     Ok(mounted)
@@ -41,7 +43,8 @@ async fn make(name: &str, parts: &Parts<'_>) -> Result<Option<BuiltIn>> {
     Ok(match name {
         "omnipotent" => {
             // What is not UTF-8 cannot be shown anyway.
-            let env = std::env::vars_os().filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?)));
+            let env =
+                std::env::vars_os().filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?)));
             Some(BuiltIn::mount(Omnipotent::new(host, parts.insight.clone(), env)))
         }
         "desktop-commander" => Some(BuiltIn::mount(DesktopCommander::new(host))),

@@ -41,7 +41,8 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
     let insight = Arc::new(EngineInsight::new());
     let server_parts = servers::Parts { settings: &settings, host: &host, insight: insight.clone() };
     let mounted = servers::mount(&server_parts).await?;
-    let stopped = store.server_states().await?.into_iter().filter(|(_, running)| !running).map(|(name, _)| name);
+    let stopped =
+        store.server_states().await?.into_iter().filter(|(_, running)| !running).map(|(name, _)| name);
     let mut parts = Parts::new(
         settings.document.limits.clone(),
         mounted,
@@ -96,7 +97,8 @@ impl Gate {
 
 /// The operator at the command line: whoever owns the data directory may do everything.
 pub fn local_caller() -> Caller {
-    let name = std::env::var("USER").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "operator".to_owned());
+    let name =
+        std::env::var("USER").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "operator".to_owned());
     Caller::new("local", name, ["admin"])
 }
 
@@ -193,7 +195,9 @@ async fn open_journal(dir: &DataDir, settings: &Settings, kind: &str) -> Result<
 /// The door to the outside world, by the rules of the configuration.
 pub fn open_host(settings: &Settings) -> Result<Host> {
     let document = &settings.document;
-    let of = |write: bool| settings.roots.iter().filter(move |root| root.write == write).map(|root| root.path.clone());
+    let of = |write: bool| {
+        settings.roots.iter().filter(move |root| root.write == write).map(|root| root.path.clone())
+    };
     let egress = toolgate_host::egress::Http::new(document.egress.rules()).context("egress")?;
     let exec = toolgate_host::exec::Exec::new(
         document.exec.rules(),

@@ -88,7 +88,11 @@ fn tail(dir: &Path, follow: bool, lines: usize, out: Out) -> Result<()> {
     let mut fresh = entries;
     loop {
         for entry in &fresh {
-            if out.json { out.line(serde_json::to_string(entry)?)? } else { out.line(columns(entry, out).join("  "))? }
+            if out.json {
+                out.line(serde_json::to_string(entry)?)?
+            } else {
+                out.line(columns(entry, out).join("  "))?
+            }
         }
         std::thread::sleep(LOOK);
         fresh = following.poll().map_err(public)?;
@@ -113,7 +117,8 @@ fn columns(entry: &journal::Entry, out: Out) -> Vec<String> {
         Phase::Answer => "answer",
         Phase::Event => "event",
     };
-    let tool = record.server.as_deref().map_or_else(|| record.tool.to_string(), |s| format!("{s} {}", record.tool));
+    let tool =
+        record.server.as_deref().map_or_else(|| record.tool.to_string(), |s| format!("{s} {}", record.tool));
     let outcome = match (record.decision, record.outcome.as_deref()) {
         (Decision::Deny, outcome) => out.paint(Paint::Warn, outcome.unwrap_or("denied")),
         (Decision::Allow, Some("ok")) => out.paint(Paint::Good, "ok"),
@@ -121,10 +126,13 @@ fn columns(entry: &journal::Entry, out: Out) -> Vec<String> {
         (Decision::Allow, None) => "-".to_owned(),
     };
     let took = match record.phase {
-        Phase::Answer => format!("{:.1} ms", Duration::from_micros(record.duration_us).as_secs_f64() * 1000.0),
+        Phase::Answer => {
+            format!("{:.1} ms", Duration::from_micros(record.duration_us).as_secs_f64() * 1000.0)
+        }
         _ => "-".to_owned(),
     };
-    let about = || record.args.as_ref().filter(|_| record.phase == Phase::Event).and_then(|args| args.as_str());
+    let about =
+        || record.args.as_ref().filter(|_| record.phase == Phase::Event).and_then(|args| args.as_str());
     let message = record.message.as_deref().or_else(about).unwrap_or_default();
     vec![
         record.time.clone(),
@@ -185,7 +193,9 @@ impl<W: Write> Write for Counted<W> {
 
 fn filter(wanted: &Filter) -> Result<journal::Filter> {
     let time = |flag: &str, text: &Option<String>| -> Result<Option<Timestamp>> {
-        text.as_deref().map(|text| moment(text, Timestamp::now()).map_err(|why| exit::usage(format!("{flag}: {why}")))).transpose()
+        text.as_deref()
+            .map(|text| moment(text, Timestamp::now()).map_err(|why| exit::usage(format!("{flag}: {why}"))))
+            .transpose()
     };
     Ok(journal::Filter {
         since: time("--since", &wanted.since)?,

@@ -101,7 +101,9 @@ async fn local(settings: Settings, server: &str, tool: &str, arguments: &RawValu
         })
     };
     Ok(match outcome {
-        Ok(Outcome::Done(output)) => result(true, serde_json::from_str(output.json.get())?, Value::Null, None),
+        Ok(Outcome::Done(output)) => {
+            result(true, serde_json::from_str(output.json.get())?, Value::Null, None)
+        }
         Ok(Outcome::Refused(refusal)) => {
             result(false, Value::Null, json!(refusal.message), Some(refusal.kind.label()))
         }

@@ -43,8 +43,12 @@ pub async fn run(args: &cli::Connect, settings: &Settings, out: Out) -> Result<(
         }
         out.line(serde_json::to_string_pretty(&snippet)?)?;
         // What cannot be edited can still be pasted; --install says why it cannot.
-        eprintln!("\nThis goes into {}. To put it there: add --install (undo it with --undo).", file.display());
-        return Ok(hint(args.transport));
+        eprintln!(
+            "\nThis goes into {}. To put it there: add --install (undo it with --undo).",
+            file.display()
+        );
+        hint(args.transport);
+        return Ok(());
     }
     let change = connect::install(&file, section, &args.name, &entry)?;
     if change.is_empty() {
@@ -62,7 +66,8 @@ pub async fn run(args: &cli::Connect, settings: &Settings, out: Out) -> Result<(
     }
     let kept = backup.map_or(String::new(), |path| format!("; the file as it was: {}", path.display()));
     out.line(format!("{}{kept}", out.paint(Paint::Good, "installed")))?;
-    Ok(hint(args.transport))
+    hint(args.transport);
+    Ok(())
 }
 
 fn hint(transport: Transport) {

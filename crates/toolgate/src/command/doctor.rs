@@ -49,7 +49,11 @@ pub async fn run(sources: &Sources, out: Out) -> Result<()> {
             findings.extend(checks::all(&settings).await);
         }
         Err(error) => findings.extend(error.problems.iter().map(|problem| {
-            Finding::wrong("configuration", problem.to_string(), "correct it; `toolgate config schema` says what fits")
+            Finding::wrong(
+                "configuration",
+                problem.to_string(),
+                "correct it; `toolgate config schema` says what fits",
+            )
         })),
     }
     let wrong = findings.iter().any(|finding| finding.level == Level::Wrong);

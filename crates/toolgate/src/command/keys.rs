@@ -34,13 +34,17 @@ async fn create(
         if !known.contains(&role.as_str()) {
             let hint = nearest(role, known.iter().copied());
             let hint = hint.map_or(String::new(), |word| format!("; did you mean {word:?}?"));
-            return Err(exit::usage(format!("there is no role {role:?}{hint} (roles: {})", known.join(", "))));
+            return Err(exit::usage(format!(
+                "there is no role {role:?}{hint} (roles: {})",
+                known.join(", ")
+            )));
         }
     }
     if expires.is_some_and(|span| span.0.is_zero()) {
         return Err(exit::usage("--expires 0 makes a key that never works; give at least 1s"));
     }
-    let expires_at = expires.map(|span| Timestamp::now().checked_add(span.0)).transpose().context("--expires")?;
+    let expires_at =
+        expires.map(|span| Timestamp::now().checked_add(span.0)).transpose().context("--expires")?;
     let gate = wiring::open(settings, "cli").await?;
     let key = KeyText::generate()?;
     gate.event("key_created", Some(&format!("{} {name} {}", key.id(), roles.join(",")))).await?;
@@ -71,7 +75,8 @@ async fn list(settings: &Settings, out: Out) -> Result<()> {
                 (None, true) => out.paint(Paint::Good, "active"),
                 (None, false) => out.paint(Paint::Warn, "expired"),
             };
-            let time = |at: Option<Timestamp>| at.map_or("-".to_owned(), |at| at.strftime("%F %T").to_string());
+            let time =
+                |at: Option<Timestamp>| at.map_or("-".to_owned(), |at| at.strftime("%F %T").to_string());
             vec![
                 key.id.clone(),
                 key.name.clone(),
@@ -83,7 +88,11 @@ async fn list(settings: &Settings, out: Out) -> Result<()> {
             ]
         })
         .collect();
-    Ok(out.table(&["id", "name", "roles", "state", "created", "expires", "last used"], rows, "There is no key.")?)
+    Ok(out.table(
+        &["id", "name", "roles", "state", "created", "expires", "last used"],
+        rows,
+        "There is no key.",
+    )?)
 }
 
 async fn revoke(settings: Settings, id: &str, out: Out) -> Result<()> {

@@ -15,7 +15,9 @@ pub async fn run(settings: Settings, sources: Sources, out: Out) -> Result<()> {
     logging::install(&settings.document.log);
     let stop = life::Stop::new()?;
     // The port first: a second gateway by mistake touches nothing.
-    let listener = toolgate_http::bind(settings.listen).await.map_err(|problem| exit::unavailable(problem.to_string()))?;
+    let listener = toolgate_http::bind(settings.listen)
+        .await
+        .map_err(|problem| exit::unavailable(problem.to_string()))?;
     let address = listener.local_addr()?;
     let url = url(address);
     let http = settings.document.http.clone();
@@ -50,7 +52,11 @@ pub async fn run(settings: Settings, sources: Sources, out: Out) -> Result<()> {
 fn url(address: SocketAddr) -> String {
     let mut shown = address;
     if address.ip().is_unspecified() {
-        shown.set_ip(if address.is_ipv4() { [127, 0, 0, 1].into() } else { std::net::Ipv6Addr::LOCALHOST.into() });
+        shown.set_ip(if address.is_ipv4() {
+            [127, 0, 0, 1].into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        });
     }
     format!("http://{shown}")
 }
@@ -59,9 +65,15 @@ fn url(address: SocketAddr) -> String {
 fn greet(gate: &Gate, url: &str, out: Out) -> std::io::Result<()> {
     let key = gate.fresh_key.as_ref().map(|key| key.reveal());
     if out.json {
-        return out.line(json!({ "url": url, "mcp": format!("{url}/mcp"), "data": gate.dir.path(), "admin_key": key }));
+        return out.line(
+            json!({ "url": url, "mcp": format!("{url}/mcp"), "data": gate.dir.path(), "admin_key": key }),
+        );
     }
-    out.line(format!("Toolgate {} serves {}", env!("CARGO_PKG_VERSION"), out.paint(Paint::Good, &format!("{url}/mcp"))))?;
+    out.line(format!(
+        "Toolgate {} serves {}",
+        env!("CARGO_PKG_VERSION"),
+        out.paint(Paint::Good, &format!("{url}/mcp"))
+    ))?;
     out.line(format!("data directory: {}", gate.dir.path().display()))?;
     if let Some(key) = key {
         out.line(format!("administrator's key, shown this once: {key}"))?;

@@ -24,7 +24,9 @@ pub async fn run(settings: Settings, sources: Sources) -> Result<()> {
         );
     };
     let caller = gate.engine.identify(Some(key.reveal())).map_err(|_| {
-        anyhow::anyhow!("the key {key:?} is unknown, revoked or expired; `toolgate keys list` shows which are active")
+        anyhow::anyhow!(
+            "the key {key:?} is unknown, revoked or expired; `toolgate keys list` shows which are active"
+        )
     })?;
     let watch = life::watch(&gate, &sources, None)?;
     gate.event("stdio_started", Some(&caller.id)).await?;

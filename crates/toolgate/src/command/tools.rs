@@ -22,7 +22,11 @@ pub async fn run(settings: Settings, server: Option<&str>, key: &Key, out: Out) 
         let about = about.lines().next().unwrap_or_default().to_owned();
         vec![text(tool, "server"), text(tool, "name"), text(tool, "effect"), about]
     });
-    Ok(out.table(&["server", "tool", "effect", "about"], rows.collect(), "There is no tool that may be called.")?)
+    Ok(out.table(
+        &["server", "tool", "effect", "about"],
+        rows.collect(),
+        "There is no tool that may be called.",
+    )?)
 }
 
 async fn remote(client: &Client, server: Option<&str>) -> Result<Vec<Value>> {

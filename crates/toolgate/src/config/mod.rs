@@ -99,9 +99,8 @@ impl Sources {
     // --config, TOOLGATE_CONFIG, or `toolgate.yaml` in the data directory when there is one.
     fn file(&self) -> Option<PathBuf> {
         let said = self.config.clone().or_else(|| self.var("TOOLGATE_CONFIG").map(PathBuf::from));
-        said.map(|path| self.cwd.join(path)).or_else(|| {
-            self.data_hint().map(|data| data.join("toolgate.yaml")).filter(|path| path.exists())
-        })
+        said.map(|path| self.cwd.join(path))
+            .or_else(|| self.data_hint().map(|data| data.join("toolgate.yaml")).filter(|path| path.exists()))
     }
 }
 
@@ -127,16 +126,21 @@ pub fn load(sources: &Sources, servers: &[&str]) -> Result<Settings, ConfigError
     let origin_of = |path: &str| origins.get(path).cloned().unwrap_or_else(|| label.clone());
     let misfits = schema::check::<Document>(&written);
     if !misfits.is_empty() {
-        problems
-            .extend(misfits.into_iter().map(|(path, message)| Problem { origin: origin_of(&path), path, message }));
+        problems.extend(misfits.into_iter().map(|(path, message)| Problem {
+            origin: origin_of(&path),
+            path,
+            message,
+        }));
         return Err(ConfigError { problems });
     }
     let document: Document = match deserialise(&written) {
         Ok(document) => document,
         Err(misfits) => {
-            problems.extend(
-                misfits.into_iter().map(|(path, message)| Problem { origin: origin_of(&path), path, message }),
-            );
+            problems.extend(misfits.into_iter().map(|(path, message)| Problem {
+                origin: origin_of(&path),
+                path,
+                message,
+            }));
             return Err(ConfigError { problems });
         }
     };
@@ -152,12 +156,17 @@ pub fn load(sources: &Sources, servers: &[&str]) -> Result<Settings, ConfigError
     let listen = semantic::listen(&document.listen, &mut report);
     let data = match &document.data {
         // A path of the command line or the environment is relative to where the operator stands.
-        Some(path) if origins.contains_key("data") => Some(semantic::absolute(path, &sources.cwd, home.as_deref())),
+        Some(path) if origins.contains_key("data") => {
+            Some(semantic::absolute(path, &sources.cwd, home.as_deref()))
+        }
         Some(path) => Some(from_file(path)),
         None => sources.default_data(),
     };
     if data.is_none() {
-        report("data", "neither XDG_DATA_HOME nor HOME is set; give --data DIR or set TOOLGATE_DATA".to_owned());
+        report(
+            "data",
+            "neither XDG_DATA_HOME nor HOME is set; give --data DIR or set TOOLGATE_DATA".to_owned(),
+        );
     }
     if data.as_deref() == Some(Path::new("/")) {
         report("data", "\"/\" cannot be the data directory; name a directory of its own".to_owned());
@@ -166,13 +175,17 @@ pub fn load(sources: &Sources, servers: &[&str]) -> Result<Settings, ConfigError
     let roots = file_roots(&document, &data, &sources.cwd, &from_file, &mut report);
     let mut denied = vec![data.clone()];
     denied.extend(document.files.deny.iter().map(|path| from_file(path)));
-    let a2a_db = document.a2a.db_path.as_deref().map_or_else(|| data.join(toolgate_store::SHELF_FILE), from_file);
+    let a2a_db =
+        document.a2a.db_path.as_deref().map_or_else(|| data.join(toolgate_store::SHELF_FILE), from_file);
 
     let journal_anchor = document.journal.anchor.as_deref().map(from_file);
     let policy_path = document.policy.as_deref().map(from_file);
     let inline = !document.roles.is_empty() || !document.server_policies.is_empty();
     if policy_path.is_some() && inline {
-        report("policy", "a policy file and `roles` or `server_policies` here; keep one of the two".to_owned());
+        report(
+            "policy",
+            "a policy file and `roles` or `server_policies` here; keep one of the two".to_owned(),
+        );
     }
     let mut policy_label = label.clone();
     let policy_file = match policy_path {
@@ -186,10 +199,9 @@ pub fn load(sources: &Sources, servers: &[&str]) -> Result<Settings, ConfigError
                 }
             }
         }
-        None => PolicyFile {
-            roles: document.roles.clone(),
-            server_policies: document.server_policies.clone(),
-        },
+        None => {
+            PolicyFile { roles: document.roles.clone(), server_policies: document.server_policies.clone() }
+        }
     };
     let policy = semantic::policy(&policy_file, &mut |path, message| {
         problems.push(Problem { origin: policy_label.clone(), path: path.to_owned(), message });
@@ -232,7 +244,10 @@ fn file_roots(
         if !path.is_dir() {
             report(
                 &format!("files.roots[{i}].path"),
-                format!("{:?} is not an existing directory; create it or leave it out", path.display().to_string()),
+                format!(
+                    "{:?} is not an existing directory; create it or leave it out",
+                    path.display().to_string()
+                ),
             );
         }
         roots.push(Root { path, write: root.write });
@@ -264,7 +279,8 @@ fn read(path: &Path) -> Result<Value, ConfigError> {
     if size > MAX_FILE {
         return Err(refuse(format!("{size} bytes; at most {MAX_FILE} are read")));
     }
-    let text = std::fs::read_to_string(path).map_err(|problem| refuse(format!("cannot be read: {problem}")))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|problem| refuse(format!("cannot be read: {problem}")))?;
     let options = serde_saphyr::options! { with_snippet: false, strict_booleans: true };
     match serde_saphyr::from_str_with_options::<Value>(&text, options) {
         Ok(Value::Null) => Ok(Value::Object(Map::new())),
@@ -286,7 +302,9 @@ fn deserialise<T: DeserializeOwned>(written: &Value) -> Result<T, Vec<(String, S
     let mut problems: Vec<(String, String)> = leaves
         .into_iter()
         .filter_map(|(path, leaf)| {
-            let alone = path.rsplit('.').fold(leaf, |inner, key| Value::Object(Map::from_iter([(key.to_owned(), inner)])));
+            let alone = path
+                .rsplit('.')
+                .fold(leaf, |inner, key| Value::Object(Map::from_iter([(key.to_owned(), inner)])));
             T::deserialize(&alone).err().map(|problem| (path, problem.to_string()))
         })
         .collect();

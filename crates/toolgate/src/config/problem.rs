@@ -34,9 +34,7 @@ pub struct ConfigError {
 
 impl ConfigError {
     pub fn one(origin: impl Into<String>, path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            problems: vec![Problem { origin: origin.into(), path: path.into(), message: message.into() }],
-        }
+        Self { problems: vec![Problem { origin: origin.into(), path: path.into(), message: message.into() }] }
     }
 }
 

@@ -146,7 +146,10 @@ fn written(pattern: &str) -> String {
         .iter()
         .find(|schema| schema.get("pattern").and_then(Value::as_str) == Some(pattern))
         .and_then(|schema| schema.get("description").and_then(Value::as_str))
-        .map_or_else(|| format!("expected a text that matches {pattern}"), |about| format!("expected: {about}"))
+        .map_or_else(
+            || format!("expected a text that matches {pattern}"),
+            |about| format!("expected: {about}"),
+        )
 }
 
 // The schema node for an instance pointer: through $ref, Option's anyOf, properties, maps and lists.

@@ -19,7 +19,8 @@ pub fn listen(text: &str, report: Report<'_>) -> Option<SocketAddr> {
         None => text.parse().ok(),
     };
     if parsed.is_none() {
-        let named = text.rsplit_once(':').is_some_and(|(host, _)| host.contains(|c: char| c.is_ascii_alphabetic()));
+        let named =
+            text.rsplit_once(':').is_some_and(|(host, _)| host.contains(|c: char| c.is_ascii_alphabetic()));
         let hint = if named { "; write an IP address instead of a name" } else { "" };
         report(
             "listen",
@@ -40,7 +41,10 @@ pub fn absolute(path: &Path, base: &Path, home: Option<&Path>) -> PathBuf {
 /// Everything that can be checked without opening the data directory.
 pub fn check(document: &Document, servers: &[&str], report: Report<'_>) {
     if document.version != 1 {
-        report("version", format!("{} is not a version that is known here; write `version: 1`", document.version));
+        report(
+            "version",
+            format!("{} is not a version that is known here; write `version: 1`", document.version),
+        );
     }
     if let Err(problem) = tracing_subscriber::EnvFilter::try_new(&document.log.level) {
         report(
@@ -55,7 +59,10 @@ pub fn check(document: &Document, servers: &[&str], report: Report<'_>) {
         placed(problem, report);
     }
     if document.journal.segment_size.0 < 64 << 10 {
-        report("journal.segment_size", format!("{} is too small; at least 64KiB", document.journal.segment_size));
+        report(
+            "journal.segment_size",
+            format!("{} is too small; at least 64KiB", document.journal.segment_size),
+        );
     }
     if document.journal.checkpoint_lines == 0 {
         report("journal.checkpoint_lines", "0 is too small; at least 1".to_owned());
@@ -77,7 +84,10 @@ pub fn check(document: &Document, servers: &[&str], report: Report<'_>) {
         if name.is_empty() || name.contains('/') {
             report(
                 &format!("exec.allow[{i}]"),
-                format!("{} is not a program's name; write the bare name, and its directory in `exec.path`", json!(name)),
+                format!(
+                    "{} is not a program's name; write the bare name, and its directory in `exec.path`",
+                    json!(name)
+                ),
             );
         }
     }
@@ -93,9 +103,17 @@ fn limits(document: &Document, servers: &[&str], report: Report<'_>) {
     for (path, zero, why) in [
         ("limits.concurrency", limits.concurrency == 0, "0 lets no call run; at least 1"),
         ("limits.read_attempts", limits.read_attempts == 0, "0 means no try at all; at least 1"),
-        ("limits.max_duration", limits.max_duration.0.is_zero(), "\"0\" ends every call at once; at least \"1s\""),
+        (
+            "limits.max_duration",
+            limits.max_duration.0.is_zero(),
+            "\"0\" ends every call at once; at least \"1s\"",
+        ),
         ("limits.max_output", limits.max_output.0 == 0, "\"0B\" cuts every result; at least \"1KiB\""),
-        ("limits.breaker.failures", limits.breaker.failures == 0, "0 would open the breaker at once; at least 1"),
+        (
+            "limits.breaker.failures",
+            limits.breaker.failures == 0,
+            "0 would open the breaker at once; at least 1",
+        ),
     ] {
         if zero {
             report(path, why.to_owned());

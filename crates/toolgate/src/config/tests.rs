@@ -75,7 +75,10 @@ servers: { enabled: [desktop-comander] }
 
 #[test]
 fn numbers_that_the_schema_lets_through_keep_their_path() {
-    let case = case("version: 1\nlimits: { max_output: 99999999999999999999GiB, max_duration: 99999999999999999999d }", &[]);
+    let case = case(
+        "version: 1\nlimits: { max_output: 99999999999999999999GiB, max_duration: 99999999999999999999d }",
+        &[],
+    );
     let text = case.problems();
     assert!(text.contains("limits.max_output: \"99999999999999999999GiB\" is not a size"), "{text}");
     assert!(text.contains("limits.max_duration: "), "{text}");
@@ -100,7 +103,12 @@ fn bad_files() {
 fn flags_over_environment_over_file() {
     let mut case = case(
         "version: 1\nlisten: 127.0.0.1:1\ndata: store\nlog: {level: debug}\n",
-        &[("TOOLGATE_LISTEN", "127.0.0.1:2"), ("PORT", "7"), ("LOG_LEVEL", "WARNING"), ("RATE_LIMIT_CALLS", "10")],
+        &[
+            ("TOOLGATE_LISTEN", "127.0.0.1:2"),
+            ("PORT", "7"),
+            ("LOG_LEVEL", "WARNING"),
+            ("RATE_LIMIT_CALLS", "10"),
+        ],
     );
     case.sources.flags.listen = Some("127.0.0.1:3".into());
     let settings = case.settings();
@@ -112,7 +120,8 @@ fn flags_over_environment_over_file() {
     assert!(settings.denied.contains(&settings.data));
 
     let shown = show::effective(&settings);
-    let origin = |path: &str| shown.iter().find(|row| row.path == path).map(|row| row.origin.clone()).unwrap();
+    let origin =
+        |path: &str| shown.iter().find(|row| row.path == path).map(|row| row.origin.clone()).unwrap();
     assert_eq!(origin("listen"), "command line");
     assert_eq!(origin("log.level"), "environment LOG_LEVEL");
     assert!(origin("data").ends_with("toolgate.yaml"));
@@ -125,7 +134,10 @@ fn port_keeps_the_host_and_names_itself_in_a_problem() {
     let good = case("version: 1\nlisten: \"[::1]:1\"", &[("PORT", "9000")]);
     assert_eq!(good.settings().listen.to_string(), "[::1]:9000");
     let bad = case("version: 1", &[("PORT", "http"), ("RATE_LIMIT_CALLS", "lots")]).problems();
-    assert!(bad.contains("environment RATE_LIMIT_CALLS: limits.per_tool: \"lots/60s\" is not accepted"), "{bad}");
+    assert!(
+        bad.contains("environment RATE_LIMIT_CALLS: limits.per_tool: \"lots/60s\" is not accepted"),
+        "{bad}"
+    );
     let bad = case("version: 1", &[("PORT", "http")]).problems();
     assert!(bad.contains("environment PORT: listen: \"127.0.0.1:http\" is not an address"), "{bad}");
 }
@@ -135,7 +147,12 @@ fn policy_file_problems_carry_its_name() {
     let case = case("version: 1\npolicy: policy.yaml", &[]);
     std::fs::write(case.dir.path().join("policy.yaml"), "roles: { dev: { permisions: [] } }").unwrap();
     let text = case.problems();
-    assert!(text.contains("DIR/policy.yaml: roles.dev.permisions: unknown key \"permisions\"; did you mean \"permissions\"?"), "{text}");
+    assert!(
+        text.contains(
+            "DIR/policy.yaml: roles.dev.permisions: unknown key \"permisions\"; did you mean \"permissions\"?"
+        ),
+        "{text}"
+    );
 }
 
 #[test]

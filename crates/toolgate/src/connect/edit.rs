@@ -95,7 +95,14 @@ fn splice(text: &str, range: Range<usize>, with: &str) -> Edit {
 }
 
 // As the first member, so that no line of another one changes (a comma after it).
-fn insert_first(text: &str, open: usize, key: &str, value: &Value, indent: &str, level: usize) -> Result<Edit> {
+fn insert_first(
+    text: &str,
+    open: usize,
+    key: &str,
+    value: &Value,
+    indent: &str,
+    level: usize,
+) -> Result<Edit> {
     let after = open + 1;
     let rest = text[after..].trim_start();
     let lead = format!("\n{}", indent.repeat(level));
@@ -202,7 +209,10 @@ fn skip_value(bytes: &[u8], mut at: usize) -> Result<usize> {
             }
             c if depth == 0 => {
                 ensure!(!matches!(c, b',' | b':') && !c.is_ascii_whitespace(), "no value");
-                while bytes.get(at).is_some_and(|c| !matches!(c, b',' | b'}' | b']') && !c.is_ascii_whitespace()) {
+                while bytes
+                    .get(at)
+                    .is_some_and(|c| !matches!(c, b',' | b'}' | b']') && !c.is_ascii_whitespace())
+                {
                     at += 1;
                 }
             }
@@ -273,7 +283,13 @@ mod tests {
     #[test]
     fn refuses_what_it_cannot_keep() {
         let entry = json!({});
-        for bad in ["{ // mine\n}", "{\"a\": 1,}", "[]", "{\"mcpServers\": []}", "{\"mcpServers\": {}, \"mcpServers\": {}}"] {
+        for bad in [
+            "{ // mine\n}",
+            "{\"a\": 1,}",
+            "[]",
+            "{\"mcpServers\": []}",
+            "{\"mcpServers\": {}, \"mcpServers\": {}}",
+        ] {
             assert!(set(bad, "mcpServers", "t", &entry).is_err(), "{bad}");
         }
     }

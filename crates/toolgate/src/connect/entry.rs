@@ -60,13 +60,21 @@ pub fn snippet(client: Client, name: &str, entry: &Value) -> Value {
 }
 
 /// Where the client keeps it.
-pub fn file(client: Client, scope: Scope, home: Option<&Path>, cwd: &Path, config: Option<&Path>) -> Result<PathBuf> {
+pub fn file(
+    client: Client,
+    scope: Scope,
+    home: Option<&Path>,
+    cwd: &Path,
+    config: Option<&Path>,
+) -> Result<PathBuf> {
     if scope == Scope::Project {
         return match client {
             Client::ClaudeCode => Ok(cwd.join(".mcp.json")),
             Client::Vscode => Ok(cwd.join(".vscode/mcp.json")),
             Client::Cursor => Ok(cwd.join(".cursor/mcp.json")),
-            Client::ClaudeDesktop => bail!("Claude Desktop knows no projects; use `--scope user` (the default)"),
+            Client::ClaudeDesktop => {
+                bail!("Claude Desktop knows no projects; use `--scope user` (the default)")
+            }
         };
     }
     let home = home.context("HOME is not set; name the client's file with --file")?;

@@ -56,7 +56,11 @@ pub fn install(file: &Path, section: &str, name: &str, entry: &Value) -> Result<
     let shown = file.display();
     let edit = edit::set(old.as_deref().unwrap_or(""), section, name, entry)
         .with_context(|| format!("{shown} was left as it is; add the entry by hand"))?;
-    let text = if old.as_deref().is_some_and(|old| has(old, section, name, entry)) { old.clone() } else { Some(edit.text) };
+    let text = if old.as_deref().is_some_and(|old| has(old, section, name, entry)) {
+        old.clone()
+    } else {
+        Some(edit.text)
+    };
     Ok(Change { removed: edit.removed, added: edit.added, backup, text, old, file })
 }
 
@@ -66,7 +70,9 @@ pub fn undo(file: &Path, section: &str, name: &str) -> Result<Change> {
     let shown = file.display().to_string();
     let Some(old) = read(&file)? else { bail!("there is no {shown}") };
     let before = fs::read_to_string(&backup).ok();
-    let Some(edit) = edit::remove(&old, section, name).with_context(|| format!("{shown} was left as it is"))? else {
+    let Some(edit) =
+        edit::remove(&old, section, name).with_context(|| format!("{shown} was left as it is"))?
+    else {
         bail!("{shown} has no entry {name:?}");
     };
     let ours = &edit::parse(&old)?[section][name];
@@ -78,7 +84,9 @@ pub fn undo(file: &Path, section: &str, name: &str) -> Result<Change> {
         }
         // The entry replaced an older one of the same name: that one comes back.
         Some(before) => {
-            if let Some(previous) = edit::parse(before).ok().and_then(|all| all.get(section)?.get(name).cloned()) {
+            if let Some(previous) =
+                edit::parse(before).ok().and_then(|all| all.get(section)?.get(name).cloned())
+            {
                 let again = edit::set(&old, section, name, &previous)?;
                 added = again.added;
                 text = Some(again.text);

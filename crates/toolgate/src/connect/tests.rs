@@ -78,7 +78,10 @@ fn a_file_of_ours_alone_comes_and_goes() {
     let entry = json!({"command": "/t"});
     assert_eq!(put(&file, "toolgate", &entry).removed, "");
     assert_eq!(mode_of(&file), 0o600);
-    assert!(install(&file, "mcpServers", "toolgate", &entry).unwrap().is_empty(), "a second time changes nothing");
+    assert!(
+        install(&file, "mcpServers", "toolgate", &entry).unwrap().is_empty(),
+        "a second time changes nothing"
+    );
     take(&file, "toolgate");
     assert!(!file.exists());
 }
@@ -137,9 +140,10 @@ fn entries_of_every_client() {
             };
             all.insert(format!("{label} {form}"), shown);
         }
-        let home = Path::new("/home/u");
+        let home = Path::new("/me");
         for (label2, scope) in [("user", Scope::User), ("project", Scope::Project)] {
-            let path = entry::file(client, scope, Some(home), Path::new("/p"), Some(Path::new("/home/u/.config")));
+            let path =
+                entry::file(client, scope, Some(home), Path::new("/p"), Some(Path::new("/me/.config")));
             all.insert(format!("{label} {label2}"), json!(path.map_err(|problem| problem.to_string())));
         }
     }

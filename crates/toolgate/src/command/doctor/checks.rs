@@ -65,11 +65,21 @@ fn private_files(dir: &DataDir) -> Vec<Finding> {
 
 async fn database(dir: &DataDir) -> Vec<Finding> {
     if !dir.database().exists() {
-        return vec![Finding::warning("database", "there is none yet", "the first `toolgate serve` creates it")];
+        return vec![Finding::warning(
+            "database",
+            "there is none yet",
+            "the first `toolgate serve` creates it",
+        )];
     }
     let store = match wiring::open_store(dir).await {
         Ok(store) => store,
-        Err(problem) => return vec![Finding::wrong("database", format!("{problem:#}"), "see above; `toolgate serve` cannot start")],
+        Err(problem) => {
+            return vec![Finding::wrong(
+                "database",
+                format!("{problem:#}"),
+                "see above; `toolgate serve` cannot start",
+            )];
+        }
     };
     let mut findings = vec![match store.integrity_check().await {
         Ok(problems) if problems.is_empty() => Finding::ok("database", "opens and is sound"),
@@ -88,13 +98,17 @@ async fn database(dir: &DataDir) -> Vec<Finding> {
 async fn keys(dir: &DataDir, store: &Store) -> Finding {
     let keys = match store.list_keys().await {
         Ok(keys) => keys,
-        Err(problem) => return Finding::wrong("keys", problem.message().to_owned(), "look after the database"),
+        Err(problem) => {
+            return Finding::wrong("keys", problem.message().to_owned(), "look after the database");
+        }
     };
     let now = Timestamp::now();
     let active = keys.iter().filter(|key| key.is_active(now)).count();
     let more = "make one: toolgate keys create NAME --role admin";
     match dir.admin_key() {
-        Err(problem) => return Finding::wrong("keys", format!("{problem:#}"), "remove the file, then make a key"),
+        Err(problem) => {
+            return Finding::wrong("keys", format!("{problem:#}"), "remove the file, then make a key");
+        }
         Ok(Some(kept)) if !keys.iter().any(|key| key.id == kept.id() && key.is_active(now)) => {
             return Finding::warning(
                 "keys",
@@ -127,7 +141,9 @@ async fn audit(dir: &DataDir, settings: &Settings) -> Finding {
         Ok(Err(error)) if error.kind() == toolgate_core::Kind::NotFound => {
             Finding::warning("journal", "there is none yet", "the first `toolgate serve` creates it")
         }
-        Ok(Err(error)) => Finding::wrong("journal", error.message().to_owned(), "check the disk and the file modes"),
+        Ok(Err(error)) => {
+            Finding::wrong("journal", error.message().to_owned(), "check the disk and the file modes")
+        }
         Err(problem) => Finding::wrong("journal", problem.to_string(), "report this defect"),
     }
 }
@@ -135,7 +151,11 @@ async fn audit(dir: &DataDir, settings: &Settings) -> Finding {
 // Of the nearest directory that exists.
 fn disk(data: &Path) -> Finding {
     let Some(existing) = data.ancestors().find(|path| path.is_dir()) else {
-        return Finding::wrong("disk space", "no directory on the way to the data directory exists", "name another with --data");
+        return Finding::wrong(
+            "disk space",
+            "no directory on the way to the data directory exists",
+            "name another with --data",
+        );
     };
     match rustix::fs::statvfs(existing) {
         Err(problem) => Finding::wrong("disk space", problem.to_string(), "check the file system"),
@@ -156,10 +176,13 @@ fn disk(data: &Path) -> Finding {
 fn clock(data: &Path) -> Finding {
     let now = SystemTime::now();
     let written = |path: &Path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
-    let newest = [std::env::current_exe().ok().and_then(|exe| written(&exe)), written(&data.join(toolgate_store::STATE_FILE))]
-        .into_iter()
-        .flatten()
-        .max();
+    let newest = [
+        std::env::current_exe().ok().and_then(|exe| written(&exe)),
+        written(&data.join(toolgate_store::STATE_FILE)),
+    ]
+    .into_iter()
+    .flatten()
+    .max();
     match newest.and_then(|newest| newest.duration_since(now).ok()) {
         Some(behind) if behind.as_secs() > 60 => Finding::wrong(
             "clock",
@@ -174,7 +197,9 @@ fn confinement(settings: &Settings) -> Finding {
     use crate::config::document::Confinement;
     let host = match wiring::open_host(settings) {
         Ok(host) => host,
-        Err(problem) => return Finding::wrong("host", format!("{problem:#}"), "correct `files`, `exec` and `egress`"),
+        Err(problem) => {
+            return Finding::wrong("host", format!("{problem:#}"), "correct `files`, `exec` and `egress`");
+        }
     };
     let found = host.exec().confinement();
     let landlock = found.to_lowercase().contains("landlock");
@@ -206,7 +231,10 @@ async fn server(settings: &Settings) -> Vec<Finding> {
         return findings;
     }
     findings.push(match std::net::TcpListener::bind(settings.listen) {
-        Ok(_) => Finding::ok("port", format!("{} is free; no gateway runs on this data directory", settings.listen)),
+        Ok(_) => Finding::ok(
+            "port",
+            format!("{} is free; no gateway runs on this data directory", settings.listen),
+        ),
         Err(problem) => Finding::wrong(
             "port",
             format!("{} cannot be used: {problem}", settings.listen),
@@ -226,7 +254,11 @@ async fn reachable(settings: &Settings, url: &str) -> Finding {
         Ok(answer) if answer.status == 200 => Finding::ok("gateway", format!("{url} answers and is well")),
         Ok(answer) => Finding::wrong(
             "gateway",
-            format!("{url}/health answers {} {}", answer.status, answer.body["status"].as_str().unwrap_or_default()),
+            format!(
+                "{url}/health answers {} {}",
+                answer.status,
+                answer.body["status"].as_str().unwrap_or_default()
+            ),
             "its log says why",
         ),
         Err(problem) => Finding::wrong("gateway", format!("{problem:#}"), "its log says why; restart it"),
