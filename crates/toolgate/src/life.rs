@@ -24,8 +24,9 @@ pub struct Watch {
     tasks: JoinSet<()>,
 }
 
-/// Begin to take changes over. `url`: where this process listens, if it does.
-pub fn watch(gate: &Arc<Gate>, sources: &Sources, url: Option<String>) -> Result<Watch> {
+/// Begin to take changes over; those since the gate was opened are taken over when this returns. `url`: where this process
+/// listens, if it does.
+pub async fn watch(gate: &Arc<Gate>, sources: &Sources, url: Option<String>) -> Result<Watch> {
     let control = Control::bind(&gate.dir.run(), url)?;
     let mut hangup = signal(SignalKind::hangup()).context("SIGHUP")?;
     let mut tasks = JoinSet::new();
@@ -34,7 +35,9 @@ pub fn watch(gate: &Arc<Gate>, sources: &Sources, url: Option<String>) -> Result
         let gate = shared.clone();
         async move { gate.reload_keys().await }
     }));
-    tasks.spawn(poll(gate.clone()));
+    tasks.spawn(poll(gate.clone(), gate.store.data_version().await?));
+    // A change between the opening of the gate and the binding of the socket has reached neither.
+    gate.reload_keys().await?;
     let (gate, sources) = (gate.clone(), sources.clone());
     tasks.spawn(async move {
         while hangup.recv().await.is_some() {
@@ -57,22 +60,21 @@ async fn reload(gate: &Gate, sources: &Sources) -> Result<()> {
     gate.event("policy_reloaded", None).await
 }
 
-async fn poll(gate: Arc<Gate>) {
+async fn poll(gate: Arc<Gate>, mut seen: i64) {
     let mut ticks = tokio::time::interval(POLL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut seen = None;
     let mut ill = false;
     loop {
         ticks.tick().await;
         let looked = async {
             let version = gate.store.data_version().await?;
-            if seen.is_some_and(|seen| seen != version) {
+            if seen != version {
                 gate.reload_keys().await?;
             }
             anyhow::Ok(version)
         };
         match looked.await {
-            Ok(version) => (seen, ill) = (Some(version), false),
+            Ok(version) => (seen, ill) = (version, false),
             // Said once, not every second.
             Err(problem) if !ill => {
                 failed("looking for changed keys", &problem);

@@ -28,6 +28,7 @@ pub struct Gate {
     /// The administrator's key when this start made it.
     pub fresh_key: Option<KeyText>,
     keys_changed: tokio::sync::Notify,
+    reloading: tokio::sync::Semaphore,
 }
 
 /// Open everything; on the first start, make the data directory and the administrator's key. `kind` names the journal
@@ -53,12 +54,23 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
     parts.stopped = stopped.collect();
     let engine = Engine::new(parts).map_err(public)?;
     insight.put(engine.clone());
-    Ok(Gate { dir, store, journal, host, engine, fresh_key, keys_changed: tokio::sync::Notify::new() })
+    Ok(Gate {
+        dir,
+        store,
+        journal,
+        host,
+        engine,
+        fresh_key,
+        keys_changed: tokio::sync::Notify::new(),
+        reloading: tokio::sync::Semaphore::new(1),
+    })
 }
 
 impl Gate {
     /// Take over what the store says of keys.
     pub async fn reload_keys(&self) -> Result<()> {
+        // One at a time: of two, the one that read first must not be the one that writes last.
+        let _turn = self.reloading.acquire().await?;
         self.engine.replace_keys(api_keys(&self.store).await?);
         self.keys_changed.notify_waiters();
         Ok(())
@@ -210,3 +222,6 @@ pub fn open_host(settings: &Settings) -> Result<Host> {
         toolgate_host::files::Files::new(settings.roots.clone(), settings.denied.clone()).context("files")?;
     Ok(Host::new(egress, exec, files, toolgate_host::system::System::new()))
 }
+
+#[cfg(test)]
+mod tests;

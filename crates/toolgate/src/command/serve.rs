@@ -33,7 +33,7 @@ pub async fn run(settings: Settings, sources: Sources, out: Out) -> Result<()> {
     let state = toolgate_http::AppState::new(edge)
         .map_err(|problems| anyhow::anyhow!("the configuration cannot be used: {}", problems.join("; ")))?;
 
-    let watch = life::watch(&gate, &sources, Some(url.clone()))?;
+    let watch = life::watch(&gate, &sources, Some(url.clone())).await?;
     gate.event("gateway_started", Some(&url)).await?;
     greet(&gate, &url, out)?;
     if !address.ip().is_loopback() {

@@ -5,6 +5,7 @@
 
 use crate::client;
 use crate::config::{Settings, Sources};
+use crate::exit;
 use crate::life;
 use crate::logging;
 use crate::wiring;
@@ -28,17 +29,17 @@ pub async fn run(settings: Settings, sources: Sources) -> Result<()> {
             "the key {key:?} is unknown, revoked or expired; `toolgate keys list` shows which are active"
         )
     })?;
-    let watch = life::watch(&gate, &sources, None)?;
+    let watch = life::watch(&gate, &sources, None).await?;
     gate.event("stdio_started", Some(&caller.id)).await?;
     let gone = gate.key_gone(&key);
     let served = tokio::select! {
-        served = serve_lines(gate.engine.clone(), caller, None, tokio::io::stdin(), tokio::io::stdout()) => served,
+        served = serve_lines(gate.engine.clone(), caller, None, tokio::io::stdin(), tokio::io::stdout()) => served.map_err(anyhow::Error::from),
         () = gone => {
             tracing::warn!(key = ?key, "the key was revoked or has expired; ending");
-            Ok(())
+            Err(exit::Silent.into())
         }
         () = stop.asked() => Ok(()),
     };
     life::end(gate, watch).await?;
-    Ok(served?)
+    served
 }
