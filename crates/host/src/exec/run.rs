@@ -32,7 +32,8 @@ impl Exec {
         let stderr = Capture::start(child.stderr.take(), max);
         let timed_out = tokio::select! {
             biased;
-            _ = closing.wait_for(|c| *c) => {
+            // The inner block drops the watch's lock before the next await.
+            () = async { let _ = closing.wait_for(|c| *c).await; } => {
                 child.end().await;
                 return Err(shutting_down());
             }
