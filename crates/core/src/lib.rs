@@ -14,6 +14,7 @@ pub mod outcome;
 pub mod param;
 pub mod policy;
 pub mod record;
+pub mod redact;
 pub mod server;
 pub mod spec;
 pub mod tool;

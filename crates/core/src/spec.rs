@@ -50,6 +50,9 @@ pub struct Spec {
     pub open_world: bool,
     /// Whether repeating it changes nothing more (MCP `idempotentHint`).
     pub idempotent: bool,
+    /// Whether its faults tell of one dependency, so that a circuit breaker makes sense. Not so where the caller chooses
+    /// the target: one caller's dead host must not close the tool to the others.
+    pub breaker: bool,
 }
 
 impl Spec {
@@ -65,6 +68,7 @@ impl Spec {
             aliases: &[],
             open_world: false,
             idempotent: matches!(effect, Effect::Read),
+            breaker: true,
         }
     }
 
@@ -119,6 +123,12 @@ impl Spec {
 
     pub const fn idempotent(mut self) -> Self {
         self.idempotent = true;
+        self
+    }
+
+    /// The caller chooses the target (a URL, a command): no circuit breaker.
+    pub const fn without_breaker(mut self) -> Self {
+        self.breaker = false;
         self
     }
 }

@@ -120,9 +120,11 @@ pub struct ToolDef<S> {
 impl<S: Send + Sync + 'static> ToolDef<S> {
     /// Describe tool `T`.
     pub fn of<T: Tool<Server = S>>() -> Self {
-        let mut input_schema = schema_of::<T>();
+        let settings =
+            || schemars::generate::SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
+        let mut input_schema = schema_of::<T>(settings());
         let description = take_description(&mut input_schema);
-        let mut output_schema = schema_of::<T::Output>();
+        let mut output_schema = schema_of::<T::Output>(settings().for_serialize());
         take_description(&mut output_schema);
         Self { spec: T::SPEC, description, input_schema, output_schema, prepare: prepare::<T> }
     }
@@ -171,8 +173,7 @@ fn explain(error: &serde_json::Error) -> String {
     }
 }
 
-fn schema_of<T: JsonSchema>() -> serde_json::Value {
-    let settings = schemars::generate::SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
+fn schema_of<T: JsonSchema>(settings: schemars::generate::SchemaSettings) -> serde_json::Value {
     let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
     if let Some(object) = schema.as_object_mut() {
         object.shift_remove("$schema");

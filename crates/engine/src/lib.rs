@@ -3,19 +3,41 @@
 //! Called by the edge (`http`), by `toolgate stdio` and by the command line. Names no tool server and no database:
 //! the binary hands it mounted servers, policy, keys and an open journal. `docs/request.md` follows a call through it.
 
-pub mod catalogue;
+mod admit;
+mod breaker;
+mod cache;
+mod catalogue;
+mod control;
 pub mod health;
+mod identify;
 pub mod journal;
 pub mod mcp;
-pub mod settings;
+mod metrics;
+mod rate;
+mod run;
+mod settings;
+mod slots;
+mod snapshot;
+mod trail;
 
+pub use cache::CacheStats;
 pub use catalogue::{Entry, ServerView};
-pub use settings::Settings;
+pub use control::ConnectionGuard;
+pub use identify::PREFIX;
+pub use metrics::ToolUse;
+pub use settings::{Breaker, Cache, JournalFailure, ServerSettings, Settings};
 
-use std::sync::Arc;
-use std::time::Duration;
+use admit::Admission;
+use arc_swap::ArcSwap;
+use catalogue::Catalogue;
+use snapshot::Snapshot;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::{Arc, Mutex};
+use toolgate_core::name::ServerName;
 use toolgate_core::policy::Policy;
-use toolgate_core::{BuiltIn, Call, Caller, Error, Outcome};
+use toolgate_core::{BuiltIn, Call, Caller, Error, Outcome, Record};
+use trail::Trail;
 
 /// What is needed to verify an API key. The secret itself is never stored.
 #[derive(Debug, Clone)]
@@ -30,93 +52,135 @@ pub struct ApiKey {
     pub expires_at: Option<i64>,
 }
 
-/// The engine. Cheap to clone.
-#[derive(Clone)]
-pub struct Engine {}
+/// Sees every answer record after it is made; must not block.
+pub type Observer = Box<dyn Fn(&Record) + Send + Sync>;
 
-impl Engine {
+/// Everything an engine is made of.
+pub struct Parts {
+    pub settings: Settings,
+    pub servers: Vec<BuiltIn>,
+    /// Names of servers that an administrator stopped.
+    pub stopped: Vec<String>,
+    pub policy: Policy,
+    pub keys: Vec<ApiKey>,
+    pub journal: journal::Journal,
+    pub observe: Observer,
+    pub checks: health::Checks,
+}
+
+impl Parts {
+    /// Parts with nothing to observe or check.
     pub fn new(
         settings: Settings,
         servers: Vec<BuiltIn>,
         policy: Policy,
         keys: Vec<ApiKey>,
         journal: journal::Journal,
-    ) -> Result<Self, Error> {
-        let _ = (settings, servers, policy, keys, journal);
-        todo!()
+    ) -> Self {
+        Self {
+            settings,
+            servers,
+            stopped: Vec::new(),
+            policy,
+            keys,
+            journal,
+            observe: Box::new(|_| {}),
+            checks: Box::new(|| Box::pin(async { Vec::new() })),
+        }
+    }
+}
+
+/// The engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    max_output: usize,
+    catalogue: Catalogue,
+    snapshot: ArcSwap<Snapshot>,
+    // Held while a new snapshot is made, so that two changes cannot undo each other.
+    changing: Mutex<()>,
+    buckets: rate::Buckets,
+    cache: cache::Cache,
+    counters: metrics::Counters,
+    journal: journal::Journal,
+    observe: Observer,
+    checks: health::Checks,
+    draining: AtomicBool,
+    active: AtomicUsize,
+    idle: tokio::sync::Notify,
+    // Records that could not be journaled and were let go.
+    lost: AtomicU64,
+}
+
+impl Engine {
+    pub fn new(parts: Parts) -> Result<Self, Error> {
+        let catalogue = Catalogue::new(parts.servers, &parts.settings)?;
+        let stopped: BTreeSet<ServerName> =
+            parts.stopped.iter().filter_map(|n| ServerName::new(n).ok()).collect();
+        let keys = Arc::new(snapshot::keys(parts.keys));
+        let snapshot = Snapshot::new(&catalogue, Arc::new(parts.policy), keys, stopped);
+        Ok(Self(Arc::new(Inner {
+            max_output: usize::try_from(parts.settings.max_output.0).unwrap_or(usize::MAX),
+            cache: cache::Cache::new(&parts.settings.cache),
+            settings: parts.settings,
+            catalogue,
+            snapshot: ArcSwap::from_pointee(snapshot),
+            changing: Mutex::new(()),
+            buckets: rate::Buckets::new(),
+            counters: metrics::Counters::default(),
+            journal: parts.journal,
+            observe: parts.observe,
+            checks: parts.checks,
+            draining: AtomicBool::new(false),
+            active: AtomicUsize::new(0),
+            idle: tokio::sync::Notify::new(),
+            lost: AtomicU64::new(0),
+        })))
     }
 
     /// Who presents this key? `Unauthenticated` when nobody does, whatever the reason; the log has the reason.
     pub fn identify(&self, key: Option<&str>) -> Result<Arc<Caller>, Error> {
-        let _ = key;
-        todo!()
+        identify::identify(&self.0.snapshot.load(), key, jiff::Timestamp::now().as_second())
     }
 
-    /// Tools this caller may call, in catalogue order; with a scope, one server's. Decided by the same function as `call`.
+    /// Tools this caller may call, in catalogue order; with a scope, one server's. Decided by the same table as `call`.
+    /// A scope that names no server of which the caller may see something is `NotFound`.
     pub fn tools(&self, caller: &Caller, scope: Option<&str>) -> Result<Vec<Arc<Entry>>, Error> {
-        let _ = (caller, scope);
-        todo!()
-    }
-
-    /// Servers of which this caller may see something.
-    pub fn servers(&self, caller: &Caller) -> Vec<ServerView> {
-        let _ = caller;
-        todo!()
+        let inner = &*self.0;
+        let snapshot = inner.snapshot.load();
+        let rights = snapshot.rights(caller, &inner.catalogue);
+        let sees =
+            |entry: &&Arc<Entry>| scope.is_none_or(|s| entry.server.as_str() == s) && rights.sees(entry);
+        let mut seen = inner.catalogue.entries.iter().filter(sees).peekable();
+        if let Some(server) = scope.filter(|_| seen.peek().is_none()) {
+            return Err(control::no_such_server(server));
+        }
+        Ok(seen.filter(|entry| !snapshot.stopped.contains(&entry.server)).cloned().collect())
     }
 
     /// Decide, run, record. The only path to a tool. Dropping the future cancels the call (and records that).
+    ///
+    /// `Ok(Outcome::Refused)` is a tool's own no, invalid arguments included; `Err` is the gateway's.
     pub async fn call(&self, call: Call) -> Result<Outcome, Error> {
-        let _ = call;
-        todo!()
-    }
-
-    /// Start or stop a server: a stopped one lists nothing and refuses calls. For administrators; recorded.
-    pub fn set_running(&self, caller: &Caller, server: &str, running: bool) -> Result<ServerView, Error> {
-        let _ = (caller, server, running);
-        todo!()
-    }
-
-    /// Whether this caller may use the administration and the gateway-wide health and metrics (`admin`, or a `*:health` or `monitoring:read` permission for the latter).
-    pub fn may_observe(&self, caller: &Caller) -> bool {
-        let _ = caller;
-        todo!()
-    }
-
-    /// Swap keys or policy; the next call sees the new ones.
-    pub fn replace_keys(&self, keys: Vec<ApiKey>) {
-        let _ = keys;
-        todo!()
-    }
-
-    pub fn replace_policy(&self, policy: Policy) {
-        let _ = policy;
-        todo!()
-    }
-
-    /// Prometheus text exposition (version 0.0.4); with a scope, one server's.
-    pub fn metrics(&self, scope: Option<&str>) -> String {
-        let _ = scope;
-        todo!()
-    }
-
-    /// Health of the gateway, or of one server.
-    pub async fn health(&self, scope: Option<&str>) -> Result<health::Report, Error> {
-        let _ = scope;
-        todo!()
-    }
-
-    /// Count a connection in or out for `mcp_active_connections{server}`; `None` is the aggregate endpoint.
-    pub fn connection(&self, scope: Option<&str>) -> ConnectionGuard {
-        let _ = scope;
-        todo!()
-    }
-
-    /// Refuse new calls, wait for the running ones at most `limit`, flush and close the journal.
-    pub async fn drain(&self, limit: Duration) {
-        let _ = limit;
-        todo!()
+        let inner = &*self.0;
+        let mut trail = Trail::begin(self.0.clone(), &call);
+        let answer = inner.answer(&call, &mut trail).await;
+        trail.settle(answer).await
     }
 }
 
-/// Counts one open connection until dropped.
-pub struct ConnectionGuard {}
+impl Inner {
+    async fn answer(&self, call: &Call, trail: &mut Trail) -> Result<Outcome, Error> {
+        let snapshot = self.snapshot.load_full();
+        let rights = snapshot.rights(&call.caller, &self.catalogue);
+        let mut found = self.catalogue.find(&call.tool, call.scope.as_ref());
+        found.retain(|entry| rights.sees(entry));
+        let stopped = matches!(&found[..], [entry] if snapshot.stopped.contains(&entry.server));
+        match admit::admit(self, &rights, &found, stopped, call, trail).await? {
+            Admission::Answer(outcome) => Ok(outcome),
+            Admission::Run(permit) => run::run(self, permit, call, trail).await,
+        }
+    }
+}

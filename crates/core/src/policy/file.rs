@@ -1,15 +1,11 @@
-//! Roles, permissions and tool policies: may this caller call this tool? Pure: no I/O, no clock.
-//!
-//! Written by the operator in a policy file (CATALOGUE 2.4 and 5.3), compiled once, asked by `admit` and by every list.
-//! What no rule allows is refused.
+//! The policy file as written. Names are CATALOGUE 5.3's.
 
-use crate::spec::Effect;
 use crate::unit::Rate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// A policy file as written.
+/// A policy file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PolicyFile {
@@ -48,31 +44,9 @@ pub struct ToolPolicy {
     pub approval_required: bool,
 }
 
-/// A compiled policy.
-#[derive(Debug, Clone)]
-pub struct Policy {}
-
-impl Policy {
-    /// Compile; every problem is named with its path in the file.
-    pub fn compile(file: &PolicyFile) -> Result<Self, Vec<String>> {
-        let _ = file;
-        todo!()
-    }
-
-    /// Names of all roles, sorted.
-    pub fn roles(&self) -> Vec<&str> {
-        todo!()
-    }
-
-    /// May someone with these roles call this tool with this effect? Says which rule decided.
-    pub fn decide(
-        &self,
-        roles: &[impl AsRef<str>],
-        server: &str,
-        tool: &str,
-        effect: Effect,
-    ) -> Result<String, String> {
-        let _ = (roles, server, tool, effect);
-        todo!()
-    }
+// CATALOGUE 2.4: `^[a-zA-Z][a-zA-Z0-9_]{2,30}$`.
+pub(super) fn is_role_name(name: &str) -> bool {
+    (3..=31).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }

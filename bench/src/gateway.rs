@@ -1,0 +1,107 @@
+//! The gateway under measurement: a real process on a data directory of its own, with the limits raised out of the way
+//! and everything else (key, policy, rate limit, journal) as it comes.
+
+use crate::client::Connection;
+use crate::load::{Door, is_right, request};
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+pub struct Gateway {
+    child: Child,
+    directory: tempfile::TempDir,
+    binary: PathBuf,
+    pub address: String,
+    pub key: String,
+    pub to_first_answer: Duration,
+}
+
+const CONFIG: &str = "version: 1\nlimits:\n  per_caller: \"100000000/1s\"\n  per_tool: \"100000000/1s\"\n";
+
+impl Gateway {
+    pub async fn start(binary: &Path) -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        let config = directory.path().join("toolgate.yaml");
+        std::fs::write(&config, CONFIG)?;
+        let data = directory.path().join("data");
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let address = format!("127.0.0.1:{port}");
+        let started = Instant::now();
+        let child = Command::new(binary)
+            .args(["serve", "--listen", &address, "--data"])
+            .arg(&data)
+            .arg("--config")
+            .arg(&config)
+            .current_dir(directory.path())
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(directory.path().join("log"))?)
+            .spawn()
+            .with_context(|| {
+                format!("cannot start {}; build it with: cargo build --release", binary.display())
+            })?;
+        let mut gateway = Self {
+            child,
+            directory,
+            binary: binary.to_owned(),
+            address,
+            key: String::new(),
+            to_first_answer: Duration::ZERO,
+        };
+        gateway.first_answer(&data, started).await?;
+        Ok(gateway)
+    }
+
+    async fn first_answer(&mut self, data: &Path, started: Instant) -> Result<()> {
+        while started.elapsed() < Duration::from_secs(20) {
+            let key = std::fs::read_to_string(data.join("admin.key")).unwrap_or_default();
+            if let (false, Ok(mut connection)) = (key.is_empty(), Connection::open(&self.address).await) {
+                self.key = key.trim().to_owned();
+                let answer = connection.send(&request(Door::Rest, &self.key)).await?;
+                self.to_first_answer = started.elapsed();
+                if is_right(answer.status, answer.body) {
+                    return Ok(());
+                }
+                bail!("first call: {} {}", answer.status, String::from_utf8_lossy(answer.body));
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let log = std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
+        bail!("the gateway did not answer within 20 s; its log:\n{log}")
+    }
+
+    /// CPU time of the process so far, user and system.
+    pub fn cpu(&self) -> Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let fields: Vec<&str> = stat.rsplit_once(')').context("stat")?.1.split_whitespace().collect();
+        let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
+        Ok(Duration::from_millis(ticks * 10))
+    }
+
+    /// Resident bytes.
+    pub fn memory(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find(|l| l.starts_with("VmRSS")).context("VmRSS")?;
+        Ok(line.split_whitespace().nth(1).context("VmRSS")?.parse::<u64>()? * 1024)
+    }
+
+    /// Stop it as an operator would and let its own command check the journal.
+    pub async fn stop_and_verify(mut self) -> Result<String> {
+        Command::new("kill").arg(self.child.id().to_string()).status()?;
+        let code = self.child.wait()?;
+        let data = self.directory.path().join("data");
+        let verify = Command::new(&self.binary).args(["audit", "verify", "--data"]).arg(data).output()?;
+        let text = String::from_utf8_lossy(&verify.stdout).trim().replace('\n', "; ");
+        if !verify.status.success() {
+            bail!("audit verify failed ({code}): {text} {}", String::from_utf8_lossy(&verify.stderr));
+        }
+        Ok(text)
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

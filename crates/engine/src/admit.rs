@@ -1,0 +1,187 @@
+//! `admit`: the only place that decides. Call -> Permit.
+//!
+//! In this order: is the gateway open, the caller's rate, may it be seen, arguments, policy for this very effect, the
+//! tool's rate, approval, the cache, circuit breaker, a slot. A tool that may not be seen answers exactly like one that
+//! does not exist. (Definition pins, freeze switches and budgets will stand between policy and rate.)
+
+use crate::Inner;
+use crate::breaker::Pass;
+use crate::cache;
+use crate::catalogue::Entry;
+use crate::rate;
+use crate::slots::Slot;
+use crate::snapshot::Rights;
+use crate::trail::Trail;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use toolgate_core::policy::Verdict;
+use toolgate_core::record::Decision;
+use toolgate_core::tool::Ready;
+use toolgate_core::{Call, Ctx, Effect, Error, Kind, Outcome, ToolError, ToolOutput, canon, redact};
+
+/// The granted right to run one call once. Only `admit` makes one; running consumes it.
+pub(crate) struct Permit<'a> {
+    pub(crate) entry: &'a Arc<Entry>,
+    pub(crate) ready: Box<dyn Ready>,
+    pub(crate) ctx: Ctx,
+    pub(crate) limit: Duration,
+    pub(crate) cache_key: Option<cache::Key>,
+    pub(crate) pass: Option<Pass<'a>>,
+    pub(crate) _slot: Slot,
+    // Nobody outside can make one.
+    _made_here: (),
+}
+
+pub(crate) enum Admission<'a> {
+    Run(Permit<'a>),
+    /// Answered without running: from the cache, or arguments that the tool's own types refuse.
+    Answer(Outcome),
+}
+
+pub(crate) async fn admit<'a>(
+    inner: &'a Inner,
+    rights: &Rights,
+    found: &'a [&'a Arc<Entry>],
+    stopped: bool,
+    call: &Call,
+    trail: &mut Trail,
+) -> Result<Admission<'a>, Error> {
+    let now = Instant::now();
+    let deny = |trail: &mut Trail, rule: &str| trail.decided(Decision::Deny, rule.into(), None);
+
+    if inner.draining.load(Ordering::Acquire) {
+        deny(trail, "gateway: shutting down");
+        return Err(
+            Error::new(Kind::Unavailable, "the gateway is shutting down").retry_after(Duration::from_secs(5))
+        );
+    }
+    let key = rate::Key { caller: call.caller.id.clone(), tool: None };
+    if let Err(wait) = inner.buckets.take(key, inner.settings.per_caller, now) {
+        deny(trail, "rate: per caller");
+        return Err(too_fast("all your calls", inner.settings.per_caller, wait));
+    }
+
+    let entry = match found {
+        [] => {
+            deny(trail, "no such tool for this caller");
+            return Err(no_such_tool(&call.tool));
+        }
+        [entry] => *entry,
+        several => {
+            deny(trail, "ambiguous name");
+            let names: Vec<&str> = several.iter().map(|e| e.exposed.as_str()).collect();
+            return Err(Error::invalid(format!(
+                "{} may mean {}; use one of these",
+                call.tool,
+                names.join(" or ")
+            )));
+        }
+    };
+    trail.tool(entry);
+    if stopped {
+        deny(trail, "server stopped by an administrator");
+        return Err(Error::new(Kind::Unavailable, format!("the server {} is stopped", entry.server)));
+    }
+
+    let arguments: serde_json::Value = match serde_json::from_str(call.arguments.get()) {
+        Ok(value @ serde_json::Value::Object(_)) => value,
+        _ => {
+            deny(trail, "arguments: not an object");
+            return Ok(Admission::Answer(refused("the arguments must be one JSON object")));
+        }
+    };
+    let digest = canon::sha256(canon::to_string(&arguments).as_bytes());
+    trail.arguments(&digest, redact::arguments(&arguments));
+    drop(arguments);
+    let ready = match entry.run.prepare(&call.arguments) {
+        Ok(ready) => ready,
+        Err(problem) => {
+            deny(trail, "arguments: refused by the tool's schema");
+            return Ok(Admission::Answer(refused(format!(
+                "invalid arguments for {}: {problem}",
+                entry.tool
+            ))));
+        }
+    };
+
+    let effect = ready.effect();
+    let rule = match rights.verdict(entry, effect) {
+        Verdict::Allow(rule) => rule.clone(),
+        Verdict::Deny(rule) => {
+            trail.decided(Decision::Deny, rule.clone(), Some(effect));
+            let may = "you may call this tool, but not with these arguments: they would";
+            return Err(Error::new(Kind::Forbidden, format!("{may} {} something", effect.label())));
+        }
+    };
+    let policy = inner.snapshot.load().policy.tool(entry.server.as_str(), &entry.tool).cloned();
+    let limit = policy.as_ref().and_then(|p| p.rate_limit).unwrap_or(entry.rate);
+    let key = rate::Key { caller: call.caller.id.clone(), tool: Some(entry.index) };
+    if let Err(wait) = inner.buckets.take(key, limit, now) {
+        trail.decided(Decision::Deny, "rate: per tool".into(), Some(effect));
+        return Err(too_fast(&entry.tool, limit, wait));
+    }
+    if policy.is_some_and(|p| p.approval_required) {
+        trail.decided(Decision::Deny, "approval: required".into(), Some(effect));
+        return Err(Error::new(
+            Kind::ApprovalRequired,
+            "this call needs a person's approval, which this gateway cannot ask for yet; an administrator can change \
+             the tool's policy",
+        ));
+    }
+    trail.decided(Decision::Allow, rule, Some(effect));
+
+    let cache_key = entry.spec.cache.filter(|_| effect == Effect::Read).map(|_| cache::Key {
+        tool: entry.index,
+        arguments: digest,
+        rights: rights.digest,
+    });
+    if let Some(output) = cache_key.as_ref().and_then(|key| inner.cache.get(key, now)) {
+        trail.cached();
+        return Ok(Admission::Answer(Outcome::Done(output)));
+    }
+
+    let pass = match entry.spec.breaker.then(|| entry.breaker.pass(now)).transpose() {
+        Ok(pass) => pass,
+        Err(wait) => {
+            return Err(Error::new(
+                Kind::Unavailable,
+                format!(
+                    "{} failed several times in a row and rests; try again in {} s",
+                    entry.tool,
+                    wait.as_secs().max(1)
+                ),
+            )
+            .retry_after(wait));
+        }
+    };
+    let limit = entry.spec.timeout.min(inner.settings.max_duration.0);
+    let slot = entry.slots.take(limit).await?;
+    let ctx = Ctx::new(call.id, call.caller.clone(), effect, Instant::now() + limit)
+        .with_trace(call.trace.clone())
+        .with_progress(call.progress.clone());
+    Ok(Admission::Run(Permit { entry, ready, ctx, limit, cache_key, pass, _slot: slot, _made_here: () }))
+}
+
+/// The same words for a tool that is not there and one that may not be seen.
+pub(crate) fn no_such_tool(name: &str) -> Error {
+    let shown: String = name.chars().take(128).collect();
+    Error::new(Kind::NotFound, format!("there is no tool {shown:?} here; tools/list names those there are"))
+}
+
+fn refused(text: impl Into<std::borrow::Cow<'static, str>>) -> Outcome {
+    Outcome::Refused(ToolError::invalid(text))
+}
+
+fn too_fast(what: &str, rate: toolgate_core::unit::Rate, wait: Duration) -> Error {
+    let seconds = wait.as_secs_f64().max(0.001);
+    Error::new(Kind::RateLimited, format!("{what}: at most {rate}; try again in {seconds:.3} s"))
+        .retry_after(wait)
+}
+
+/// What a run gives back for the cache.
+pub(crate) fn keep(inner: &Inner, entry: &Entry, key: Option<cache::Key>, output: &ToolOutput) {
+    if let (Some(key), Some(ttl)) = (key, entry.spec.cache) {
+        inner.cache.put(key, output.clone(), ttl, Instant::now());
+    }
+}

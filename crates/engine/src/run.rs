@@ -1,0 +1,91 @@
+//! Run a permitted call: Permit -> Outcome. Intent, deadline, panic barrier, retry of reads, output cap, redaction.
+
+use crate::Inner;
+use crate::admit::{Permit, keep};
+use crate::trail::{Answer, Trail};
+use futures_util::FutureExt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use toolgate_core::tool::Ready;
+use toolgate_core::{Call, Ctx, Effect, Error, Kind, Outcome, ToolError, ToolOutput, redact};
+
+// Wait before the second try of a read, and twice as long before each further one.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+
+pub(crate) async fn run(inner: &Inner, permit: Permit<'_>, call: &Call, trail: &mut Trail) -> Answer {
+    let Permit { entry, ready, ctx, limit, cache_key, pass, .. } = permit;
+    if ctx.effect > Effect::Read {
+        trail.intent().await?;
+    }
+    trail.ran_from = Some(Instant::now());
+    let mut outcome = attempt(ready, &ctx, limit).await;
+    let mut wait = FIRST_WAIT;
+    for _ in 1..inner.settings.read_attempts {
+        let again = ctx.effect == Effect::Read
+            && matches!(&outcome, Err(e) if e.kind.retryable())
+            && Instant::now() + wait < ctx.deadline;
+        let Some(ready) = again.then(|| entry.run.prepare(&call.arguments).ok()).flatten() else { break };
+        tokio::time::sleep(wait).await;
+        wait *= 2;
+        outcome = attempt(ready, &ctx, limit).await;
+    }
+    if let Some(pass) = pass {
+        match &outcome {
+            Err(error) if error.kind.is_fault() => pass.failed(Instant::now()),
+            _ => pass.succeeded(),
+        }
+    }
+    let outcome = outcome.and_then(|output| bounded(output, entry.spec.max_output.min(inner.max_output)));
+    Ok(match outcome {
+        Ok(output) => {
+            let output = clean(output)?;
+            keep(inner, entry, cache_key, &output);
+            Outcome::Done(output)
+        }
+        Err(mut error) => {
+            if let std::borrow::Cow::Owned(masked) = redact::text(&error.message) {
+                error.message = masked.into();
+            }
+            Outcome::Refused(error)
+        }
+    })
+}
+
+async fn attempt(ready: Box<dyn Ready>, ctx: &Ctx, limit: Duration) -> Result<ToolOutput, ToolError> {
+    let guarded = AssertUnwindSafe(ready.run(ctx)).catch_unwind();
+    match tokio::time::timeout_at(ctx.deadline.into(), guarded).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_panic)) => {
+            tracing::error!(target: "error", error_type = "panic", error_message = "a tool panicked", context = %ctx.call_id);
+            Err(ToolError::new(
+                Kind::Internal,
+                "the tool failed unexpectedly; the operator's log has the details",
+            ))
+        }
+        Err(_elapsed) => Err(ToolError::timeout(format!(
+            "the tool did not finish within its deadline of {} s and was stopped",
+            limit.as_secs_f64()
+        ))),
+    }
+}
+
+fn bounded(output: ToolOutput, most: usize) -> Result<ToolOutput, ToolError> {
+    if output.bytes() <= most {
+        return Ok(output);
+    }
+    Err(ToolError::too_large(format!(
+        "the result has {} bytes, {most} are allowed; ask for less (a limit, a range, a narrower filter)",
+        output.bytes()
+    )))
+}
+
+fn clean(output: ToolOutput) -> Result<ToolOutput, Error> {
+    match redact::text(output.json.get()) {
+        std::borrow::Cow::Borrowed(_) => Ok(output),
+        std::borrow::Cow::Owned(masked) => {
+            let json = serde_json::value::RawValue::from_string(masked).map_err(Error::internal)?;
+            Ok(ToolOutput { json: Arc::from(json) })
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The snapshot: policy, keys and running servers as one immutable value, swapped whole.
+//!
+//! A call reads one snapshot from beginning to end. Rights are compiled when it is made: a list and a call look at the
+//! same table, so they cannot disagree.
+
+use crate::ApiKey;
+use crate::catalogue::{Catalogue, Entry};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use toolgate_core::name::ServerName;
+use toolgate_core::policy::{Policy, Verdict};
+use toolgate_core::{Caller, Effect};
+
+type Roles = Arc<[Arc<str>]>;
+
+pub(crate) struct Snapshot {
+    pub policy: Arc<Policy>,
+    pub keys: Arc<HashMap<Arc<str>, Key>>,
+    pub stopped: BTreeSet<ServerName>,
+    rights: HashMap<Roles, Arc<Rights>>,
+}
+
+/// A key that may be presented.
+pub(crate) struct Key {
+    pub hash: [u8; 32],
+    pub expires_at: Option<i64>,
+    pub caller: Arc<Caller>,
+}
+
+/// What one set of roles may do with every entry of the catalogue.
+pub(crate) struct Rights {
+    pub digest: [u8; 32],
+    verdicts: Vec<[Verdict; 3]>,
+}
+
+impl Rights {
+    fn compile(policy: &Policy, roles: &[Arc<str>], catalogue: &Catalogue) -> Self {
+        let decide = |entry: &Entry, effect| policy.decide(roles, entry.server.as_str(), &entry.tool, effect);
+        let verdicts = catalogue.entries.iter().map(|entry| Effect::ALL.map(|e| decide(entry, e))).collect();
+        Self { digest: policy.digest(roles), verdicts }
+    }
+
+    /// The one decision: may this entry be called with this effect?
+    pub fn verdict(&self, entry: &Entry, effect: Effect) -> &Verdict {
+        &self.verdicts[entry.index][effect as usize]
+    }
+
+    /// Whether any call of it may succeed: then, and only then, it is listed and known.
+    pub fn sees(&self, entry: &Entry) -> bool {
+        Effect::ALL
+            .into_iter()
+            .filter(|effect| (entry.spec.effect..=entry.spec.most).contains(effect))
+            .any(|effect| matches!(self.verdict(entry, effect), Verdict::Allow(_)))
+    }
+}
+
+impl Snapshot {
+    pub fn new(
+        catalogue: &Catalogue,
+        policy: Arc<Policy>,
+        keys: Arc<HashMap<Arc<str>, Key>>,
+        stopped: BTreeSet<ServerName>,
+    ) -> Self {
+        let mut rights: HashMap<Roles, Arc<Rights>> = HashMap::new();
+        for key in keys.values() {
+            rights
+                .entry(key.caller.roles.clone())
+                .or_insert_with(|| Arc::new(Rights::compile(&policy, &key.caller.roles, catalogue)));
+        }
+        Self { policy, keys, stopped, rights }
+    }
+
+    /// Rights of a caller; compiled now for one who holds no key (the operator's own command line).
+    pub fn rights(&self, caller: &Caller, catalogue: &Catalogue) -> Arc<Rights> {
+        match self.rights.get(&caller.roles) {
+            Some(rights) => rights.clone(),
+            None => Arc::new(Rights::compile(&self.policy, &caller.roles, catalogue)),
+        }
+    }
+}
+
+/// Keys as they are looked up. Unknown roles grant nothing, so they need no check here.
+pub(crate) fn keys(list: Vec<ApiKey>) -> HashMap<Arc<str>, Key> {
+    list.into_iter()
+        .map(|key| {
+            let caller = Caller::new(format!("key:{}", key.id), key.name, key.roles);
+            (key.id, Key { hash: key.hash, expires_at: key.expires_at, caller: Arc::new(caller) })
+        })
+        .collect()
+}
