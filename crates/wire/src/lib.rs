@@ -10,6 +10,7 @@ pub mod era;
 pub mod fault;
 pub mod header;
 pub mod id;
+pub mod incoming;
 pub mod line;
 pub mod message;
 pub mod mirror;
@@ -21,6 +22,8 @@ pub mod sse;
 
 pub use era::{Era, Version};
 pub use fault::Fault;
+pub use http::HeaderMap;
 pub use id::Id;
+pub use incoming::Incoming;
 pub use message::{Body, Malformed, Message, Request};
 pub use params::{Meta, Params};
