@@ -55,7 +55,7 @@ impl Pending {
         let Self { id, era, call } = self;
         let call_id = call.id;
         match engine.call(call).await {
-            Ok(outcome) => Reply::result(result::call(era, &id, &outcome, SERVER_INFO)),
+            Ok(outcome) => Reply::whole(result::call(era, &id, &outcome, SERVER_INFO)),
             Err(error) => {
                 if let Some(source) = error.source() {
                     tracing::warn!(call = %call_id, kind = error.kind().label(), %source, "call failed");

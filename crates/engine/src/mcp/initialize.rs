@@ -20,7 +20,7 @@ pub(super) fn initialize(engine: &Engine, peer: &Peer, request: &Incoming<'_>) -
     result.raw("serverInfo", SERVER_INFO);
     instructions(peer, &mut result);
     let opened = Opened { version, client: params.client().map(Arc::new) };
-    Ok(Reply { opened: Some(opened), ..Reply::result(result.finish(SERVER_INFO)) })
+    Ok(Reply { opened: Some(opened), ..Reply::whole(result.finish(SERVER_INFO)) })
 }
 
 pub(super) fn discover(engine: &Engine, peer: &Peer, id: &Id) -> Result<Vec<u8>, Fault> {

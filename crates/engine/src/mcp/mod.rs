@@ -86,7 +86,8 @@ pub struct Opened {
 }
 
 impl Reply {
-    fn result(body: Vec<u8>) -> Self {
+    /// A result, or the answers of a batch.
+    pub fn whole(body: Vec<u8>) -> Self {
         Self { body, status: 200, retry_after: None, opened: None }
     }
 
@@ -139,7 +140,7 @@ pub fn start(engine: &Engine, peer: &Peer, request: &Incoming<'_>, outbox: Optio
         (_, method) => Err(Fault::method_not_found(method)),
     };
     Step::Done(match body {
-        Ok(body) => Reply::result(body),
+        Ok(body) => Reply::whole(body),
         Err(fault) => Reply::fault(era, Some(id), &fault),
     })
 }
