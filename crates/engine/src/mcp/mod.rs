@@ -153,6 +153,11 @@ pub async fn handle(engine: &Engine, peer: &Peer, request: &Incoming<'_>, outbox
     }
 }
 
+/// Whether a server of this name is mounted, whoever may see it.
+pub fn is_server(engine: &Engine, name: &ServerName) -> bool {
+    engine.0.catalogue.server(name.as_str()).is_some()
+}
+
 /// The request that a notification cancels, when it is one that cancels.
 pub fn cancelled(method: &str, params: Option<&RawValue>) -> Option<Id> {
     if method != "notifications/cancelled" {

@@ -37,7 +37,8 @@ where
     R: AsyncRead + Unpin + Send,
     W: AsyncWrite + Unpin + Send,
 {
-    let _connection = engine.connection(scope.as_ref().map(ServerName::as_str));
+    let door = scope.as_ref().filter(|name| super::is_server(&engine, name));
+    let _connection = engine.connection(door.map(ServerName::as_str));
     let (out, outgoing) = mpsc::channel(OUTGOING);
     let client =
         Client { engine, caller, scope, opened: None, out, running: HashMap::new(), tasks: JoinSet::new() };

@@ -10,6 +10,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
+use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior};
 use toolgate_engine::mcp::Reply;
 use toolgate_wire::{Fault, Id, sse};
@@ -96,14 +97,25 @@ pub(super) async fn progressing(
     })))
 }
 
-/// Messages as they come, until the sender is dropped; `held` is dropped with the stream.
-pub(super) fn messages<H: Send + 'static>(notes: Receiver<Vec<u8>>, held: H) -> Response {
+/// Messages as they come, until the sender is dropped or `closing` turns true; `held` is dropped with the stream.
+pub(super) fn messages<H: Send + 'static>(
+    notes: Receiver<Vec<u8>>,
+    closing: watch::Receiver<bool>,
+    held: H,
+) -> Response {
     let queue = VecDeque::from([Bytes::from_static(sse::KEEP_ALIVE)]);
     let live = Live { run: None, notes, queue, beat: beat() };
-    events(Body::from_stream(stream::unfold((live, held), |(mut live, held)| async move {
-        let chunk = live.next_message().await?;
-        Some((Ok::<Bytes, Infallible>(chunk), (live, held)))
-    })))
+    events(Body::from_stream(stream::unfold(
+        (live, closing, held),
+        |(mut live, mut closing, held)| async move {
+            let closed = async { closing.wait_for(|closing| *closing).await.is_ok() };
+            let chunk = tokio::select! {
+                chunk = live.next_message() => chunk?,
+                _ = closed => return None,
+            };
+            Some((Ok::<Bytes, Infallible>(chunk), (live, closing, held)))
+        },
+    )))
 }
 
 fn beat() -> Interval {

@@ -114,7 +114,7 @@ fn open(visit: &Visit, accepts: Accepts, request: &Incoming<'_>) -> Response {
         Step::Call(_) => return refuse(StatusCode::BAD_REQUEST, Some(&request.id), "not an initialize"),
     };
     let Some(opened) = reply.opened.take() else { return answer::whole(reply, accepts) };
-    let connection = engine.connection(visit.scope());
+    let connection = visit.connection();
     match visit.shared.sessions.open(&visit.caller, visit.scope.as_ref(), opened, connection) {
         Ok(session) => {
             let mut response = answer::whole(reply, accepts);
@@ -196,7 +196,7 @@ pub(super) fn listen(visit: &Visit) -> Result<Response, Response> {
     let Some(notes) = used.stream() else {
         return Err(refuse(StatusCode::CONFLICT, None, "this session has a stream already"));
     };
-    Ok(answer::messages(notes, used))
+    Ok(answer::messages(notes, visit.app.closing(), used))
 }
 
 /// DELETE: the end of a session.

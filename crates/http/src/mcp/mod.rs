@@ -16,7 +16,7 @@ mod tests;
 
 pub use session::Limits;
 
-use crate::AppState;
+use crate::{AppState, trace};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -27,7 +27,8 @@ use std::sync::{Arc, OnceLock};
 use toolgate_core::Caller;
 use toolgate_core::name::ServerName;
 use toolgate_core::trace::TraceContext;
-use toolgate_engine::mcp::Mirrored;
+use toolgate_engine::ConnectionGuard;
+use toolgate_engine::mcp::{Mirrored, is_server};
 use toolgate_wire::Fault;
 
 /// The MCP routes. They need an `Extension<Arc<Caller>>`, which identification sets.
@@ -81,14 +82,15 @@ impl Visit {
         Ok(Self { app, shared, caller, scope, headers })
     }
 
-    fn scope(&self) -> Option<&str> {
-        self.scope.as_ref().map(ServerName::as_str)
+    fn trace(&self) -> Option<TraceContext> {
+        trace::of(&self.headers)
     }
 
-    fn trace(&self) -> Option<TraceContext> {
-        let text = |name: &str| self.headers.get(name).and_then(|v| v.to_str().ok());
-        let trace = TraceContext::parse(text("traceparent")?)?;
-        Some(trace.with_state(text("tracestate")).with_baggage(text("baggage")))
+    // Counts a connection to one server. The listener counts those to the gateway; a name that is no server's is not
+    // counted, because each would be a series of its own.
+    fn connection(&self) -> Option<ConnectionGuard> {
+        let scope = self.scope.as_ref().filter(|name| is_server(self.app.engine(), name))?;
+        Some(self.app.engine().connection(Some(scope.as_str())))
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) async fn request(visit: &Visit, accepts: Accepts, request: &Incoming<
         }
     };
     let engine = visit.app.engine();
-    let connection = engine.connection(visit.scope());
+    let connection = visit.connection();
     if accepts.sse && request.meta.progress_token().is_some() {
         let (outbox, notes) = mpsc::channel(OUTBOX);
         return match mcp::start(engine, &peer, request, Some(&outbox)) {

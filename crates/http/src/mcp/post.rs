@@ -2,10 +2,9 @@
 
 use super::negotiate::{self, Accepts};
 use super::{Shared, Visit, answer, legacy, modern};
-use crate::AppState;
+use crate::{AppState, bounds};
 use axum::Extension;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::body::Body as HttpBody;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -24,7 +23,7 @@ pub(super) async fn post(
     Extension(caller): Extension<Arc<Caller>>,
     door: Option<Path<String>>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    body: HttpBody,
 ) -> Response {
     let visit = match Visit::new(app, shared, caller, door, headers) {
         Ok(visit) => visit,
@@ -34,16 +33,9 @@ pub(super) async fn post(
         Ok(accepts) => accepts,
         Err((status, fault)) => return answer::fault(status, None, &fault),
     };
-    match body {
+    match bounds::read(body, visit.app.limits()).await {
         Ok(body) => dispatch(&visit, accepts, &body).await,
-        Err(rejection) => {
-            let status = rejection.into_response().status();
-            let why = match status {
-                StatusCode::PAYLOAD_TOO_LARGE => "the body is larger than this gateway takes",
-                _ => "the body could not be read",
-            };
-            answer::fault(status, None, &Fault::invalid_request(why))
-        }
+        Err(refusal) => refusal.into_response(),
     }
 }
 

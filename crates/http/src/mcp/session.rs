@@ -45,7 +45,7 @@ pub(super) struct Session {
     pub version: Version,
     pub client: Option<Arc<ClientInfo>>,
     state: Mutex<State>,
-    _connection: ConnectionGuard,
+    _connection: Option<ConnectionGuard>,
 }
 
 struct State {
@@ -188,7 +188,7 @@ impl Sessions {
         caller: &Caller,
         scope: Option<&ServerName>,
         opened: Opened,
-        connection: ConnectionGuard,
+        connection: Option<ConnectionGuard>,
     ) -> Result<Arc<Session>, Error> {
         self.sweep();
         let mut all = lock(&self.all);
