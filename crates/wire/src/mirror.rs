@@ -136,7 +136,7 @@ fn mirror(annotation: &Value, property: &Value, path: &[String]) -> Result<Mirro
     let name = name.ok_or_else(|| format!("{ANNOTATION} of \"{place}\" is not a name"))?;
     let header = HeaderName::from_bytes(format!("{}{name}", header::PARAM_PREFIX).as_bytes())
         .map_err(|_| format!("{ANNOTATION} of \"{place}\" is not a header name"))?;
-    let kind = match property.get("type").and_then(Value::as_str) {
+    let kind = match property.get("type").and_then(single_type) {
         Some("string") => Kind::Text,
         Some("integer") => Kind::Integer,
         Some("boolean") => Kind::Boolean,
@@ -147,6 +147,19 @@ fn mirror(annotation: &Value, property: &Value, path: &[String]) -> Result<Mirro
         }
     };
     Ok(Mirror { header, path: path.to_vec(), kind })
+}
+
+// The type of a parameter, also of one that may be null.
+fn single_type(of: &Value) -> Option<&str> {
+    match of {
+        Value::String(name) => Some(name),
+        Value::Array(names) => match &names[..] {
+            [Value::String(name), Value::String(null)] if null == "null" => Some(name),
+            [Value::String(null), Value::String(name)] if null == "null" => Some(name),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 // Annotations anywhere in a schema, except where the member names a property called like the annotation.
@@ -189,6 +202,8 @@ mod tests {
             (json!({}), true),
             (schema(property(json!("Region"), "string")), true),
             (schema(json!({"type": "object", "properties": {"q": property(json!("Q"), "integer")}})), true),
+            (schema(json!({"type": ["string", "null"], "x-mcp-header": "R"})), true),
+            (schema(json!({"type": ["string", "integer"], "x-mcp-header": "R"})), false),
             (schema(property(json!(""), "string")), false),
             (schema(property(json!("a b"), "string")), false),
             (schema(property(json!("a\r\nb"), "string")), false),
