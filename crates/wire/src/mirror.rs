@@ -99,7 +99,10 @@ impl Kind {
             },
             // What the schema does not allow is for the tool's own validation; the texts must still agree.
             (_, Value::String(text)) => text == said,
-            (_, Value::Bool(_) | Value::Number(_)) => value.to_string() == said,
+            (_, Value::Bool(_) | Value::Number(_)) => {
+                let text = value.to_string();
+                text == said
+            }
             _ => false,
         }
     }
