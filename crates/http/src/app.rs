@@ -1,6 +1,6 @@
 //! What every handler shares, and the one function through which every request passes.
 //!
-//! `edge` holds all layers, in this order: trace context, Host and Origin, CORS, credential, panic barrier, headers of
+//! `edge` holds all layers, in this order: trace context, Host and Origin, CORS, panic barrier, credential, headers of
 //! the answer. Handlers find the caller as `Extension<Arc<Caller>>` and the socket's ends as `Extension<Ends>`.
 
 use crate::guard::{Page, Rules};
@@ -8,6 +8,7 @@ use crate::listen::Ends;
 use crate::refusal::Refusal;
 use crate::reports::Reports;
 use crate::settings::Settings;
+use crate::traffic::Traffic;
 use crate::{cors, identify, mcp, openapi, rest, trace};
 use axum::Router;
 use axum::extract::{Request, State};
@@ -64,6 +65,7 @@ struct Shared {
     limits: Limits,
     rules: Rules,
     reports: Reports,
+    traffic: Traffic,
     closing: watch::Sender<bool>,
     started: Instant,
     open_paths: Vec<&'static str>,
@@ -90,6 +92,7 @@ impl AppState {
             },
             rules: Rules::new(&edge.settings.allowed_hosts, &edge.settings.allowed_origins)?,
             reports: Reports::default(),
+            traffic: Traffic::default(),
             closing: watch::Sender::new(false),
             started: Instant::now(),
             open_paths,
@@ -127,6 +130,10 @@ impl AppState {
         &self.0.reports
     }
 
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.0.traffic
+    }
+
     pub(crate) fn openapi(&self) -> Bytes {
         self.0.openapi.clone()
     }
@@ -150,6 +157,7 @@ fn behind_edge(endpoints: Router<AppState>, state: AppState) -> Router {
 }
 
 async fn edge(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let asked = state.0.traffic.asked(&request);
     let trace = trace::of(request.headers());
     let Some(ends) = request.extensions().get::<Ends>().copied() else {
         return Refusal::from(Error::internal("a request without its socket's ends")).into_response();
@@ -157,9 +165,15 @@ async fn edge(State(state): State<AppState>, request: Request, next: Next) -> Re
     let (mut response, page) = match state.0.rules.check(request.uri(), request.headers(), ends) {
         Err(refusal) => (refusal.into_response(), Page::Own),
         Ok(page) if cors::is_preflight(&request) => (cors::preflight(), page),
-        Ok(page) => (identified(&state, request, next).await, page),
+        Ok(page) => {
+            // The panic itself is reported by the process's panic hook.
+            let barrier = AssertUnwindSafe(identified(&state, request, next)).catch_unwind();
+            let panicked = |_| Refusal::from(Error::internal("a handler panicked")).into_response();
+            (barrier.await.unwrap_or_else(panicked), page)
+        }
     };
     dress(response.headers_mut(), &page, trace.as_ref());
+    state.0.traffic.answered(asked, response.status());
     response
 }
 
@@ -171,9 +185,7 @@ async fn identified(state: &AppState, mut request: Request, next: Next) -> Respo
         Ok(None) => {}
         Err(refusal) => return refusal.into_response(),
     }
-    // The panic itself is reported by the process's panic hook.
-    let barrier = AssertUnwindSafe(next.run(request)).catch_unwind();
-    barrier.await.unwrap_or_else(|_| Refusal::from(Error::internal("a handler panicked")).into_response())
+    next.run(request).await
 }
 
 // Nobody, on the few paths that need no key.
@@ -212,4 +224,34 @@ async fn wrong_method() -> Refusal {
         "the endpoint does not take this method; the Allow header names those it takes",
     )
     .status(StatusCode::METHOD_NOT_ALLOWED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // The edge's own handler: the engine's barrier is not in its way.
+    async fn broken() {
+        panic!("broken")
+    }
+
+    #[tokio::test]
+    async fn a_broken_handler_is_an_answer() {
+        use tower::ServiceExt;
+        let dir = tempfile::tempdir().unwrap();
+        let engine = crate::tests::engine(dir.path(), Vec::new());
+        let state = AppState::new(Edge::new(engine, Settings::default())).unwrap();
+        let ends = Ends { local: "127.0.0.1:80".parse().unwrap(), peer: "127.0.0.1:1".parse().unwrap() };
+        let request = || {
+            let request = Request::get("/health").header("host", "localhost").extension(ends);
+            request.body(axum::body::Body::empty()).unwrap()
+        };
+        let router = behind_edge(Router::new().route("/health", axum::routing::get(broken)), state);
+        let answer = router.clone().oneshot(request()).await.unwrap();
+        assert_eq!(answer.status(), 500);
+        assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/json");
+        let mut without_ends = request();
+        without_ends.extensions_mut().clear();
+        assert_eq!(router.oneshot(without_ends).await.unwrap().status(), 500, "fails closed");
+    }
 }

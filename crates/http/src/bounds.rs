@@ -58,6 +58,13 @@ pub(crate) async fn json<T: DeserializeOwned>(
     body: Body,
     limits: &Limits,
 ) -> Result<T, Refusal> {
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|value| value != "identity") {
+        return Err(Refusal::new(
+            Kind::Unsupported,
+            "the body must not be compressed; send it without Content-Encoding",
+        )
+        .status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+    }
     let typed = headers.get(header::CONTENT_TYPE);
     if typed.is_some_and(|value| !is_json(value)) {
         return Err(wrong_type());

@@ -19,6 +19,7 @@ mod rest;
 mod settings;
 mod strict;
 mod trace;
+mod traffic;
 
 #[cfg(test)]
 mod tests;

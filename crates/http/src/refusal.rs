@@ -14,9 +14,12 @@ use std::time::Duration;
 use toolgate_core::kind::Level;
 use toolgate_core::{Error, Kind, ToolError};
 
-/// An answer that is not a success.
+/// An answer that is not a success. Boxed inside: cheap to pass on in a `Result`.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct Refusal(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     status: StatusCode,
     kind: Kind,
     message: Cow<'static, str>,
@@ -42,8 +45,8 @@ pub(crate) struct Body<'a> {
 /// What was wrong and what to do.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct Problem<'a> {
-    /// Class of the problem: invalid, unauthenticated, forbidden, not_found, conflict, too_large, rate_limited,
-    /// approval_required, timeout, cancelled, unavailable, unsupported, internal.
+    /// Class of the problem.
+    #[schemars(extend("enum" = Kind::ALL.map(Kind::label)))]
     kind: &'a str,
     /// For people and models: what was wrong and what to do next.
     message: &'a str,
@@ -57,7 +60,7 @@ pub(crate) struct Problem<'a> {
 
 impl Refusal {
     pub fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self {
+        Self(Box::new(Inner {
             status: StatusCode::from_u16(kind.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             kind,
             message: message.into(),
@@ -65,7 +68,7 @@ impl Refusal {
             details: None,
             metadata: Value::Object(Map::new()),
             headers: Vec::new(),
-        }
+        }))
     }
 
     pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
@@ -83,32 +86,32 @@ impl Refusal {
 
     /// Another status than the kind's.
     pub fn status(mut self, status: StatusCode) -> Self {
-        self.status = status;
+        self.0.status = status;
         self
     }
 
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.push((name, value));
+        self.0.headers.push((name, value));
         self
     }
 
     /// What is known of the call.
     pub(crate) fn with_metadata(mut self, metadata: &impl Serialize) -> Self {
-        self.metadata = serde_json::to_value(metadata).unwrap_or_default();
+        self.0.metadata = serde_json::to_value(metadata).unwrap_or_default();
         self
     }
 
     pub fn kind(&self) -> Kind {
-        self.kind
+        self.0.kind
     }
 
     pub fn message(&self) -> &str {
-        &self.message
+        &self.0.message
     }
 
     /// The status that will be sent.
     pub fn status_code(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 }
 
@@ -119,8 +122,8 @@ impl From<Error> for Refusal {
             tracing::error!(kind = %error.kind(), message = error.message(), %cause, "request failed");
         }
         let mut refusal = Self::new(error.kind(), error.message().to_owned());
-        refusal.retry_after = error.wait();
-        refusal.details = error.data().cloned();
+        refusal.0.retry_after = error.wait();
+        refusal.0.details = error.data().cloned();
         refusal
     }
 }
@@ -133,33 +136,34 @@ impl From<ToolError> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
+        let inner = *self.0;
         // 429 and 503 always say when: clients that find no Retry-After tend to try again at once.
-        let default_wait = matches!(self.status.as_u16(), 429 | 503).then_some(Duration::from_secs(1));
-        let wait = self.retry_after.or(default_wait);
+        let default_wait = matches!(inner.status.as_u16(), 429 | 503).then_some(Duration::from_secs(1));
+        let wait = inner.retry_after.or(default_wait);
         let body = Body {
             success: false,
             data: None,
             error: Problem {
-                kind: self.kind.label(),
-                message: &self.message,
+                kind: inner.kind.label(),
+                message: &inner.message,
                 retry_after_ms: wait.map(|w| u64::try_from(w.as_millis()).unwrap_or(u64::MAX)),
-                details: self.details.as_ref(),
+                details: inner.details.as_ref(),
             },
-            metadata: match self.metadata {
+            metadata: match inner.metadata {
                 Value::Object(members) => members,
                 _ => Map::new(),
             },
         };
-        let mut response = (self.status, axum::Json(&body)).into_response();
+        let mut response = (inner.status, axum::Json(&body)).into_response();
         let headers = response.headers_mut();
         if let Some(wait) = wait {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
-        if self.status == StatusCode::UNAUTHORIZED {
+        if inner.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"toolgate\""));
         }
-        for (name, value) in self.headers {
+        for (name, value) in inner.headers {
             headers.insert(name, value);
         }
         response

@@ -5,4 +5,9 @@
 
 pub mod a2a_unified;
 pub mod desktop_commander;
+pub mod insight;
 pub mod omnipotent;
+#[cfg(test)]
+mod testing;
+pub mod text;
+pub mod web;

@@ -26,6 +26,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -107,9 +108,9 @@ fn after_failure(error: &std::io::Error, pause: Duration) -> Duration {
     pause
 }
 
-// The request is read (at most a second) before the socket is closed: closing with unread bytes would reset the
-// connection and could take the answer with it.
-async fn refuse(stream: TcpStream, refusals: Arc<Semaphore>) {
+// What the peer still sends is read (at most for a second) before the socket is closed: closing with unread bytes would
+// reset the connection and could take the answer with it.
+async fn refuse(mut stream: TcpStream, refusals: Arc<Semaphore>) {
     let Ok(_permit) = refusals.try_acquire() else { return };
     let head = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
@@ -117,18 +118,11 @@ async fn refuse(stream: TcpStream, refusals: Arc<Semaphore>) {
         REFUSAL.len()
     );
     let told = async {
-        stream.writable().await?;
-        let _ = stream.try_write(head.as_bytes())?;
+        stream.write_all(head.as_bytes()).await?;
+        stream.shutdown().await?;
         let mut scratch = [0; 4096];
-        loop {
-            stream.readable().await?;
-            match stream.try_read(&mut scratch) {
-                Ok(0) => return Ok::<(), std::io::Error>(()),
-                Ok(_) => {}
-                Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
-                Err(e) => return Err(e),
-            }
-        }
+        while stream.read(&mut scratch).await? > 0 {}
+        Ok::<(), std::io::Error>(())
     };
     let _ = tokio::time::timeout(Duration::from_secs(1), told).await;
 }

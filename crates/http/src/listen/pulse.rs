@@ -24,7 +24,8 @@ pub(super) struct Pulse {
     // HTTP/2 sends frames that belong to no request, so bytes say nothing about a head being underway.
     framed: AtomicBool,
     idle_since: AtomicU64,
-    // When the first byte of the next head arrived; 0 while there is none.
+    // When the first byte of the next head arrived; 0 while there is none. A part of a head that came together with the
+    // request before it is not seen here: such a connection counts as idle, whose limit holds all the same.
     head_since: AtomicU64,
 }
 
@@ -51,7 +52,7 @@ impl Pulse {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX).max(1)
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
     fn at(&self, micros: u64) -> Instant {
@@ -71,7 +72,7 @@ impl Pulse {
     pub(super) fn bytes(&self) {
         if self.in_flight.load(SeqCst) == 0 && !self.framed.load(SeqCst) && self.head_since.load(SeqCst) == 0
         {
-            self.head_since.store(self.now(), SeqCst);
+            self.head_since.store(self.now().max(1), SeqCst);
         }
     }
 

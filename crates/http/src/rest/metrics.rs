@@ -53,7 +53,8 @@ pub(super) fn may_observe(state: &AppState, caller: &Caller) -> Result<(), Refus
 /// The text, for the gateway or for one server.
 pub(super) async fn render(state: &AppState, server: Option<String>) -> Result<Response, Refusal> {
     let (engine, memory) = (state.engine().clone(), state.edge().memory);
-    let text = tokio::task::spawn_blocking(move || engine.metrics(server.as_deref(), memory()))
+    let requests = if server.is_none() { state.traffic().render() } else { String::new() };
+    let text = tokio::task::spawn_blocking(move || engine.metrics(server.as_deref(), memory()) + &requests)
         .await
         .map_err(Error::internal)?;
     Ok(([(header::CONTENT_TYPE, TEXT)], text).into_response())

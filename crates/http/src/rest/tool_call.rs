@@ -44,12 +44,11 @@ pub(super) fn route() -> Route {
 #[serde(deny_unknown_fields)]
 struct ToolCall {
     /// The tool's parameters, as its `input_schema` says.
-    #[serde(default)]
     #[schemars(with = "Option<Map<String, Value>>")]
     params: Option<Box<RawValue>>,
     /// What the client wants to note of the call (user_id, workspace, preferences). It decides nothing: who calls is
     /// known by the key.
-    #[serde(default, rename = "context")]
+    #[serde(rename = "context")]
     _context: Option<Map<String, Value>>,
 }
 

@@ -23,6 +23,7 @@ pub(super) struct Server {
     /// False while an administrator has stopped it.
     running: bool,
     /// `ready`, or `unconfigured` when settings are missing.
+    #[schemars(extend("enum" = ["ready", "unconfigured"]))]
     state: &'static str,
     /// Settings that are missing, each with what it is for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -70,6 +71,7 @@ pub(super) struct Tool {
     exposed_name: String,
     description: String,
     /// Most that a call of it does: `read`, `write` or `destroy`.
+    #[schemars(extend("enum" = Effect::ALL.map(Effect::label)))]
     effect: &'static str,
     /// Longest that a call may run.
     timeout_ms: u64,
@@ -119,12 +121,14 @@ pub(super) fn millis(time: Duration) -> f64 {
     (time.as_secs_f64() * 1_000_000.0).round() / 1000.0
 }
 
+const STATUSES: [&str; 3] = ["healthy", "degraded", "unhealthy"];
+
 /// A health report.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Report {
     server: String,
     /// `healthy`, `degraded` or `unhealthy`; the worst of the checks.
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("enum" = STATUSES))]
     pub status: server::Status,
     /// RFC 3339, UTC.
     timestamp: String,
@@ -134,12 +138,14 @@ pub(super) struct Report {
 }
 
 /// One named check.
-#[derive(JsonSchema)]
+#[derive(Serialize, JsonSchema)]
 #[allow(dead_code)] // the shape of core's `Health`, for the document
 struct Check {
     name: String,
     /// `healthy`, `degraded` or `unhealthy`.
+    #[schemars(extend("enum" = STATUSES))]
     status: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
 }
 

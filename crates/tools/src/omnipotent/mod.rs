@@ -1,1 +1,110 @@
-//! Server (to come).
+//! Server `omnipotent`: this machine and the web (CATALOGUE 1.16, 15 tools).
+//!
+//! Files, commands and requests go through `Host`, whose rules bind every tool here alike. Limits of the catalogue that
+//! the engine keeps (rate, cache, output size) are in each tool's `Spec`, not in its body.
+
+mod clear_cache;
+mod execute_command;
+mod get_env_var;
+mod get_performance_stats;
+mod health_check;
+mod http_request;
+mod kill_process;
+mod list_env_vars;
+mod list_processes;
+mod network_connections;
+mod read_file_advanced;
+mod scrape_webpage;
+mod search_files;
+mod system_info;
+mod write_file_advanced;
+
+use crate::insight::Insight;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use toolgate_core::redact;
+use toolgate_core::server::{Health, Status};
+use toolgate_core::{Server, ToolDef};
+use toolgate_host::Host;
+
+/// The server's state.
+pub struct Omnipotent {
+    host: Host,
+    insight: Arc<dyn Insight>,
+    /// The gateway's environment as tools may see it, taken once; secrets already masked.
+    env: BTreeMap<String, String>,
+}
+
+impl Omnipotent {
+    /// `env`: the variables that tools may see; the values of those that hold secrets are masked here.
+    pub fn new(
+        host: Host,
+        insight: Arc<dyn Insight>,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) -> Self {
+        let env = env.into_iter().map(|(name, value)| {
+            let shown =
+                if hides(&name) { redact::MASK.to_owned() } else { redact::text(&value).into_owned() };
+            (name, shown)
+        });
+        Self { host, insight, env: env.collect() }
+    }
+}
+
+// A variable whose name says that it holds a secret. Beyond what arguments are masked for: `*_KEY`, `*_PAT`, `DATABASE_URL`.
+fn hides(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    redact::is_secret_name(name)
+        || ["KEY", "PAT", "PWD", "CREDENTIALS", "DSN", "AUTH"]
+            .iter()
+            .any(|end| upper.ends_with(&format!("_{end}")))
+        || upper.ends_with("DATABASE_URL")
+        || upper.ends_with("REDIS_URL")
+}
+
+impl Server for Omnipotent {
+    const NAME: &'static str = "omnipotent";
+    const ABOUT: &'static str = "This machine and the web: system facts, processes, files, commands, HTTP.";
+
+    fn tools() -> Vec<ToolDef<Self>> {
+        vec![
+            ToolDef::of::<system_info::SystemInfo>(),
+            ToolDef::of::<list_processes::ListProcesses>(),
+            ToolDef::of::<kill_process::KillProcess>(),
+            ToolDef::of::<execute_command::ExecuteCommand>(),
+            ToolDef::of::<network_connections::NetworkConnections>(),
+            ToolDef::of::<read_file_advanced::ReadFileAdvanced>(),
+            ToolDef::of::<write_file_advanced::WriteFileAdvanced>(),
+            ToolDef::of::<search_files::SearchFiles>(),
+            ToolDef::of::<http_request::HttpRequest>(),
+            ToolDef::of::<scrape_webpage::ScrapeWebpage>(),
+            ToolDef::of::<get_performance_stats::GetPerformanceStats>(),
+            ToolDef::of::<health_check::HealthCheck>(),
+            ToolDef::of::<clear_cache::ClearCache>(),
+            ToolDef::of::<get_env_var::GetEnvVar>(),
+            ToolDef::of::<list_env_vars::ListEnvVars>(),
+        ]
+    }
+
+    async fn health(&self) -> Vec<Health> {
+        let (cpu, memory, disk) = self.host.system().load().await;
+        [("cpu", cpu, 80.0), ("memory", memory, 85.0), ("disk", disk, 90.0)]
+            .map(|(name, percent, high)| {
+                let status = match percent {
+                    p if p > 95.0 => Status::Unhealthy,
+                    p if p > high => Status::Degraded,
+                    _ => Status::Healthy,
+                };
+                Health::of(name, status, format!("{percent:.0} % used"))
+            })
+            .into()
+    }
+}
+
+#[cfg(test)]
+fn server() -> (Arc<Omnipotent>, tempfile::TempDir) {
+    let (host, directory) = crate::testing::host();
+    let env = [("LANG", "C.UTF-8"), ("API_KEY", "hunter2"), ("HOME", "/home/x")];
+    let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    (Arc::new(Omnipotent::new(host, Arc::new(crate::testing::Quiet), env)), directory)
+}

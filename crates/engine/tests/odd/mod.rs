@@ -1,0 +1,104 @@
+//! Two small servers whose tools misbehave on request, and an engine around them.
+
+mod tools;
+
+pub use tools::{NAMES, PUTS, RUNNING, harmless, number};
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+use std::sync::Arc;
+use toolgate_core::id::CallId;
+use toolgate_core::name::ServerName;
+use toolgate_core::policy::{Policy, PolicyFile};
+use toolgate_core::{BuiltIn, Call, Caller, Error, Outcome};
+use toolgate_engine::journal::Journal;
+use toolgate_engine::{ApiKey, Engine, Parts, Settings};
+
+pub struct Setup {
+    pub engine: Engine,
+    journal: Journal,
+    directory: tempfile::TempDir,
+}
+
+pub fn arguments(value: Value) -> Box<RawValue> {
+    serde_json::value::to_raw_value(&value).unwrap()
+}
+
+pub fn key(id: &str, text: &str, expires_at: Option<i64>) -> ApiKey {
+    let hash = toolgate_core::canon::sha256(text.as_bytes());
+    ApiKey { id: id.into(), name: "k".into(), hash, roles: vec!["viewer".into()], expires_at }
+}
+
+impl Setup {
+    pub async fn new(adjust: impl FnOnce(&mut Settings)) -> Self {
+        Self::build(adjust, Value::Object(Default::default()))
+    }
+
+    pub async fn with_policy(policy: Value) -> Self {
+        Self::build(|_| {}, policy)
+    }
+
+    fn build(adjust: impl FnOnce(&mut Settings), policy: Value) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = Journal::open(directory.path(), "test").unwrap();
+        let mut settings = Settings::default();
+        adjust(&mut settings);
+        let file: PolicyFile = serde_json::from_value(policy).unwrap();
+        let servers = vec![BuiltIn::mount(tools::Odd::default()), BuiltIn::mount(tools::Even)];
+        let policy = Policy::compile(&file).unwrap();
+        let engine = Engine::new(Parts::new(settings, servers, policy, vec![], journal.clone())).unwrap();
+        Self { engine, journal, directory }
+    }
+
+    pub fn caller(&self, role: &str) -> Arc<Caller> {
+        Arc::new(Caller::new(format!("key:{role}"), role, [role]))
+    }
+
+    pub fn make(&self, role: &str, tool: &str, value: Value) -> Call {
+        Call {
+            id: CallId::new(),
+            caller: self.caller(role),
+            client: None,
+            scope: None,
+            tool: tool.to_owned(),
+            arguments: arguments(value),
+            trace: None,
+            progress: None,
+        }
+    }
+
+    pub async fn call(&self, role: &str, tool: &str, value: Value) -> Result<Outcome, Error> {
+        self.engine.call(self.make(role, tool, value)).await
+    }
+
+    pub async fn call_in(
+        &self,
+        server: &str,
+        role: &str,
+        tool: &str,
+        value: Value,
+    ) -> Result<Outcome, Error> {
+        let scope = Some(ServerName::new(server).unwrap());
+        self.engine.call(Call { scope, ..self.make(role, tool, value) }).await
+    }
+
+    /// The records of calls, as the journal's files hold them.
+    pub async fn records(&self) -> Vec<Value> {
+        let mut lines = Vec::new();
+        for entry in std::fs::read_dir(self.directory.path().join("test")).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|e| e == "jsonl") {
+                lines.extend(
+                    std::fs::read_to_string(path).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()),
+                );
+            }
+        }
+        lines.retain(|l: &Value| matches!(l["phase"].as_str(), Some("answer" | "intent")));
+        lines
+    }
+
+    /// From now on no record can be written.
+    pub async fn break_journal(&self) {
+        self.journal.close().await.unwrap();
+    }
+}

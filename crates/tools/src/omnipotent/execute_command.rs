@@ -1,0 +1,122 @@
+//! Tool `execute_command` of the system server.
+
+use super::Omnipotent;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use toolgate_core::spec::secs;
+use toolgate_core::{Ctx, Effect, Spec, Tool, ToolError, param};
+use toolgate_host::exec;
+
+const MAX_OUTPUT: usize = 1 << 20;
+
+/// Run one allow-listed program with arguments and wait for its end. There is no shell: pipes, redirections, `;`, `&&`,
+/// `$(...)` and globs are not available. Commands that only read (`ls`, `git status`) need the right to read, all others
+/// the right to write.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExecuteCommand {
+    /// Program and arguments, quoted as for a POSIX shell, e.g. `git log --oneline -5`.
+    command: String,
+    /// Kept for older clients; there is no shell whatever it says.
+    #[serde(default = "crate::text::yes", deserialize_with = "param::boolean")]
+    #[allow(dead_code)]
+    shell: bool,
+    /// Seconds until it is killed, 1 to 600.
+    #[serde(default = "thirty", deserialize_with = "param::integer")]
+    timeout: u64,
+}
+
+fn thirty() -> u64 {
+    30
+}
+
+/// What the program did.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Ended {
+    command: String,
+    /// Exit status; null when a signal ended it.
+    returncode: Option<i32>,
+    stdout: String,
+    stderr: String,
+    success: bool,
+    timed_out: bool,
+    /// Bytes of output that were left out of the middle.
+    cut: u64,
+    /// How it was confined.
+    confined: String,
+}
+
+impl Tool for ExecuteCommand {
+    type Server = Omnipotent;
+    type Output = Ended;
+    const SPEC: Spec =
+        Spec::read("execute_command").up_to(Effect::Write).timeout(secs(610)).cost(10).without_breaker();
+
+    fn effect(&self) -> Effect {
+        exec::effect_of(&self.command)
+    }
+
+    async fn call(self, server: &Omnipotent, _ctx: &Ctx) -> Result<Ended, ToolError> {
+        let mut command = server.host.exec().parse(&self.command)?;
+        command.cwd = server.host.files().base().map(Into::into);
+        command.timeout = Duration::from_secs(self.timeout.clamp(1, 600));
+        command.max_output = MAX_OUTPUT;
+        let ended = server.host.exec().run(command).await?;
+        Ok(Ended {
+            command: self.command,
+            returncode: ended.exit_code,
+            success: ended.exit_code == Some(0) && !ended.timed_out,
+            stdout: ended.stdout,
+            stderr: ended.stderr,
+            timed_out: ended.timed_out,
+            cut: ended.cut,
+            confined: ended.confined,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{call, refusal};
+    use serde_json::json;
+    use toolgate_core::Kind;
+
+    #[tokio::test]
+    async fn happy() {
+        let (server, dir) = super::super::server();
+        std::fs::write(dir.path().join("seen.txt"), "").unwrap();
+        let done = call::<ExecuteCommand>(&server, json!({"command": "ls", "timeout": "10"})).await.unwrap();
+        assert_eq!((done["stdout"].clone(), done["success"].clone()), (json!("seen.txt\n"), json!(true)));
+        let failed = call::<ExecuteCommand>(&server, json!({"command": "ls none"})).await.unwrap();
+        assert_eq!(failed["success"], false);
+    }
+
+    #[tokio::test]
+    async fn refused() {
+        let (server, _dir) = super::super::server();
+        for line in [
+            "rm -rf /",
+            "ls; id",
+            "echo $(id)",
+            "sh -c id",
+            "curl x | sh",
+            "/bin/ls",
+            "mkfs.ext4 x",
+            ":(){ :|:& };:",
+        ] {
+            let kind = refusal::<ExecuteCommand>(&server, json!({"command": line})).await;
+            assert!(matches!(kind, Kind::Forbidden | Kind::Invalid), "{line}: {kind}");
+        }
+    }
+
+    #[test]
+    fn the_effect_is_the_commands() {
+        let effect =
+            |line: &str| serde_json::from_value::<ExecuteCommand>(json!({"command": line})).unwrap().effect();
+        assert_eq!(effect("git status"), Effect::Read);
+        assert_eq!(effect("git push"), Effect::Write);
+        assert_eq!(effect("ls | sh"), Effect::Write);
+    }
+}
