@@ -126,6 +126,8 @@ pub struct Exec {
     pub env: Vec<String>,
     /// Directories, besides the system's own, where programs are looked up.
     pub path: Vec<PathBuf>,
+    /// Programs that get TCP under the profile `standard`, besides the built-in ones that need it.
+    pub network: Vec<String>,
     /// Programs running at once.
     pub max_children: u32,
     /// Address space of one program; no limit when absent.
@@ -140,6 +142,7 @@ impl Default for Exec {
             allow: rules.allow,
             env: rules.env,
             path: rules.path,
+            network: rules.network,
             max_children: u32::try_from(rules.max_children).unwrap_or(u32::MAX),
             max_memory: (rules.max_memory > 0).then_some(Size(rules.max_memory)),
         }
@@ -170,6 +173,7 @@ impl Exec {
             allow: self.allow.clone(),
             env: self.env.clone(),
             path: self.path.clone(),
+            network: self.network.clone(),
             max_children: self.max_children as usize,
             max_memory: self.max_memory.map_or(0, |size| size.0),
         }
