@@ -21,7 +21,8 @@ const BUSY: Duration = Duration::from_secs(60);
 pub fn checks(store: Arc<Store>, journal: Journal, host: Host) -> Checks {
     let busy_since: Arc<Mutex<Option<Instant>>> = Arc::default();
     Box::new(move || {
-        let (store, journal, host, busy_since) = (store.clone(), journal.clone(), host.clone(), busy_since.clone());
+        let (store, journal, host, busy_since) =
+            (store.clone(), journal.clone(), host.clone(), busy_since.clone());
         Box::pin(async move {
             let (database, load) = tokio::join!(database(&store), host.system().load());
             let busy = busy(&busy_since, load.0 > UNHEALTHY, Instant::now());
@@ -40,7 +41,11 @@ async fn database(store: &Store) -> Health {
 fn written(journal: &Journal) -> Health {
     let stats = journal.stats();
     if stats.sync_failed {
-        return Health::of("journal", Status::Unhealthy, "cannot be put on disk; check the disk, then restart");
+        return Health::of(
+            "journal",
+            Status::Unhealthy,
+            "cannot be put on disk; check the disk, then restart",
+        );
     }
     if stats.dropped > 0 {
         return Health::of("journal", Status::Degraded, format!("{} records were lost", stats.dropped));
@@ -67,7 +72,11 @@ fn resources(percent: [f32; 3], busy: Duration) -> Health {
     } else {
         Status::Healthy
     };
-    Health::of("system_resources", status, format!("cpu {cpu:.0} %, memory {memory:.0} %, fullest disk {disk:.0} %"))
+    Health::of(
+        "system_resources",
+        status,
+        format!("cpu {cpu:.0} %, memory {memory:.0} %, fullest disk {disk:.0} %"),
+    )
 }
 
 #[cfg(test)]

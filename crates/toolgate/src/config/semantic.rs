@@ -81,7 +81,9 @@ pub fn check(document: &Document, servers: &[&str], report: Report<'_>) {
         report("exec.max_children", "0 lets no program run; at least 1".to_owned());
     }
     let programs = [("allow", &document.exec.allow), ("network", &document.exec.network)];
-    for (list, i, name) in programs.iter().flat_map(|(l, names)| names.iter().enumerate().map(move |(i, n)| (l, i, n))) {
+    for (list, i, name) in
+        programs.iter().flat_map(|(l, names)| names.iter().enumerate().map(move |(i, n)| (l, i, n)))
+    {
         if name.is_empty() || name.contains('/') {
             report(
                 &format!("exec.{list}[{i}]"),

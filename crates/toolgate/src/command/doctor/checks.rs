@@ -253,11 +253,19 @@ async fn reachable(settings: &Settings, url: &str) -> Finding {
     match answer {
         Ok(answer) if answer.status == 200 && answer.body["status"] == "degraded" => {
             let of = |check: &serde_json::Value| {
-                format!("{}: {}", check["name"].as_str().unwrap_or_default(), check["message"].as_str().unwrap_or("degraded"))
+                format!(
+                    "{}: {}",
+                    check["name"].as_str().unwrap_or_default(),
+                    check["message"].as_str().unwrap_or("degraded")
+                )
             };
             let checks = answer.body["checks"].as_array().into_iter().flatten();
             let ill: Vec<String> = checks.filter(|check| check["status"] != "healthy").map(of).collect();
-            Finding::warning("gateway", format!("{url} answers; {}", ill.join("; ")), "give it more room, or less to do")
+            Finding::warning(
+                "gateway",
+                format!("{url} answers; {}", ill.join("; ")),
+                "give it more room, or less to do",
+            )
         }
         Ok(answer) if answer.status == 200 => Finding::ok("gateway", format!("{url} answers and is well")),
         Ok(answer) => Finding::wrong(
