@@ -4,23 +4,24 @@
 //! opens up to two more for reads and long work, and closes them when idle. Page caches are small: the data is.
 
 use crate::migrate::{self, Schema};
-use crate::{StoreError, error, row};
+use crate::{StoreError, row};
 use sqlx::Connection as _;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use toolgate_core::Kind;
 
 /// How long a statement waits for another process's lock.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE: Duration = Duration::from_secs(30);
+// 1 GiB in pages of 4 KiB: a database that grows beyond any use stops before the disk is full.
+const MAX_PAGES: &str = "262144";
 // Problems that a check lists before it stops.
 const MAX_PROBLEMS: usize = 20;
 
@@ -38,6 +39,7 @@ pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
         .busy_timeout(BUSY_TIMEOUT)
         .pragma("cache_size", "-512")
         .pragma("trusted_schema", "OFF")
+        .pragma("max_page_count", MAX_PAGES)
         .statement_cache_capacity(32)
         .row_buffer_size(8)
         .thread_name(|n| format!("sqlite-{n}"))
@@ -50,8 +52,15 @@ impl Db {
         let made = path.clone();
         blocking(move || make_file(&made)).await?;
 
-        let options = options(&path).synchronous(sync);
-        let main = connect(&options).await?;
+        let options = options(&path).synchronous(sync).foreign_keys(schema.foreign_keys);
+        let main = SqlitePoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .connect_with(options.clone())
+            .await?;
         migrate::run(&main, schema).await?;
         let side = SqlitePoolOptions::new()
             .max_connections(2)
@@ -151,28 +160,6 @@ fn name_backup_problem(error: StoreError) -> StoreError {
             .because(error);
     }
     error
-}
-
-// Switching a new file to WAL fails at once, without the busy timeout, when another process does the same.
-async fn connect(options: &SqliteConnectOptions) -> Result<SqlitePool, StoreError> {
-    let options = options.clone().journal_mode(SqliteJournalMode::Wal);
-    let deadline = Instant::now() + BUSY_TIMEOUT;
-    loop {
-        let pool = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .test_before_acquire(false)
-            .connect_with(options.clone())
-            .await;
-        match pool {
-            Err(e) if error::code(&e) == Some(error::BUSY) && Instant::now() < deadline => {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-            other => return Ok(other?),
-        }
-    }
 }
 
 fn make_file(path: &Path) -> Result<(), StoreError> {

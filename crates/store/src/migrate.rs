@@ -4,9 +4,11 @@
 //! Migrations run under `BEGIN IMMEDIATE`, so of several processes that open a new file at once, one migrates and the
 //! others see it done. A released migration is never edited: the next number changes what it left.
 
-use crate::{StoreError, row};
+use crate::db::BUSY_TIMEOUT;
+use crate::{StoreError, error, row};
+use sqlx::AssertSqlSafe;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
-use sqlx::{AssertSqlSafe, Row as _};
+use std::time::{Duration, Instant};
 use toolgate_core::Kind;
 
 /// One database's schema: whose it is, and its migrations from version 1 on.
@@ -32,7 +34,10 @@ impl Schema {
 /// Bring the database to the latest version; refuse a newer one and a file that is not ours.
 pub(crate) async fn run(pool: &SqlitePool, schema: &Schema) -> Result<(), StoreError> {
     let mut conn = pool.acquire().await?;
-    if check(&mut conn, schema).await? == schema.latest() {
+    // What is refused stays as it is, so the check comes before the journal mode.
+    let version = check(&mut conn, schema).await?;
+    write_ahead(&mut conn).await?;
+    if version == schema.latest() {
         return Ok(());
     }
     let mut tx = sqlx::Connection::begin_with(&mut *conn, "BEGIN IMMEDIATE").await?;
@@ -48,6 +53,26 @@ pub(crate) async fn run(pool: &SqlitePool, schema: &Schema) -> Result<(), StoreE
     Ok(())
 }
 
+// Use the write-ahead log. Kept in the file, so this changes something only once. Changing it fails at once, without the
+// busy timeout, when another process does the same.
+async fn write_ahead(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+    let deadline = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match sqlx::query("PRAGMA journal_mode = WAL").fetch_one(&mut *conn).await {
+            Ok(found) if row::text(&found, 0)? == "wal" => return Ok(()),
+            Ok(_) => {
+                let text = "the file system under the data directory does not support SQLite's write-ahead log (a \
+                            network file system?): put the data directory on a local disk";
+                return Err(StoreError::new(Kind::Unavailable, text));
+            }
+            Err(e) if error::code(&e) == Some(error::BUSY) && Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            Err(e) => return Err(e.into()),
+        }
+    }
+}
+
 // The version the file has, 0 for an empty one.
 async fn check(conn: &mut SqliteConnection, schema: &Schema) -> Result<i64, StoreError> {
     let found = sqlx::query(
@@ -57,7 +82,6 @@ async fn check(conn: &mut SqliteConnection, schema: &Schema) -> Result<i64, Stor
     .fetch_one(conn)
     .await?;
     let (owner, version, filled) = (row::int(&found, 0)?, row::int(&found, 1)?, row::int(&found, 2)? != 0);
-    debug_assert_eq!(found.len(), 3);
     if version == 0 && owner == 0 && !filled {
         return Ok(0);
     }

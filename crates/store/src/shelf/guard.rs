@@ -5,7 +5,6 @@
 //! full-text index). That is why the index's own tables are not refused here: defensive mode keeps users from them.
 //!
 //! The only unsafe code of this crate: calls of SQLite's C interface that sqlx does not offer.
-#![allow(unsafe_code)]
 
 use libsqlite3_sys as ffi;
 use sqlx::sqlite::LockedSqliteHandle;
@@ -15,16 +14,18 @@ use std::ptr;
 // Longest statement, in bytes.
 pub(super) const MAX_SQL: usize = 100_000;
 
+// A value has at most 2 MiB (twice what a memory holds) because instr() and replace() take the square of it, and SQLite
+// looks at the clock only between calls of a function. The same goes for the length of a LIKE pattern.
 const LIMITS: [(c_int, c_int); 11] = [
     (ffi::SQLITE_LIMIT_ATTACHED, 0),
-    (ffi::SQLITE_LIMIT_LENGTH, 16 << 20),
+    (ffi::SQLITE_LIMIT_LENGTH, 2 << 20),
     (ffi::SQLITE_LIMIT_SQL_LENGTH, MAX_SQL as c_int),
     (ffi::SQLITE_LIMIT_EXPR_DEPTH, 100),
     (ffi::SQLITE_LIMIT_COMPOUND_SELECT, 50),
     (ffi::SQLITE_LIMIT_VDBE_OP, 100_000),
     (ffi::SQLITE_LIMIT_COLUMN, 200),
     (ffi::SQLITE_LIMIT_VARIABLE_NUMBER, 1000),
-    (ffi::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1000),
+    (ffi::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 128),
     (ffi::SQLITE_LIMIT_TRIGGER_DEPTH, 20),
     (ffi::SQLITE_LIMIT_WORKER_THREADS, 0),
 ];
@@ -65,6 +66,7 @@ struct Watch {
 }
 
 /// Install the guard and compile `sql` under it, without running it. The guard stays installed.
+#[allow(unsafe_code)]
 pub(super) fn compile(
     handle: &mut LockedSqliteHandle<'_>,
     mode: Mode,
@@ -92,6 +94,7 @@ pub(super) fn compile(
     Ok(Compiled { changes_rows: !read_only && !watch.schema })
 }
 
+#[allow(unsafe_code)]
 unsafe fn install(db: *mut ffi::sqlite3, mode: Mode) -> Result<(), Refusal> {
     let mut failed = false;
     for (limit, value) in LIMITS {
@@ -117,6 +120,7 @@ unsafe fn install(db: *mut ffi::sqlite3, mode: Mode) -> Result<(), Refusal> {
 }
 
 // The authorizer that stays: it needs nothing that could go out of scope.
+#[allow(unsafe_code)]
 unsafe fn set_lasting(db: *mut ffi::sqlite3, mode: Mode) -> c_int {
     let lasting = match mode {
         Mode::Read => on_read,
@@ -127,6 +131,7 @@ unsafe fn set_lasting(db: *mut ffi::sqlite3, mode: Mode) -> c_int {
 }
 
 // Number of parameters, and whether it leaves the file as it is.
+#[allow(unsafe_code)]
 unsafe fn prepare(db: *mut ffi::sqlite3, sql: &str) -> Result<(usize, bool), Refusal> {
     let end = sql.as_ptr().wrapping_add(sql.len()).cast::<c_char>();
     let mut next: *const c_char = sql.as_ptr().cast();
@@ -157,18 +162,21 @@ unsafe fn prepare(db: *mut ffi::sqlite3, sql: &str) -> Result<(usize, bool), Ref
 
 type Text = *const c_char;
 
+#[allow(unsafe_code)]
 extern "C" fn on_read(_: *mut c_void, action: c_int, a: Text, b: Text, _: Text, by: Text) -> c_int {
     // SAFETY: SQLite passes C strings or null, valid during the call.
     let (a, b, by) = unsafe { (text(a), text(b), text(by)) };
     answer(decide(Mode::Read, action, &a, &b, &by).is_ok())
 }
 
+#[allow(unsafe_code)]
 extern "C" fn on_write(_: *mut c_void, action: c_int, a: Text, b: Text, _: Text, by: Text) -> c_int {
     // SAFETY: SQLite passes C strings or null, valid during the call.
     let (a, b, by) = unsafe { (text(a), text(b), text(by)) };
     answer(decide(Mode::Write, action, &a, &b, &by).is_ok())
 }
 
+#[allow(unsafe_code)]
 extern "C" fn on_watch(watch: *mut c_void, action: c_int, a: Text, b: Text, _: Text, by: Text) -> c_int {
     // SAFETY: `compile` passes a `Watch` that lives until it installs another authorizer; SQLite calls this only on the
     // thread that compiles.
@@ -190,6 +198,7 @@ fn answer(allowed: bool) -> c_int {
 }
 
 // Lower case: names in SQL have no case. Null reads as empty.
+#[allow(unsafe_code)]
 unsafe fn text(pointer: Text) -> String {
     if pointer.is_null() {
         return String::new();

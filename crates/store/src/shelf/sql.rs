@@ -88,7 +88,8 @@ pub(super) fn pool(options: SqliteConnectOptions, write: bool) -> SqlitePool {
 
 impl Shelf {
     /// Run one statement. `params` are null, booleans, numbers or strings. With `write` false anything but reading is
-    /// refused. A row that changes is changed also when not all rows of the answer are shown.
+    /// refused. A row that changes is changed also when not all rows of the answer are shown. A call that is dropped
+    /// goes on until it ends or its time is up.
     ///
     /// Errors: `Invalid` with SQLite's message, `Forbidden` for what the guard refuses, `Conflict` for a broken
     /// constraint, `Timeout`, `TooLarge`, and those of a failing database.
@@ -116,7 +117,11 @@ impl Shelf {
         match tokio::time::timeout(timeout + GRACE, work).await {
             Ok(Err(error)) if error.kind() == Kind::Timeout => Err(too_slow(timeout).because(error)),
             Ok(done) => done,
-            Err(elapsed) => Err(too_slow(timeout).because(elapsed)),
+            Err(elapsed) => {
+                let text = "the database did not answer in time; whether the statement took effect is not known: try \
+                            again later, with a simpler statement";
+                Err(StoreError::new(Kind::Timeout, text).because(elapsed))
+            }
         }
     }
 }
