@@ -1,0 +1,1 @@
+SELECT source, COUNT(*), MAX(added_at) FROM knowledge GROUP BY source ORDER BY source

@@ -1,0 +1,1 @@
+SELECT name, running FROM servers ORDER BY name

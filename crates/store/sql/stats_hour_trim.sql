@@ -1,0 +1,1 @@
+DELETE FROM tool_hours WHERE hour < $1

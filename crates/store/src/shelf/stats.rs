@@ -1,0 +1,168 @@
+//! How often the server's tools were called, how long they took, and what went wrong.
+//!
+//! Counted per tool and per tool and hour; errors are kept for 30 days, the last 10,000 of them.
+
+use super::{Shelf, limit};
+use crate::{StoreError, row};
+use jiff::Timestamp;
+use serde::Serialize;
+use std::time::Duration;
+
+const KEEP_ERRORS: i64 = 10_000;
+const KEEP_HOURS: i64 = 30 * 24;
+const HOUR: i64 = 3_600_000_000;
+const MAX_TOOL: usize = 128;
+const MAX_MESSAGE: usize = 2048;
+
+/// Errors of one tool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ErrorCount {
+    pub tool: String,
+    pub count: u64,
+}
+
+/// One error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LoggedError {
+    pub tool: String,
+    pub error: String,
+    pub timestamp: Timestamp,
+}
+
+/// Calls of one tool.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ToolUsage {
+    pub tool: String,
+    pub calls: u64,
+    pub errors: u64,
+    pub avg_latency_ms: f64,
+    /// 0 to 1.
+    pub success_rate: f64,
+    pub last_called: Option<Timestamp>,
+}
+
+/// Calls of a span of time.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Usage {
+    /// Start of the first hour counted: hours are counted whole.
+    pub since: Timestamp,
+    pub tools: Vec<ToolUsage>,
+    /// Size of the database on disk.
+    pub database_bytes: u64,
+}
+
+impl Shelf {
+    /// Count a call. `error` is kept (its first 2 KiB) when the call failed. The name has at most 128 bytes.
+    pub async fn record_call(
+        &self,
+        tool: &str,
+        ok: bool,
+        latency: Duration,
+        error: Option<&str>,
+    ) -> Result<(), StoreError> {
+        row::bounded("tool", tool, MAX_TOOL)?;
+        let now = row::now();
+        let failed = i64::from(!ok);
+        let latency = i64::try_from(latency.as_micros()).unwrap_or(i64::MAX).min(24 * HOUR);
+        let mut tx = self.db.main.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::query(include_str!("../../sql/stats_total.sql"))
+            .bind(tool)
+            .bind(failed)
+            .bind(latency)
+            .bind(now)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query(include_str!("../../sql/stats_hour.sql"))
+            .bind(now / HOUR)
+            .bind(tool)
+            .bind(failed)
+            .bind(latency)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query(include_str!("../../sql/stats_hour_trim.sql"))
+            .bind(now / HOUR - KEEP_HOURS)
+            .execute(&mut *tx)
+            .await?;
+        if !ok {
+            sqlx::query(include_str!("../../sql/errors_insert.sql"))
+                .bind(tool)
+                .bind(head(error.unwrap_or("failed without a message"), MAX_MESSAGE))
+                .bind(now)
+                .execute(&mut *tx)
+                .await?;
+            sqlx::query(include_str!("../../sql/errors_trim.sql"))
+                .bind(KEEP_ERRORS)
+                .bind(now - KEEP_HOURS * HOUR)
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Errors per tool in the last `hours` (1 to 720), most first.
+    pub async fn error_stats(&self, hours: u32) -> Result<Vec<ErrorCount>, StoreError> {
+        let since = row::now() - span(hours) * HOUR;
+        let rows = sqlx::query(include_str!("../../sql/errors_stats.sql"))
+            .bind(since)
+            .fetch_all(&self.db.side)
+            .await?;
+        rows.iter()
+            .map(|row| Ok(ErrorCount { tool: row::text(row, 0)?, count: row::int(row, 1)?.max(0) as u64 }))
+            .collect()
+    }
+
+    /// The last errors, newest first. `limit` is 1 to 1000.
+    pub async fn recent_errors(&self, limit: u32) -> Result<Vec<LoggedError>, StoreError> {
+        let rows = sqlx::query(include_str!("../../sql/errors_recent.sql"))
+            .bind(self::limit(limit))
+            .fetch_all(&self.db.side)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(LoggedError {
+                    tool: row::text(row, 0)?,
+                    error: row::text(row, 1)?,
+                    timestamp: row::time(row, 2)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Calls per tool in the last `hours` (1 to 720), most called first.
+    pub async fn usage(&self, hours: u32) -> Result<Usage, StoreError> {
+        let from = row::now() / HOUR - span(hours);
+        let rows = sqlx::query(include_str!("../../sql/stats_usage.sql"))
+            .bind(from)
+            .fetch_all(&self.db.side)
+            .await?;
+        let tools = rows
+            .iter()
+            .map(|row| {
+                let (calls, errors) = (row::int(row, 1)?.max(1), row::int(row, 2)?.max(0));
+                Ok(ToolUsage {
+                    tool: row::text(row, 0)?,
+                    calls: calls as u64,
+                    errors: errors as u64,
+                    avg_latency_ms: row::int(row, 3)? as f64 / calls as f64 / 1000.0,
+                    success_rate: 1.0 - errors as f64 / calls as f64,
+                    last_called: row::time_opt(row, 4)?,
+                })
+            })
+            .collect::<Result<_, StoreError>>()?;
+        Ok(Usage {
+            since: Timestamp::from_microsecond(from * HOUR).unwrap_or(Timestamp::UNIX_EPOCH),
+            tools,
+            database_bytes: self.db.size().await?,
+        })
+    }
+}
+
+fn span(hours: u32) -> i64 {
+    i64::from(hours).clamp(1, KEEP_HOURS)
+}
+
+// The first `max` bytes, cut between characters.
+fn head(text: &str, max: usize) -> &str {
+    &text[..text.floor_char_boundary(max)]
+}

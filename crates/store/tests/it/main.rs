@@ -1,0 +1,9 @@
+//! The databases as their users see them: real files in temporary directories, several handles on one file.
+
+#![allow(clippy::unwrap_used)]
+
+mod fixture;
+mod shelf;
+mod sql;
+mod store;
+mod trouble;
