@@ -14,16 +14,23 @@ use toolgate_core::Kind;
 /// One database's schema: whose it is, and its migrations from version 1 on.
 pub(crate) struct Schema {
     pub application_id: i32,
+    /// Whether foreign keys are enforced for this crate's own statements.
+    pub foreign_keys: bool,
     pub migrations: &'static [&'static str],
 }
 
 // "TgSt" and "TgSh".
 pub(crate) const STATE: Schema = Schema {
     application_id: 0x5467_5374,
+    foreign_keys: true,
     migrations: &[include_str!("../migrations/sqlite/0001_keys_and_servers.sql")],
 };
-pub(crate) const SHELF: Schema =
-    Schema { application_id: 0x5467_5368, migrations: &[include_str!("../migrations/shelf/0001_shelf.sql")] };
+pub(crate) const SHELF: Schema = Schema {
+    application_id: 0x5467_5368,
+    // The schema has none. A user's table may refer to ours, and must not be able to stop us from removing a row.
+    foreign_keys: false,
+    migrations: &[include_str!("../migrations/shelf/0001_shelf.sql")],
+};
 
 impl Schema {
     fn latest(&self) -> i64 {

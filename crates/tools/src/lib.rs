@@ -7,7 +7,7 @@ pub mod a2a_unified;
 pub mod desktop_commander;
 pub mod insight;
 pub mod omnipotent;
-pub mod text;
-pub mod web;
 #[cfg(test)]
 mod testing;
+pub mod text;
+pub mod web;

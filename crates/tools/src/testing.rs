@@ -35,7 +35,11 @@ pub async fn call<T: Tool>(server: &Arc<T::Server>, arguments: Value) -> Result<
 }
 
 /// The same with a context of your own.
-pub async fn call_as<T: Tool>(server: &Arc<T::Server>, ctx: &Ctx, arguments: Value) -> Result<Value, ToolError> {
+pub async fn call_as<T: Tool>(
+    server: &Arc<T::Server>,
+    ctx: &Ctx,
+    arguments: Value,
+) -> Result<Value, ToolError> {
     let raw = serde_json::value::to_raw_value(&arguments).unwrap();
     let ready = ToolDef::of::<T>().prepare(server, &raw).map_err(ToolError::invalid)?;
     let output = ready.run(ctx).await?;
@@ -78,7 +82,9 @@ pub async fn serve_once(answer: impl Into<String>) -> (String, tokio::task::Join
             stream.read_buf(&mut request).await.unwrap();
             let text = String::from_utf8_lossy(&request);
             let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-            let length = head.lines().find_map(|l| l.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            let length = head
+                .lines()
+                .find_map(|l| l.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
             if body.len() >= length.unwrap_or(0) {
                 break;
             }

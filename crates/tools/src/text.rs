@@ -36,7 +36,9 @@ impl Encoding {
             }),
             Encoding::Ascii => match bytes.iter().position(|b| !b.is_ascii()) {
                 None => Ok(bytes.into_iter().map(char::from).collect()),
-                Some(at) => Err(ToolError::invalid(format!("not ASCII text (byte {at}); try encoding \"utf-8\""))),
+                Some(at) => {
+                    Err(ToolError::invalid(format!("not ASCII text (byte {at}); try encoding \"utf-8\"")))
+                }
             },
             Encoding::Latin1 => Ok(bytes.into_iter().map(char::from).collect()),
         }
@@ -52,7 +54,9 @@ impl Encoding {
         text.chars()
             .map(|c| u8::try_from(u32::from(c)).ok().filter(|b| u32::from(*b) <= most))
             .collect::<Option<_>>()
-            .ok_or_else(|| ToolError::invalid(format!("the text has characters that {} cannot hold", self.name())))
+            .ok_or_else(|| {
+                ToolError::invalid(format!("the text has characters that {} cannot hold", self.name()))
+            })
     }
 }
 
@@ -68,7 +72,12 @@ impl Encoding {
 
 /// Text of the first `most` bytes of a file of `size` bytes; `bytes` may hold a few more. A character that the cut
 /// splits is left out.
-pub fn decode_prefix(encoding: Encoding, mut bytes: Vec<u8>, size: u64, most: usize) -> Result<String, ToolError> {
+pub fn decode_prefix(
+    encoding: Encoding,
+    mut bytes: Vec<u8>,
+    size: u64,
+    most: usize,
+) -> Result<String, ToolError> {
     if bytes.len() > most {
         bytes.truncate(most);
     }

@@ -36,7 +36,11 @@ pub fn text_of(answer: &Incoming) -> String {
     // One character in ten may be of another encoding; more means that it is no text.
     if odd * 10 > text.chars().count() {
         let kind = media_type(&answer.headers);
-        return format!("({} bytes of {})", answer.body.len(), if kind.is_empty() { "binary data" } else { &kind });
+        return format!(
+            "({} bytes of {})",
+            answer.body.len(),
+            if kind.is_empty() { "binary data" } else { &kind }
+        );
     }
     text.into_owned()
 }

@@ -71,7 +71,13 @@ impl Setup {
         self.engine.call(self.make(role, tool, value)).await
     }
 
-    pub async fn call_in(&self, server: &str, role: &str, tool: &str, value: Value) -> Result<Outcome, Error> {
+    pub async fn call_in(
+        &self,
+        server: &str,
+        role: &str,
+        tool: &str,
+        value: Value,
+    ) -> Result<Outcome, Error> {
         let scope = Some(ServerName::new(server).unwrap());
         self.engine.call(Call { scope, ..self.make(role, tool, value) }).await
     }
@@ -82,7 +88,9 @@ impl Setup {
         for entry in std::fs::read_dir(self.directory.path().join("test")).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|e| e == "jsonl") {
-                lines.extend(std::fs::read_to_string(path).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()));
+                lines.extend(
+                    std::fs::read_to_string(path).unwrap().lines().map(|l| serde_json::from_str(l).unwrap()),
+                );
             }
         }
         lines.retain(|l: &Value| matches!(l["phase"].as_str(), Some("answer" | "intent")));
@@ -90,7 +98,7 @@ impl Setup {
     }
 
     /// From now on no record can be written.
-    pub fn break_journal(&self) {
-        self.journal.close();
+    pub async fn break_journal(&self) {
+        self.journal.close().await.unwrap();
     }
 }

@@ -1,13 +1,27 @@
-//! HTTP to the outside under the egress guard. (signatures)
+//! HTTP to the outside under the egress guard.
+//!
+//! Used by tool servers and upstreams through `Host::http`. Invariants: every URL, every redirect hop and every DNS
+//! answer is judged before a byte is sent; a connection goes only to an address that was judged; no answer is larger
+//! than its caller asked for. Absent on purpose: proxies, cookies, retries, and any way for a caller to widen the rules.
 
-use crate::HostError;
+mod address;
+mod client;
+mod pattern;
+mod resolve;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+pub use client::Http;
+
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// What may be reached.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EgressRules {
     /// Private services an operator names: `host:port` or `host` (any port), reached although their address is private
@@ -15,9 +29,10 @@ pub struct EgressRules {
     pub allow_private: Vec<String>,
     /// When not empty: only these hosts (`example.org`, `*.example.org`) may be reached at all.
     pub only: Vec<String>,
-    /// Hosts never reached.
+    /// Hosts never reached (`example.org`, `*.example.org`, or an IP address, which also closes the names that lead
+    /// to it).
     pub deny: Vec<String>,
-    /// Redirects followed, each checked again.
+    /// Redirects followed, each checked again; 5 when not set, at most 20. With 0 the redirect itself is the answer.
     pub max_redirects: Option<usize>,
 }
 
@@ -28,8 +43,9 @@ pub struct Outgoing {
     pub url: String,
     pub headers: HeaderMap,
     pub body: Bytes,
+    /// From the first DNS question to the last byte of the answer, redirects included; at most an hour.
     pub timeout: Duration,
-    /// Bytes of body kept; what is over is cut and said (`Incoming::truncated`).
+    /// Bytes of (decoded) body kept; what is over is cut and said (`Incoming::truncated`). At most 256 MiB.
     pub max_body: usize,
 }
 
@@ -57,27 +73,8 @@ pub struct Incoming {
     pub truncated: bool,
 }
 
-/// The egress client.
-pub struct Http {}
-
-impl Http {
-    /// Validates the rules; opens no connection and reads no certificate until the first request.
-    pub fn new(rules: EgressRules) -> Result<Self, HostError> {
-        let _ = rules;
-        todo!()
-    }
-
-    pub async fn send(&self, request: Outgoing) -> Result<Incoming, HostError> {
-        let _ = request;
-        todo!()
-    }
-
-    /// Requests sent, failed and refused by the guard since start.
-    pub fn stats(&self) -> HttpStats {
-        todo!()
-    }
-}
-
+/// Counters since start. Every call of `send` is one of `requests`; of these, `refused` were stopped by a rule and
+/// `failed` got no whole answer.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct HttpStats {
     pub requests: u64,

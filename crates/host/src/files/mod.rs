@@ -1,15 +1,34 @@
-//! Files beneath their roots. (signatures)
+//! Files beneath their roots.
+//!
+//! Used by tool servers through `Host::files`. Invariants: every path is resolved by the kernel beneath a root directory
+//! that was opened once (`openat2`, RESOLVE_BENEATH), so neither `..` nor a symbolic link nor a race leads out; where
+//! the kernel really arrived is what rules are asked about; only regular files are opened for reading or writing.
+//! Absent on purpose: deleting, making links, changing modes and owners, expanding `~` or globs.
+
+mod denied;
+mod open;
+mod read;
+mod roots;
+#[cfg(test)]
+mod tests;
+mod walk;
+mod write;
 
 use crate::HostError;
+use roots::Roots;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+use std::sync::Arc;
+use toolgate_core::Kind;
 
 /// A directory that file tools may use, with everything beneath it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Root {
     /// Absolute path of an existing directory.
     pub path: PathBuf,
+    /// Whether files may be made and changed there.
     #[serde(default)]
     pub write: bool,
 }
@@ -30,6 +49,7 @@ pub struct Meta {
     pub path: String,
     pub name: String,
     pub kind: FileKind,
+    /// Bytes.
     pub size: u64,
     /// RFC 3339, UTC.
     pub modified: Option<String>,
@@ -58,43 +78,48 @@ pub struct WalkOptions {
 }
 
 /// The roots, opened once; every path is resolved beneath one of them by the kernel.
-pub struct Files {}
+///
+/// Errors of all methods: `Invalid` for a path that cannot be one, `NotFound`, `Forbidden` (outside, closed, read only),
+/// `Conflict`, `TooLarge`, and `Unavailable` when the disk or the system does not serve.
+pub struct Files {
+    roots: Arc<Roots>,
+}
 
 impl Files {
     /// `denied`: paths (files or directories) inside the roots that stay closed, beside the built-in list of credential
-    /// stores. The gateway's own data directory belongs here.
+    /// stores. The gateway's own data directory belongs here. All problems are in one text.
     pub fn new(roots: Vec<Root>, denied: Vec<PathBuf>) -> Result<Self, HostError> {
-        let _ = (roots, denied);
-        todo!()
+        Ok(Self { roots: Arc::new(Roots::open(roots, denied)?) })
     }
 
     pub fn roots(&self) -> &[Root] {
-        todo!()
+        self.roots.given()
     }
 
-    /// The first writable root: where relative paths start.
+    /// The first writable root: where relative paths start. Where nothing is writable they start at the first root.
     pub fn base(&self) -> Option<&std::path::Path> {
-        todo!()
+        self.roots.given().iter().find(|r| r.write).map(|r| r.path.as_path())
     }
 
     /// The absolute, verified path of an existing directory (for a child's working directory).
     pub async fn directory(&self, path: &str) -> Result<PathBuf, HostError> {
-        let _ = path;
-        todo!()
+        self.blocking(path, read::directory).await
     }
 
+    /// A link is followed as long as it stays beneath the roots.
     pub async fn stat(&self, path: &str) -> Result<Meta, HostError> {
-        let _ = path;
-        todo!()
+        self.blocking(path, read::stat).await
     }
 
     /// At most `max` bytes from `offset`; with the size of the whole file. Regular files only.
     pub async fn read(&self, path: &str, offset: u64, max: usize) -> Result<(Vec<u8>, u64), HostError> {
-        let _ = (path, offset, max);
-        todo!()
+        self.blocking(path, move |roots, path| read::read(roots, path, offset, max)).await
     }
 
     /// Returns the size of the file afterwards and whether directories were made.
+    ///
+    /// `Replace` and `CreateNew` never follow a link in the last place (`Replace` replaces the link); the file is there
+    /// whole or not at all. At most 100 MiB per call.
     pub async fn write(
         &self,
         path: &str,
@@ -102,35 +127,50 @@ impl Files {
         mode: WriteMode,
         create_dirs: bool,
     ) -> Result<(u64, bool), HostError> {
-        let _ = (path, bytes, mode, create_dirs);
-        todo!()
+        self.blocking(path, move |roots, path| write::write(roots, path, &bytes, mode, create_dirs)).await
     }
 
+    /// With all its parents; a directory that is there already is fine.
     pub async fn create_directory(&self, path: &str) -> Result<(), HostError> {
-        let _ = path;
-        todo!()
+        self.blocking(path, write::create_directory).await
     }
 
     /// Rename within the writable roots; never over an existing entry unless `replace`.
     pub async fn rename(&self, from: &str, to: &str, replace: bool) -> Result<(), HostError> {
-        let _ = (from, to, replace);
-        todo!()
+        let to = to.to_owned();
+        self.blocking(from, move |roots, from| write::rename(roots, from, &to, replace)).await
     }
 
-    /// Entries of a directory, by name, directories first; symlinks shown, not followed.
+    /// Entries of a directory, by name, directories first; symlinks shown, not followed. At most `max`; the flag says
+    /// that there are more. Closed places are left out.
     pub async fn list(&self, path: &str, hidden: bool, max: usize) -> Result<(Vec<Meta>, bool), HostError> {
-        let _ = (path, hidden, max);
-        todo!()
+        self.blocking(path, move |roots, path| walk::list(roots, path, hidden, max)).await
     }
 
     /// Visit what is beneath a directory, depth first, by name, symlinks not followed, on a blocking thread; `visit`
-    /// returns false to stop. The second argument opens the visited file for reading (bounded).
+    /// returns false to stop. The second argument opens the visited file for reading (bounded). Closed places and
+    /// directories that cannot be opened are passed over. Dropping the future ends the walk.
     pub async fn walk<F>(&self, path: &str, options: WalkOptions, visit: F) -> Result<WalkEnd, HostError>
     where
         F: FnMut(&Meta, &dyn ReadFile) -> bool + Send + 'static,
     {
-        let _ = (path, options, visit);
-        todo!()
+        let stop = walk::Stop::default();
+        let flag = stop.flag();
+        let end =
+            self.blocking(path, move |roots, path| walk::walk(roots, path, &options, visit, &flag)).await;
+        drop(stop);
+        end
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        path: &str,
+        work: impl FnOnce(&Roots, &str) -> Result<T, HostError> + Send + 'static,
+    ) -> Result<T, HostError> {
+        let (roots, path) = (Arc::clone(&self.roots), path.to_owned());
+        tokio::task::spawn_blocking(move || work(&roots, &path))
+            .await
+            .unwrap_or_else(|_| Err(HostError::new(Kind::Internal, "the file operation broke off")))
     }
 }
 

@@ -63,6 +63,7 @@ struct Watch {
     mode: Mode,
     denied: Option<String>,
     schema: bool,
+    alters: bool,
 }
 
 /// Install the guard and compile `sql` under it, without running it. The guard stays installed.
@@ -74,7 +75,7 @@ pub(super) fn compile(
     params: usize,
 ) -> Result<Compiled, Refusal> {
     let db = handle.as_raw_handle().as_ptr();
-    let mut watch = Watch { mode, denied: None, schema: false };
+    let mut watch = Watch { mode, denied: None, schema: false, alters: false };
     // SAFETY: `db` is a live connection, and the locked handle keeps the worker thread away from it meanwhile.
     unsafe { install(db, mode) }?;
     // SAFETY: as above; `watch` outlives its use as the authorizer's argument, which ends two lines below.
@@ -88,6 +89,13 @@ pub(super) fn compile(
         return Err(Refusal::Denied(why));
     }
     let (wanted, read_only) = compiled?;
+    // The authorizer is not told the new name of RENAME TO.
+    let text = sql.to_ascii_lowercase();
+    if let Some(prefix) = RESERVED.into_iter().find(|prefix| watch.alters && text.contains(prefix)) {
+        return Err(Refusal::Denied(format!(
+            "names with {prefix} are reserved and cannot be given to a table"
+        )));
+    }
     if wanted != params {
         return Err(Refusal::Params { wanted });
     }
@@ -184,6 +192,7 @@ extern "C" fn on_watch(watch: *mut c_void, action: c_int, a: Text, b: Text, _: T
     // SAFETY: SQLite passes C strings or null, valid during the call.
     let (a, b, by) = unsafe { (text(a), text(b), text(by)) };
     watch.schema |= changes_schema(action);
+    watch.alters |= action == ffi::SQLITE_ALTER_TABLE;
     match decide(watch.mode, action, &a, &b, &by) {
         Ok(()) => answer(true),
         Err(why) => {
@@ -305,8 +314,11 @@ fn write_rows(table: &str, by: &str) -> Result<(), String> {
     }
 }
 
+// How names of machinery, and of what later versions will add, begin.
+const RESERVED: [&str; 3] = ["shelf_", "toolgate_", "_sqlx"];
+
 // Tables of the schema, and names kept for its machinery and for what comes later.
 fn is_ours(name: &str) -> bool {
     matches!(name, "memory" | "knowledge" | "tool_stats" | "tool_hours" | "error_log" | "shelf")
-        || ["shelf_", "toolgate_", "_sqlx"].iter().any(|prefix| name.starts_with(prefix))
+        || RESERVED.iter().any(|prefix| name.starts_with(prefix))
 }

@@ -24,8 +24,8 @@ const MAX_CELL: usize = 256 << 10;
 const MAX_BLOB: usize = 64 << 10;
 // Virtual machine instructions between two looks at the clock.
 const TICK: i32 = 1000;
-// Pages of 4 KiB that writing may fill: 1 GiB.
-const MAX_PAGES: &str = "262144";
+// Pages of 4 KiB that writing may fill: 960 MiB, so that the server itself has room left to work.
+const MAX_PAGES: &str = "245760";
 const IDLE: Duration = Duration::from_secs(30);
 // Waiting for a lock is not counted by SQLite's clock of instructions; it gets this long beyond the timeout.
 const GRACE: Duration = Duration::from_secs(2);

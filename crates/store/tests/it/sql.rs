@@ -261,6 +261,20 @@ async fn attacks_are_refused_in_both_modes() {
 }
 
 #[tokio::test]
+async fn tables_of_users_cannot_get_in_the_servers_way() {
+    let (_dir, shelf) = shelf().await;
+    shelf.remember("k", "v", "c").await.unwrap();
+    write(&shelf, "CREATE TABLE mine (k TEXT REFERENCES memory (key) ON DELETE RESTRICT)").await.unwrap();
+    write(&shelf, "INSERT INTO mine VALUES ('k')").await.unwrap();
+    for name in ["toolgate_later", "\"SHELF_fts_x\"", "[_sqlx_migrations]"] {
+        let error = write(&shelf, &format!("ALTER TABLE mine RENAME TO {name}")).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Forbidden, "{name}: {error}");
+    }
+    write(&shelf, "ALTER TABLE mine RENAME TO ours").await.unwrap();
+    assert!(shelf.forget("k").await.unwrap());
+}
+
+#[tokio::test]
 async fn reading_changes_nothing() {
     let (_dir, shelf) = shelf().await;
     write(&shelf, "CREATE TABLE mine (i)").await.unwrap();

@@ -51,7 +51,8 @@ pub struct Edited {
 impl Tool for EditBlock {
     type Server = DesktopCommander;
     type Output = Edited;
-    const SPEC: Spec = Spec::read("edit_block").up_to(Effect::Write).aliases(&["edit_file"]).without_breaker();
+    const SPEC: Spec =
+        Spec::read("edit_block").up_to(Effect::Write).aliases(&["edit_file"]).without_breaker();
 
     fn effect(&self) -> Effect {
         if self.dry_run { Effect::Read } else { Effect::Write }
@@ -63,7 +64,10 @@ impl Tool for EditBlock {
         }
         let (bytes, size) = server.host.files().read(&self.file_path, 0, MAX_FILE + 1).await?;
         if size > MAX_FILE as u64 {
-            return Err(ToolError::too_large(format!("{} has {size} bytes; at most {MAX_FILE}", self.file_path)));
+            return Err(ToolError::too_large(format!(
+                "{} has {size} bytes; at most {MAX_FILE}",
+                self.file_path
+            )));
         }
         let before = decode_prefix(Encoding::Utf8, bytes, size, MAX_FILE)?;
         let (old, new) = in_line_ends_of(&before, self.old_string, self.new_string);
@@ -97,9 +101,8 @@ fn mismatch(text: &str, old: &str, found: usize, expected: usize) -> ToolError {
              expected_replacements to {found}"
         ));
     }
-    let hint = nearest(text, old).map_or_else(String::new, |(line, near)| {
-        format!(". The nearest is at line {line}:\n{near}")
-    });
+    let hint = nearest(text, old)
+        .map_or_else(String::new, |(line, near)| format!(". The nearest is at line {line}:\n{near}"));
     ToolError::not_found(format!("old_string does not occur in the file{hint}"))
 }
 
@@ -116,7 +119,8 @@ fn nearest(text: &str, old: &str) -> Option<(usize, String)> {
         let common = target.iter().filter(|w| there.contains(w)).count();
         (common * 200).checked_div(target.len() + there.len()).unwrap_or(0)
     };
-    let (at, score) = lines.iter().enumerate().map(|(i, l)| (i, alike(l))).max_by_key(|(i, s)| (*s, usize::MAX - i))?;
+    let (at, score) =
+        lines.iter().enumerate().map(|(i, l)| (i, alike(l))).max_by_key(|(i, s)| (*s, usize::MAX - i))?;
     let start = at.saturating_sub(first);
     let end = lines.len().min(start + wanted.len());
     (score > 50).then(|| (start + 1, lines[start..end].join("\n").chars().take(2000).collect()))

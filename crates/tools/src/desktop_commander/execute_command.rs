@@ -67,7 +67,15 @@ mod tests {
     async fn refused() {
         let (server, _dir) = super::super::server();
         let kind = async |arguments| refusal::<ExecuteCommand>(&server, arguments).await;
-        for line in ["rm x", "ls && id", "cat `id`", "git -c core.pager=id log", "find . -exec id +", "env id", "xargs id"] {
+        for line in [
+            "rm x",
+            "ls && id",
+            "cat `id`",
+            "git -c core.pager=id log",
+            "find . -exec id +",
+            "env id",
+            "xargs id",
+        ] {
             let refused = kind(json!({"command": line})).await;
             assert!(matches!(refused, Kind::Forbidden | Kind::Invalid), "{line}: {refused}");
         }

@@ -24,7 +24,11 @@ impl Tool for ForceTerminate {
     const SPEC: Spec = Spec::write("force_terminate").idempotent().without_breaker();
 
     async fn call(self, server: &DesktopCommander, ctx: &Ctx) -> Result<SessionInfo, ToolError> {
-        let session = server.host.exec().session(self.session, &ctx.caller.id).ok_or_else(|| no_session(self.session))?;
+        let session = server
+            .host
+            .exec()
+            .session(self.session, &ctx.caller.id)
+            .ok_or_else(|| no_session(self.session))?;
         Ok(session.terminate(self.force).await)
     }
 }
@@ -40,7 +44,8 @@ mod tests {
     #[tokio::test]
     async fn happy() {
         let (server, _dir) = super::super::server();
-        let started = call::<StartProcess>(&server, json!({"command": "cat", "timeout_ms": 1})).await.unwrap();
+        let started =
+            call::<StartProcess>(&server, json!({"command": "cat", "timeout_ms": 1})).await.unwrap();
         let ended = call::<ForceTerminate>(&server, json!({"session": started["session"]})).await.unwrap();
         assert_eq!(ended["running"], false, "{ended}");
     }

@@ -34,9 +34,16 @@ impl Tool for InteractWithProcess {
 
     async fn call(self, server: &DesktopCommander, ctx: &Ctx) -> Result<Page, ToolError> {
         if self.input.len() > MAX_INPUT {
-            return Err(ToolError::too_large(format!("input has {} bytes; at most {MAX_INPUT}", self.input.len())));
+            return Err(ToolError::too_large(format!(
+                "input has {} bytes; at most {MAX_INPUT}",
+                self.input.len()
+            )));
         }
-        let session = server.host.exec().session(self.session, &ctx.caller.id).ok_or_else(|| no_session(self.session))?;
+        let session = server
+            .host
+            .exec()
+            .session(self.session, &ctx.caller.id)
+            .ok_or_else(|| no_session(self.session))?;
         let before = i64::try_from(session.info().lines).unwrap_or(i64::MAX);
         let line_end = if self.input.ends_with('\n') { "" } else { "\n" };
         session.send(&format!("{}{line_end}", self.input)).await?;
@@ -55,7 +62,8 @@ mod tests {
     #[tokio::test]
     async fn happy() {
         let (server, _dir) = super::super::server();
-        let started = call::<StartProcess>(&server, json!({"command": "cat", "timeout_ms": 1})).await.unwrap();
+        let started =
+            call::<StartProcess>(&server, json!({"command": "cat", "timeout_ms": 1})).await.unwrap();
         let typed = json!({"session": started["session"], "input": "hello"});
         assert_eq!(call::<InteractWithProcess>(&server, typed).await.unwrap()["output"], "hello");
         server.host.exec().shutdown().await;

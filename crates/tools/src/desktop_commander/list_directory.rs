@@ -62,7 +62,13 @@ pub(super) fn word(kind: FileKind) -> &'static str {
 
 fn item(meta: &Meta) -> Item {
     let size = if meta.kind == FileKind::Directory { 0 } else { meta.size };
-    Item { name: meta.name.clone(), path: meta.path.clone(), kind: word(meta.kind), size, modified: meta.modified.clone() }
+    Item {
+        name: meta.name.clone(),
+        path: meta.path.clone(),
+        kind: word(meta.kind),
+        size,
+        modified: meta.modified.clone(),
+    }
 }
 
 impl Tool for ListDirectory {
@@ -122,7 +128,13 @@ mod tests {
     #[tokio::test]
     async fn refused() {
         let (server, _dir) = super::super::server();
-        assert_eq!(refusal::<ListDirectory>(&server, json!({"directory_path": "/proc"})).await, Kind::Forbidden);
-        assert_eq!(refusal::<ListDirectory>(&server, json!({"directory_path": "none"})).await, Kind::NotFound);
+        assert_eq!(
+            refusal::<ListDirectory>(&server, json!({"directory_path": "/proc"})).await,
+            Kind::Forbidden
+        );
+        assert_eq!(
+            refusal::<ListDirectory>(&server, json!({"directory_path": "none"})).await,
+            Kind::NotFound
+        );
     }
 }

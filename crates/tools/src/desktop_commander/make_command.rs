@@ -57,7 +57,11 @@ mod tests {
     async fn refused() {
         let (server, _dir) = super::super::server();
         for target in ["", "-f/etc/passwd", "a b", "a;b", "../x"] {
-            assert_eq!(refusal::<MakeCommand>(&server, json!({"target": target})).await, Kind::Invalid, "{target}");
+            assert_eq!(
+                refusal::<MakeCommand>(&server, json!({"target": target})).await,
+                Kind::Invalid,
+                "{target}"
+            );
         }
         let escaped = refusal::<MakeCommand>(&server, json!({"target": "x", "args": "SHELL=/bin/id"})).await;
         assert!(matches!(escaped, Kind::Forbidden | Kind::Invalid));

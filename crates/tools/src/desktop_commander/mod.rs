@@ -39,7 +39,8 @@ impl DesktopCommander {
 
 impl Server for DesktopCommander {
     const NAME: &'static str = "desktop-commander";
-    const ABOUT: &'static str = "A workspace: read, write, edit and search files, run programs and long processes.";
+    const ABOUT: &'static str =
+        "A workspace: read, write, edit and search files, run programs and long processes.";
 
     fn tools() -> Vec<ToolDef<Self>> {
         vec![

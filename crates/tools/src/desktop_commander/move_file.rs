@@ -56,7 +56,8 @@ mod tests {
         for name in ["a", "b"] {
             std::fs::write(dir.path().join(name), name).unwrap();
         }
-        let kind = async |from, to| refusal::<MoveFile>(&server, json!({"source": from, "destination": to})).await;
+        let kind =
+            async |from, to| refusal::<MoveFile>(&server, json!({"source": from, "destination": to})).await;
         assert_eq!(kind("a", "b").await, Kind::Conflict);
         assert_eq!(kind("a", "../out").await, Kind::Forbidden);
         assert_eq!(kind("/etc/hostname", "h").await, Kind::Forbidden);

@@ -45,7 +45,8 @@ impl Tool for ReadMultipleFiles {
         let mut files = Vec::with_capacity(self.paths.len());
         for path in self.paths {
             let read = server.host.files().read(&path, 0, MAX_EACH + 4).await.map_err(ToolError::from);
-            let text = read.and_then(|(bytes, size)| Ok((decode_prefix(Encoding::Utf8, bytes, size, MAX_EACH)?, size)));
+            let text = read
+                .and_then(|(bytes, size)| Ok((decode_prefix(Encoding::Utf8, bytes, size, MAX_EACH)?, size)));
             files.push(match text {
                 Ok((text, size)) => One {
                     path,
@@ -54,7 +55,9 @@ impl Tool for ReadMultipleFiles {
                     size: Some(size),
                     error: None,
                 },
-                Err(e) => One { path, content: None, size: None, truncated: false, error: Some(e.to_string()) },
+                Err(e) => {
+                    One { path, content: None, size: None, truncated: false, error: Some(e.to_string()) }
+                }
             });
         }
         Ok(Files { files })

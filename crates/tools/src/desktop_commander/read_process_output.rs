@@ -35,7 +35,11 @@ impl Tool for ReadProcessOutput {
     const SPEC: Spec = Spec::read("read_process_output").timeout(secs(70)).without_breaker();
 
     async fn call(self, server: &DesktopCommander, ctx: &Ctx) -> Result<Page, ToolError> {
-        let session = server.host.exec().session(self.session, &ctx.caller.id).ok_or_else(|| no_session(self.session))?;
+        let session = server
+            .host
+            .exec()
+            .session(self.session, &ctx.caller.id)
+            .ok_or_else(|| no_session(self.session))?;
         let wait = Duration::from_millis(self.timeout_ms.min(60_000));
         Ok(session.read(self.offset, self.length.clamp(1, 10_000), wait).await.into())
     }
@@ -53,7 +57,8 @@ mod tests {
     async fn happy() {
         let (server, dir) = super::super::server();
         std::fs::write(dir.path().join("t"), "a\nb\nc\n").unwrap();
-        let started = call::<StartProcess>(&server, json!({"command": "cat t", "timeout_ms": 5000})).await.unwrap();
+        let started =
+            call::<StartProcess>(&server, json!({"command": "cat t", "timeout_ms": 5000})).await.unwrap();
         let read = json!({"session": started["session"], "offset": -1, "timeout_ms": 5000});
         assert_eq!(call::<ReadProcessOutput>(&server, read).await.unwrap()["output"], "c");
     }

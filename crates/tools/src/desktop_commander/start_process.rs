@@ -104,7 +104,8 @@ mod tests {
     async fn happy() {
         let (server, dir) = super::super::server();
         std::fs::write(dir.path().join("t"), "first\n").unwrap();
-        let page = call::<StartProcess>(&server, json!({"command": "tail -f t", "timeout_ms": 5000})).await.unwrap();
+        let page =
+            call::<StartProcess>(&server, json!({"command": "tail -f t", "timeout_ms": 5000})).await.unwrap();
         assert_eq!((page["output"].clone(), page["running"].clone()), (json!("first"), json!(true)));
         server.host.exec().shutdown().await;
     }

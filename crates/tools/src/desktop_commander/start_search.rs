@@ -106,19 +106,23 @@ impl Search {
         let wanted = if asked.ignore_case { asked.pattern.to_lowercase() } else { asked.pattern.clone() };
         let fold = asked.ignore_case;
         let cased = move |name: &str| if fold { name.to_lowercase() } else { name.to_owned() };
-        let name: Box<dyn Fn(&str) -> bool + Send> = if !asked.literal && asked.pattern.contains(['*', '?', '[', '{']) {
-            let matcher = glob(&wanted)?;
-            Box::new(move |name| matcher.is_match(cased(name)))
-        } else {
-            Box::new(move |name| cased(name).contains(&wanted))
-        };
+        let name: Box<dyn Fn(&str) -> bool + Send> =
+            if !asked.literal && asked.pattern.contains(['*', '?', '[', '{']) {
+                let matcher = glob(&wanted)?;
+                Box::new(move |name| matcher.is_match(cased(name)))
+            } else {
+                Box::new(move |name| cased(name).contains(&wanted))
+            };
         Ok(Self {
             kind: asked.search_type,
             name,
             line: match asked.search_type {
                 SearchType::Files => None,
                 SearchType::Content => Some(line.map_err(|e| {
-                    ToolError::invalid(format!("{:?} is not a regular expression ({e}); set literal", asked.pattern))
+                    ToolError::invalid(format!(
+                        "{:?} is not a regular expression ({e}); set literal",
+                        asked.pattern
+                    ))
                 })?),
             },
             file: asked.file_pattern.as_deref().map(glob).transpose()?,
@@ -138,7 +142,8 @@ impl Search {
             return !(self.name)(&meta.name) || self.hit(meta, None, None);
         }
         let Some(line) = self.line.clone() else { return true };
-        let Ok(bytes) = (if meta.size > MAX_FILE as u64 { return true } else { content.read(MAX_FILE) }) else {
+        let Ok(bytes) = (if meta.size > MAX_FILE as u64 { return true } else { content.read(MAX_FILE) })
+        else {
             return true;
         };
         if bytes.iter().take(1024).any(|b| *b == 0) {
@@ -186,7 +191,9 @@ impl Tool for StartSearch {
             .files()
             .walk(&self.path, options, {
                 let search = search.clone();
-                move |meta, content| search.lock().unwrap_or_else(PoisonError::into_inner).visit(meta, content)
+                move |meta, content| {
+                    search.lock().unwrap_or_else(PoisonError::into_inner).visit(meta, content)
+                }
             })
             .await?;
         let mut search = search.lock().unwrap_or_else(PoisonError::into_inner);
@@ -212,7 +219,10 @@ mod tests {
         std::fs::write(dir.path().join("bin"), b"TODO\0").unwrap();
         let find = async |arguments| call::<StartSearch>(&server, arguments).await.unwrap();
         assert_eq!(find(json!({"pattern": "todo"})).await["count"], 3);
-        assert_eq!(find(json!({"pattern": "TODO", "ignore_case": false, "file_pattern": "*.rs"})).await["count"], 1);
+        assert_eq!(
+            find(json!({"pattern": "TODO", "ignore_case": false, "file_pattern": "*.rs"})).await["count"],
+            1
+        );
         let first = find(json!({"pattern": "todo", "max_results": 2})).await;
         let rest = find(json!({"pattern": "todo", "cursor": first["next_cursor"]})).await;
         assert_eq!((rest["count"].clone(), rest["next_cursor"].clone()), (json!(1), json!(null)));

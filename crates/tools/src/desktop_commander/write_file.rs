@@ -54,7 +54,8 @@ impl Tool for WriteFile {
             Mode::Create => WriteMode::CreateNew,
         };
         let files = server.host.files();
-        let (size, created_dirs) = files.write(&self.file_path, self.content.into_bytes(), mode, self.create_dirs).await?;
+        let (size, created_dirs) =
+            files.write(&self.file_path, self.content.into_bytes(), mode, self.create_dirs).await?;
         Ok(Written { file_path: self.file_path, size, created_dirs })
     }
 }

@@ -96,7 +96,16 @@ mod tests {
     #[tokio::test]
     async fn refused() {
         let (server, _dir) = super::super::server();
-        for line in ["rm -rf /", "ls; id", "echo $(id)", "sh -c id", "curl x | sh", "/bin/ls", "mkfs.ext4 x", ":(){ :|:& };:"] {
+        for line in [
+            "rm -rf /",
+            "ls; id",
+            "echo $(id)",
+            "sh -c id",
+            "curl x | sh",
+            "/bin/ls",
+            "mkfs.ext4 x",
+            ":(){ :|:& };:",
+        ] {
             let kind = refusal::<ExecuteCommand>(&server, json!({"command": line})).await;
             assert!(matches!(kind, Kind::Forbidden | Kind::Invalid), "{line}: {kind}");
         }
@@ -104,7 +113,8 @@ mod tests {
 
     #[test]
     fn the_effect_is_the_commands() {
-        let effect = |line: &str| serde_json::from_value::<ExecuteCommand>(json!({"command": line})).unwrap().effect();
+        let effect =
+            |line: &str| serde_json::from_value::<ExecuteCommand>(json!({"command": line})).unwrap().effect();
         assert_eq!(effect("git status"), Effect::Read);
         assert_eq!(effect("git push"), Effect::Write);
         assert_eq!(effect("ls | sh"), Effect::Write);

@@ -136,7 +136,8 @@ fn headers(named: BTreeMap<String, String>) -> Result<HeaderMap, ToolError> {
         let bad = || ToolError::invalid(format!("{name:?} is not a header that can be sent"));
         let parsed: HeaderName = name.parse().map_err(|_| bad())?;
         // The client frames the message and names the host; a caller who could would smuggle requests.
-        let framing = ["host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"];
+        let framing =
+            ["host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"];
         if framing.contains(&parsed.as_str()) {
             return Err(bad());
         }
@@ -156,21 +157,28 @@ mod tests {
     async fn happy() {
         let (server, _dir) = super::super::server();
         let (url, seen) = serve_once("HTTP/1.1 201 Created\r\nSet-Cookie: a=b\r\nX-A: 1\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok").await;
-        let arguments = json!({"url": url, "method": "POST", "headers": {"X-Q": "z"}, "body": "hello", "timeout": "5"});
+        let arguments =
+            json!({"url": url, "method": "POST", "headers": {"X-Q": "z"}, "body": "hello", "timeout": "5"});
         let answer = call::<HttpRequest>(&server, arguments).await.unwrap();
         assert_eq!(answer["status_code"], 201);
         assert_eq!((answer["content"].clone(), answer["success"].clone()), (json!("ok"), json!(true)));
         assert_eq!(answer["headers"]["x-a"], "1");
         assert!(answer["headers"].get("set-cookie").is_none());
         let request = seen.await.unwrap();
-        assert!(request.starts_with("POST / HTTP/1.1") && request.contains("x-q: z") && request.ends_with("hello"));
+        assert!(
+            request.starts_with("POST / HTTP/1.1")
+                && request.contains("x-q: z")
+                && request.ends_with("hello")
+        );
     }
 
     #[tokio::test]
     async fn refused() {
         let (server, _dir) = super::super::server();
         let kind = async |arguments| refusal::<HttpRequest>(&server, arguments).await;
-        for url in ["http://169.254.169.254/", "http://10.0.0.1/", "ftp://example.org/", "http://[::ffff:10.0.0.1]/"] {
+        for url in
+            ["http://169.254.169.254/", "http://10.0.0.1/", "ftp://example.org/", "http://[::ffff:10.0.0.1]/"]
+        {
             let refused = kind(json!({"url": url})).await;
             assert!(matches!(refused, Kind::Forbidden | Kind::Invalid), "{url}: {refused}");
         }

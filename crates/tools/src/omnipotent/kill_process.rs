@@ -59,7 +59,10 @@ mod tests {
     async fn refused() {
         let (server, _dir) = super::super::server();
         assert_eq!(refusal::<KillProcess>(&server, json!({"pid": 1})).await, Kind::Forbidden);
-        assert_eq!(refusal::<KillProcess>(&server, json!({"pid": std::process::id()})).await, Kind::Forbidden);
+        assert_eq!(
+            refusal::<KillProcess>(&server, json!({"pid": std::process::id()})).await,
+            Kind::Forbidden
+        );
         assert_eq!(refusal::<KillProcess>(&server, json!({"pid": -1})).await, Kind::Invalid);
     }
 }

@@ -53,7 +53,9 @@ mod tests {
         let (server, _dir) = super::super::server();
         let all = call::<ListProcesses>(&server, json!({})).await.unwrap();
         let own = u64::from(std::process::id());
-        assert!(all["processes"].as_array().unwrap().iter().any(|p| p["pid"] == own) || all["limited"] == true);
+        assert!(
+            all["processes"].as_array().unwrap().iter().any(|p| p["pid"] == own) || all["limited"] == true
+        );
         let none = call::<ListProcesses>(&server, json!({"filter_name": "no-such-process"})).await.unwrap();
         assert_eq!(none, json!({"processes": [], "count": 0, "limited": false}));
     }

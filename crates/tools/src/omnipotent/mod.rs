@@ -37,9 +37,14 @@ pub struct Omnipotent {
 
 impl Omnipotent {
     /// `env`: the variables that tools may see; the values of those that hold secrets are masked here.
-    pub fn new(host: Host, insight: Arc<dyn Insight>, env: impl IntoIterator<Item = (String, String)>) -> Self {
+    pub fn new(
+        host: Host,
+        insight: Arc<dyn Insight>,
+        env: impl IntoIterator<Item = (String, String)>,
+    ) -> Self {
         let env = env.into_iter().map(|(name, value)| {
-            let shown = if hides(&name) { redact::MASK.to_owned() } else { redact::text(&value).into_owned() };
+            let shown =
+                if hides(&name) { redact::MASK.to_owned() } else { redact::text(&value).into_owned() };
             (name, shown)
         });
         Self { host, insight, env: env.collect() }
@@ -50,7 +55,9 @@ impl Omnipotent {
 fn hides(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
     redact::is_secret_name(name)
-        || ["KEY", "PAT", "PWD", "CREDENTIALS", "DSN", "AUTH"].iter().any(|end| upper.ends_with(&format!("_{end}")))
+        || ["KEY", "PAT", "PWD", "CREDENTIALS", "DSN", "AUTH"]
+            .iter()
+            .any(|end| upper.ends_with(&format!("_{end}")))
         || upper.ends_with("DATABASE_URL")
         || upper.ends_with("REDIS_URL")
 }

@@ -48,7 +48,8 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let list = call::<NetworkConnections>(&server, json!({})).await.unwrap();
-        let found = list["connections"].as_array().unwrap().iter().find(|c| c["local_addr"] == *address).unwrap();
+        let found =
+            list["connections"].as_array().unwrap().iter().find(|c| c["local_addr"] == *address).unwrap();
         assert_eq!(found["status"], "LISTEN");
         assert_eq!(found["pid"], std::process::id());
     }

@@ -79,8 +79,12 @@ mod tests {
         let (server, dir) = super::super::server();
         std::fs::write(dir.path().join("t.txt"), "one\ntwö\nthree").unwrap();
         let all = call::<ReadFileAdvanced>(&server, json!({"path": "t.txt"})).await.unwrap();
-        assert_eq!((all["lines"].clone(), all["truncated"].clone(), all["size"].clone()), (json!(3), json!(false), json!(14)));
-        let two = call::<ReadFileAdvanced>(&server, json!({"path": "t.txt", "max_lines": "2"})).await.unwrap();
+        assert_eq!(
+            (all["lines"].clone(), all["truncated"].clone(), all["size"].clone()),
+            (json!(3), json!(false), json!(14))
+        );
+        let two =
+            call::<ReadFileAdvanced>(&server, json!({"path": "t.txt", "max_lines": "2"})).await.unwrap();
         assert_eq!((two["content"].clone(), two["truncated"].clone()), (json!("one\ntwö\n"), json!(true)));
     }
 

@@ -66,13 +66,18 @@ impl Tool for ScrapeWebpage {
         let matcher = match &self.selector {
             None => None,
             Some(css) => Some(
-                Matcher::new(css).map_err(|_| ToolError::invalid(format!("{css:?} is not a CSS selector")))?,
+                Matcher::new(css)
+                    .map_err(|_| ToolError::invalid(format!("{css:?} is not a CSS selector")))?,
             ),
         };
-        let answer = server.host.http().send(Outgoing { max_body: MAX_PAGE, ..Outgoing::get(self.url) }).await?;
+        let answer =
+            server.host.http().send(Outgoing { max_body: MAX_PAGE, ..Outgoing::get(self.url) }).await?;
         let kind = web::media_type(&answer.headers);
         if !matches!(kind.as_str(), "" | "text/html" | "application/xhtml+xml" | "text/plain") {
-            return Err(ToolError::invalid(format!("{} is {kind}, not a web page; use http_request", answer.url)));
+            return Err(ToolError::invalid(format!(
+                "{} is {kind}, not a web page; use http_request",
+                answer.url
+            )));
         }
         let html = String::from_utf8_lossy(&answer.body).into_owned();
         let (url, status, cut) = (answer.url, answer.status, answer.truncated);
@@ -115,7 +120,9 @@ fn links(document: &Document, base: &str) -> (Vec<Link>, bool) {
     let found = document.select("a[href]");
     let mut links = Vec::new();
     for anchor in found.iter() {
-        let Some(target) = anchor.attr("href").and_then(|href| base.as_ref()?.join(&href).ok()) else { continue };
+        let Some(target) = anchor.attr("href").and_then(|href| base.as_ref()?.join(&href).ok()) else {
+            continue;
+        };
         if !matches!(target.scheme(), "http" | "https") {
             continue;
         }
@@ -155,7 +162,10 @@ mod tests {
         let (server, _dir) = super::super::server();
         let (url, _seen) = serve_once(answer("text/html", PAGE)).await;
         let page = call::<ScrapeWebpage>(&server, json!({"url": url, "selector": "h2"})).await.unwrap();
-        assert_eq!((page["title"].clone(), page["content"].clone()), (json!("A page"), json!(["One", "Two b"])));
+        assert_eq!(
+            (page["title"].clone(), page["content"].clone()),
+            (json!("A page"), json!(["One", "Two b"]))
+        );
         assert_eq!(page["links"], json!([{"text": "Next", "url": format!("{url}next")}]));
         let (url, _seen) = serve_once(answer("text/html; charset=utf-8", PAGE)).await;
         let page = call::<ScrapeWebpage>(&server, json!({"url": url})).await.unwrap();

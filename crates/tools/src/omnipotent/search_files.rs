@@ -107,7 +107,10 @@ mod tests {
         }
         let find = async |arguments| call::<SearchFiles>(&server, arguments).await.unwrap();
         assert_eq!(names(&find(json!({"directory": ".", "pattern": "*.rs"})).await).len(), 3);
-        assert_eq!(names(&find(json!({"directory": ".", "pattern": "*.rs", "recursive": false})).await), ["a.rs"]);
+        assert_eq!(
+            names(&find(json!({"directory": ".", "pattern": "*.rs", "recursive": false})).await),
+            ["a.rs"]
+        );
         assert_eq!(names(&find(json!({"directory": ".", "pattern": "src/*.rs"})).await), ["c.rs"]);
         let one = find(json!({"directory": ".", "pattern": "*.rs", "max_results": 1})).await;
         assert_eq!((one["count"].clone(), one["truncated"].clone()), (json!(1), json!(true)));

@@ -33,11 +33,13 @@ pub struct Written {
 impl Tool for WriteFileAdvanced {
     type Server = Omnipotent;
     type Output = Written;
-    const SPEC: Spec = Spec::write("write_file_advanced").aliases(&["write_file_secure"]).idempotent().without_breaker();
+    const SPEC: Spec =
+        Spec::write("write_file_advanced").aliases(&["write_file_secure"]).idempotent().without_breaker();
 
     async fn call(self, server: &Omnipotent, _ctx: &Ctx) -> Result<Written, ToolError> {
         let bytes = self.encoding.encode(self.content)?;
-        let (size, _) = server.host.files().write(&self.path, bytes, WriteMode::Replace, self.create_dirs).await?;
+        let (size, _) =
+            server.host.files().write(&self.path, bytes, WriteMode::Replace, self.create_dirs).await?;
         Ok(Written { path: self.path, size, success: true })
     }
 }
@@ -52,7 +54,8 @@ mod tests {
     #[tokio::test]
     async fn happy() {
         let (server, dir) = super::super::server();
-        let done = call::<WriteFileAdvanced>(&server, json!({"path": "a/b.txt", "content": "hé"})).await.unwrap();
+        let done =
+            call::<WriteFileAdvanced>(&server, json!({"path": "a/b.txt", "content": "hé"})).await.unwrap();
         assert_eq!(done, json!({"path": "a/b.txt", "size": 3, "success": true}));
         assert_eq!(std::fs::read_to_string(dir.path().join("a/b.txt")).unwrap(), "hé");
     }

@@ -1,0 +1,262 @@
+//! Places that stay closed inside every root: credential stores by name, and what the operator adds.
+//!
+//! Asked by `roots`, `walk` and `write` with paths as the kernel reports them. Invariant: a closed place always answers
+//! with the same text, whether it exists or not. A file whose content is secret but whose name says nothing is not
+//! known here.
+
+use crate::HostError;
+use rustix::fs::Stat;
+use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+
+/// Consecutive names, anywhere in a path (ASCII case does not matter); what is beneath is closed too.
+const NAMES: &[&[&str]] = &[
+    &[".ssh"],
+    &[".gnupg"],
+    &[".aws"],
+    &[".azure"],
+    &[".kube"],
+    &[".password-store"],
+    &[".netrc"],
+    &["_netrc"],
+    &[".git-credentials"],
+    &[".npmrc"],
+    &[".yarnrc.yml"],
+    &[".pypirc"],
+    &[".pgpass"],
+    &[".my.cnf"],
+    &[".vault-token"],
+    &[".s3cfg"],
+    &[".boto"],
+    &[".mozilla"],
+    &[".docker", "config.json"],
+    &[".config", "gcloud"],
+    &[".config", "gh"],
+    &[".config", "hub"],
+    &[".config", "rclone"],
+    &[".config", "doctl"],
+    &[".config", "git", "credentials"],
+    &[".config", "containers", "auth.json"],
+    &[".config", "google-chrome"],
+    &[".config", "chromium"],
+    &[".cargo", "credentials"],
+    &[".cargo", "credentials.toml"],
+    &[".gem", "credentials"],
+    &[".m2", "settings.xml"],
+    &[".terraform.d", "credentials.tfrc.json"],
+    &[".local", "share", "keyrings"],
+];
+
+/// From the top of the file system.
+const PLACES: &[&str] = &[
+    "/proc",
+    "/etc/shadow",
+    "/etc/shadow-",
+    "/etc/gshadow",
+    "/etc/gshadow-",
+    "/etc/sudoers",
+    "/etc/sudoers.d",
+    "/etc/ssl/private",
+    "/etc/pki/tls/private",
+    "/etc/krb5.keytab",
+    "/etc/kubernetes",
+    "/etc/rancher",
+    "/run/secrets",
+    "/var/run/secrets",
+    "/var/lib/kubelet",
+];
+
+/// Private keys by the names their tools give them; the `.pub` beside them is open.
+const KEYS: &[&str] =
+    &["id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "id_ecdsa_sk", "id_ed25519_sk", "id_xmss"];
+const KEY_ENDINGS: &[&str] = &[".ppk", ".kdbx", ".p12", ".pfx", ".keytab"];
+
+pub(super) struct Denied {
+    /// Absolute, links resolved.
+    paths: Vec<PathBuf>,
+}
+
+impl Denied {
+    /// A path that does not exist yet is closed under the name that it will have.
+    pub fn new(paths: Vec<PathBuf>) -> Result<Self, String> {
+        let mut real = Vec::with_capacity(paths.len());
+        for path in paths {
+            if !path.is_absolute() {
+                return Err(format!("the closed path `{}` is not absolute", path.display()));
+            }
+            let path = lexical(&path);
+            real.push(resolved(&path));
+            real.push(path);
+        }
+        real.dedup();
+        Ok(Self { paths: real })
+    }
+
+    /// Nothing beside the built-in list.
+    pub fn none() -> Self {
+        Self { paths: Vec::new() }
+    }
+
+    /// Whether a place is closed.
+    pub fn covers(&self, path: &Path) -> bool {
+        self.paths.iter().any(|p| path.starts_with(p))
+            || PLACES.iter().any(|p| path.starts_with(p))
+            || by_name(path)
+    }
+
+    /// Whether moving or replacing this entry would give a closed place another name.
+    pub fn is_above(&self, path: &Path) -> bool {
+        let names = names(path);
+        self.paths.iter().any(|p| p.starts_with(path))
+            || PLACES.iter().any(|p| Path::new(p).starts_with(path))
+            || NAMES.iter().any(|rule| (1..rule.len()).any(|n| ends_with(&names, &rule[..n])))
+    }
+
+    /// Whether a file with several names is one that the operator closed under another name.
+    pub fn is_linked(&self, stat: &Stat) -> bool {
+        stat.st_nlink > 1
+            && self.paths.iter().any(|p| {
+                std::fs::symlink_metadata(p).is_ok_and(|m| m.ino() == stat.st_ino && m.dev() == stat.st_dev)
+            })
+    }
+
+    pub fn error() -> HostError {
+        HostError::forbidden(
+            "this path is closed: it is among the places that hold credentials, or the operator closed it; \
+             file tools do not open it",
+        )
+    }
+}
+
+fn names(path: &Path) -> Vec<&OsStr> {
+    path.components()
+        .filter_map(|c| match c {
+            Component::Normal(name) => Some(name),
+            _ => None,
+        })
+        .collect()
+}
+
+fn by_name(path: &Path) -> bool {
+    let names = names(path);
+    NAMES.iter().any(|rule| names.windows(rule.len()).any(|part| ends_with(part, rule)))
+        || names.iter().any(|name| is_key(&name.to_string_lossy()))
+}
+
+fn ends_with(names: &[&OsStr], rule: &[&str]) -> bool {
+    names.len() >= rule.len()
+        && names[names.len() - rule.len()..]
+            .iter()
+            .zip(rule)
+            .all(|(name, own)| name.eq_ignore_ascii_case(own))
+}
+
+fn is_key(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    KEYS.contains(&name.as_str())
+        || KEY_ENDINGS.iter().any(|end| name.ends_with(end))
+        || (name.starts_with("ssh_host_") && name.ends_with("_key"))
+}
+
+/// `.` and `..` taken out by the letters alone; a `..` at the top stays at the top.
+pub(super) fn lexical(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => {
+                out.pop();
+            }
+            Component::CurDir => {}
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+/// Links resolved as far as the path exists.
+fn resolved(path: &Path) -> PathBuf {
+    for known in path.ancestors() {
+        if let Ok(real) = std::fs::canonicalize(known) {
+            // `join("")` would add a slash.
+            return match path.strip_prefix(known) {
+                Ok(rest) if !rest.as_os_str().is_empty() => real.join(rest),
+                _ => real,
+            };
+        }
+    }
+    path.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credential_places_are_closed() {
+        for path in [
+            "/root/.ssh",
+            "/root/.ssh/known_hosts",
+            "/home/a/.SSH/x",
+            "/home/a/.aws/credentials",
+            "/w/.netrc",
+            "/w/.git-credentials",
+            "/w/.docker/config.json",
+            "/home/a/.config/gcloud/x.json",
+            "/etc/shadow",
+            "/etc/sudoers.d/x",
+            "/etc/ssl/private/a.key",
+            "/proc/kcore",
+            "/proc/self/environ",
+            "/w/keys/id_ed25519",
+            "/w/id_rsa",
+            "/etc/ssh/ssh_host_rsa_key",
+            "/w/a.kdbx",
+            "/run/secrets/token",
+            "/w/.npmrc",
+            "/w/.pypirc",
+        ] {
+            assert!(Denied::none().covers(Path::new(path)), "{path}");
+        }
+    }
+
+    #[test]
+    fn ordinary_places_are_open() {
+        for path in [
+            "/w/src/main.rs",
+            "/w/.docker/Dockerfile",
+            "/w/.config/app.toml",
+            "/w/id_rsa.pub",
+            "/etc/hosts",
+            "/w/ssh",
+            "/w/.sshd",
+            "/process/x",
+            "/etc/shadowed",
+            "/w/.env.example",
+            "/w/config.json",
+            "/etc/ssh/ssh_config",
+        ] {
+            assert!(!Denied::none().covers(Path::new(path)), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_stands_above_a_closed_place_is_known() {
+        let denied = Denied::new(vec!["/srv/nowhere/data".into()]).unwrap();
+        for path in
+            ["/srv", "/srv/nowhere", "/etc", "/w/.docker", "/w/.config", "/w/.config/git", "/w/.local/share"]
+        {
+            assert!(denied.is_above(Path::new(path)), "{path}");
+        }
+        for path in ["/srv/other", "/w/docker", "/w/.local/bin", "/w/share"] {
+            assert!(!denied.is_above(Path::new(path)), "{path}");
+        }
+        assert!(denied.covers(Path::new("/srv/nowhere/data/keys")));
+        assert!(!denied.covers(Path::new("/srv/nowhere/database")));
+    }
+
+    #[test]
+    fn a_relative_closed_path_is_a_mistake() {
+        assert!(Denied::new(vec!["data".into()]).is_err());
+    }
+}
