@@ -1,3 +1,44 @@
 //! The edge: listener, MCP endpoint, REST, health, metrics. The only crate that knows axum.
+//!
+//! Called by the binary: `bind`, then `AppState::new`, then `serve`. A request passes `listen` (size and time), then the
+//! one function `app::edge` (Host and Origin, credential, panic barrier, headers), then one endpoint of `rest` or `mcp`,
+//! which asks the engine. Nothing is decided here about who may call what. Absent on purpose: TLS, sessions of people,
+//! the dashboard (to come).
 
+mod app;
+mod bounds;
+mod cors;
+mod guard;
+mod identify;
+mod listen;
 pub mod mcp;
+mod openapi;
+mod refusal;
+mod reports;
+mod rest;
+mod settings;
+mod strict;
+mod trace;
+mod traffic;
+
+#[cfg(test)]
+mod tests;
+
+pub use app::{AppState, Edge, Keep, Limits};
+pub use listen::{BindError, Ends, bind};
+pub use openapi::document as openapi;
+pub use refusal::Refusal;
+pub use settings::Settings;
+
+use std::future::Future;
+use tokio::net::TcpListener;
+
+/// Serve until `shutdown`, then let requests in flight finish for at most `http.shutdown_timeout`.
+///
+/// Readiness turns 503 and `AppState::closing` turns true as soon as the shutdown begins. Call `Engine::drain` after it.
+pub async fn serve(listener: TcpListener, state: AppState, shutdown: impl Future<Output = ()>) {
+    let engine = state.engine().clone();
+    let router = app::router(state.clone());
+    listen::accept(listener, router, state.settings(), state.closer(), || engine.connection(None), shutdown)
+        .await;
+}

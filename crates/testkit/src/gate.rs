@@ -211,7 +211,13 @@ impl TestGate {
     }
 
     /// A REST call with a key of your choice, or none.
-    pub async fn rest_as(&self, key: Option<&str>, server: &str, tool: &str, params: Value) -> Result<(u16, Value)> {
+    pub async fn rest_as(
+        &self,
+        key: Option<&str>,
+        server: &str,
+        tool: &str,
+        params: Value,
+    ) -> Result<(u16, Value)> {
         let mut request = self.http.post(self.url(&format!("/mcp/{server}/tools/{tool}")));
         if let Some(key) = key {
             request = request.bearer_auth(key);

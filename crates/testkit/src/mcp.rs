@@ -26,7 +26,13 @@ pub fn modern_params(mut params: Value) -> Value {
 
 impl TestGate {
     /// POST a body as it is.
-    pub async fn post(&self, path: &str, key: Option<&str>, headers: &[(&str, &str)], body: impl Into<reqwest::Body>) -> Result<Reply> {
+    pub async fn post(
+        &self,
+        path: &str,
+        key: Option<&str>,
+        headers: &[(&str, &str)],
+        body: impl Into<reqwest::Body>,
+    ) -> Result<Reply> {
         let mut request = self
             .http
             .post(self.url(path))
@@ -52,7 +58,8 @@ impl TestGate {
         if !name.is_empty() {
             headers.push(("mcp-name", &name));
         }
-        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": modern_params(params)}).to_string();
+        let body =
+            json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": modern_params(params)}).to_string();
         self.post(path, Some(key), &headers, body).await
     }
 
@@ -72,7 +79,14 @@ impl TestGate {
     }
 
     /// A request in a legacy session.
-    pub async fn legacy(&self, path: &str, key: &str, session: &str, method: &str, params: Value) -> Result<Reply> {
+    pub async fn legacy(
+        &self,
+        path: &str,
+        key: &str,
+        session: &str,
+        method: &str,
+        params: Value,
+    ) -> Result<Reply> {
         let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
         let headers = [("mcp-session-id", session), ("mcp-protocol-version", "2025-11-25")];
         self.post(path, Some(key), &headers, body).await

@@ -1,2 +1,33 @@
-//! The binary.
-fn main() {}
+//! The `toolgate` binary: command line, configuration, wiring, shutdown.
+//!
+//! Small on purpose: it reads `Settings`, joins the crates that do the work (`wiring`), and turns errors into exit codes.
+
+mod cli;
+mod client;
+mod command;
+mod config;
+mod connect;
+mod control;
+mod data_dir;
+mod exit;
+mod insight;
+mod key;
+mod life;
+mod logging;
+mod output;
+mod servers;
+mod wiring;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = cli::parse();
+    let json = cli.global.json;
+    match command::run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::report(&error, json),
+    }
+}

@@ -1,1 +1,0 @@
-//! MCP methods by era. (to come)

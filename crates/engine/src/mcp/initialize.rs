@@ -1,0 +1,49 @@
+//! The first exchange: `initialize` (legacy) and `server/discover` (modern).
+
+use super::{CAPABILITIES, LISTS_HOLD, Opened, Peer, Reply, SERVER_INFO};
+use crate::Engine;
+use std::sync::Arc;
+use toolgate_wire::era::{self, Era, Version};
+use toolgate_wire::result::ResultWriter;
+use toolgate_wire::{Fault, Id, Incoming};
+
+const ALL_SERVERS: &str = "Tools are named server__tool. A tool may be called by its own name alone when only one server \
+                           has a tool of that name.";
+
+pub(super) fn initialize(engine: &Engine, peer: &Peer, request: &Incoming<'_>) -> Result<Reply, Fault> {
+    let params = &request.params;
+    let wanted = params.text("protocolVersion", params.protocol_version)?;
+    let version = era::negotiate(&wanted, peer.http);
+    reachable(engine, peer)?;
+    let mut result = ResultWriter::new(Era::Legacy, &request.id, 256);
+    result.text("protocolVersion", version.as_str()).raw("capabilities", CAPABILITIES);
+    result.raw("serverInfo", SERVER_INFO);
+    instructions(peer, &mut result);
+    let opened = Opened { version, client: params.client().map(Arc::new) };
+    Ok(Reply { opened: Some(opened), ..Reply::whole(result.finish(SERVER_INFO)) })
+}
+
+pub(super) fn discover(engine: &Engine, peer: &Peer, id: &Id) -> Result<Vec<u8>, Fault> {
+    reachable(engine, peer)?;
+    let versions: Vec<String> = Version::names(Era::Modern).iter().map(|v| format!("\"{v}\"")).collect();
+    let mut result = ResultWriter::new(Era::Modern, id, 256);
+    result.array("supportedVersions", versions.iter().map(String::as_str));
+    result.raw("capabilities", CAPABILITIES);
+    instructions(peer, &mut result);
+    result.cacheable(LISTS_HOLD);
+    Ok(result.finish(SERVER_INFO))
+}
+
+// A door to a server that this caller may not see opens for nobody.
+fn reachable(engine: &Engine, peer: &Peer) -> Result<(), Fault> {
+    match peer.scope() {
+        None => Ok(()),
+        scope => engine.tools(&peer.caller, scope).map(|_| ()).map_err(|e| Fault::from(&e)),
+    }
+}
+
+fn instructions(peer: &Peer, result: &mut ResultWriter) {
+    if peer.scope.is_none() {
+        result.text("instructions", ALL_SERVERS);
+    }
+}

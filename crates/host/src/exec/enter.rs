@@ -1,0 +1,113 @@
+//! What a child does between fork and exec: own session, limits, no new privileges, Landlock. The only unsafe code of
+//! this crate.
+//!
+//! Between fork and exec only system calls are allowed: another thread may have held the allocator's lock.
+
+use super::ExecRules;
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, Resource, Rlimit, Signal};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+const MAX_FILE: u64 = 4 << 30;
+const MAX_OPEN: u64 = 4096;
+/// Counts all processes of the user; does not bind root.
+const MAX_PROCESSES: u64 = 4096;
+
+/// Limits of one child, each at most what this process has itself.
+pub(super) fn limits(rules: &ExecRules, lifetime: Duration) -> Vec<(Resource, Rlimit)> {
+    // CPU time counts every thread of a process, so a program that uses all cores for the whole time stays within it.
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    let cpu = lifetime.as_secs().saturating_add(10).saturating_mul(cores);
+    let mut wanted = vec![
+        (Resource::Core, 0),
+        (Resource::Cpu, cpu),
+        (Resource::Fsize, MAX_FILE),
+        (Resource::Nofile, MAX_OPEN),
+        (Resource::Nproc, MAX_PROCESSES),
+    ];
+    if rules.max_memory > 0 {
+        wanted.push((Resource::As, rules.max_memory));
+    }
+    wanted
+        .into_iter()
+        .map(|(resource, value)| {
+            let own = rustix::process::getrlimit(resource).maximum.unwrap_or(u64::MAX);
+            let value = Some(value.min(own));
+            (resource, Rlimit { current: value, maximum: value })
+        })
+        .collect()
+}
+
+/// Have the child do its part. `ruleset` must stay open until it is spawned.
+#[allow(unsafe_code)]
+pub(super) fn prepare(
+    process: &mut tokio::process::Command,
+    limits: Vec<(Resource, Rlimit)>,
+    ruleset: Option<&OwnedFd>,
+) {
+    let parent = rustix::process::getpid();
+    let ruleset = ruleset.map(AsRawFd::as_raw_fd);
+    // SAFETY: `child` makes system calls only; it allocates nothing, takes no lock and touches no memory but its own.
+    unsafe { process.pre_exec(move || child(parent, &limits, ruleset)) };
+}
+
+fn child(parent: Pid, limits: &[(Resource, Rlimit)], ruleset: Option<RawFd>) -> io::Result<()> {
+    rustix::process::setsid()?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    if rustix::process::getppid() != Some(parent) {
+        // The gateway died before the line above: nobody will send the signal.
+        return Err(io::Error::from_raw_os_error(libc::ESRCH));
+    }
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    for (resource, limit) in limits {
+        rustix::process::setrlimit(*resource, *limit)?;
+    }
+    // Out of memory, the kernel shall take the child, not the gateway. Best effort.
+    if let Ok(fd) =
+        rustix::fs::open(c"/proc/self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+    {
+        let _ = rustix::io::write(&fd, b"500");
+    }
+    rustix::thread::set_no_new_privs(true)?;
+    if let Some(ruleset) = ruleset {
+        landlock(ruleset)?;
+    }
+    close_inherited();
+    Ok(())
+}
+
+#[repr(C, packed)]
+struct PathBeneathAttr {
+    allowed_access: u64,
+    parent_fd: i32,
+}
+
+/// Enter the rule set, after granting the child its own /proc/self, which does not exist before the fork.
+#[allow(unsafe_code)]
+fn landlock(ruleset: RawFd) -> io::Result<()> {
+    const PATH_BENEATH: libc::c_int = 1;
+    const READ_FILE_AND_DIR: u64 = (1 << 2) | (1 << 3);
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    if let Ok(own) = rustix::fs::open(c"/proc/self", flags, Mode::empty()) {
+        let attr = PathBeneathAttr { allowed_access: READ_FILE_AND_DIR, parent_fd: own.as_raw_fd() };
+        // SAFETY: `attr` has the layout that the kernel reads (struct landlock_path_beneath_attr) and outlives the call.
+        // A failure grants less.
+        unsafe { libc::syscall(libc::SYS_landlock_add_rule, ruleset, PATH_BENEATH, &raw const attr, 0) };
+    }
+    // SAFETY: takes two integers.
+    if unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset, 0) } == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Mark every descriptor above the three standard ones close-on-exec. All of ours are; a library's might not be.
+#[allow(unsafe_code)]
+fn close_inherited() {
+    // SAFETY: takes integers; marks, and so leaves the descriptor on which std reports a failed exec usable. Kernels
+    // before 5.11 refuse it.
+    unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+}

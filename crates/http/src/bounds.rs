@@ -1,0 +1,167 @@
+//! Bounds of a request body: its size, the time it takes to arrive, its type and its form.
+//!
+//! `read` is called by every handler that takes a body (REST here, `mcp` too); `json` by the REST ones.
+
+use crate::app::Limits;
+use crate::refusal::Refusal;
+use crate::strict;
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use serde::de::DeserializeOwned;
+use toolgate_core::Kind;
+use toolgate_core::unit::Size;
+
+/// Read a whole body within the limits: 413 when it is larger, 408 when it takes too long, 400 when it breaks off.
+pub(crate) async fn read(body: Body, limits: &Limits) -> Result<Bytes, Refusal> {
+    // A body that says at once that it is too large is not read at all; a client that asked first (Expect) never sends it.
+    if body.size_hint().lower() > limits.max_body as u64 {
+        return Err(too_large(limits));
+    }
+    let collected = tokio::time::timeout(limits.body_timeout, collect(body, limits));
+    collected.await.unwrap_or_else(|_| {
+        let message =
+            format!("the request body did not arrive within {} s", limits.body_timeout.as_secs_f64());
+        Err(Refusal::new(Kind::Timeout, message)
+            .status(StatusCode::REQUEST_TIMEOUT)
+            .header(header::CONNECTION, HeaderValue::from_static("close")))
+    })
+}
+
+async fn collect(mut body: Body, limits: &Limits) -> Result<Bytes, Refusal> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Refusal::invalid("the request body broke off or is malformed"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if whole.len() + data.len() > limits.max_body {
+            return Err(too_large(limits));
+        }
+        // One frame is the usual case and needs no copy.
+        if whole.is_empty() && body.is_end_stream() {
+            return Ok(data);
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole.freeze())
+}
+
+fn too_large(limits: &Limits) -> Refusal {
+    let size = Size(limits.max_body as u64);
+    Refusal::new(Kind::TooLarge, format!("the request body is larger than {size} (http.max_body)"))
+}
+
+/// Read a JSON body into `T`. An empty body is `{}`.
+pub(crate) async fn json<T: DeserializeOwned>(
+    headers: &HeaderMap,
+    body: Body,
+    limits: &Limits,
+) -> Result<T, Refusal> {
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|value| value != "identity") {
+        return Err(Refusal::new(
+            Kind::Unsupported,
+            "the body must not be compressed; send it without Content-Encoding",
+        )
+        .status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
+    }
+    let typed = headers.get(header::CONTENT_TYPE);
+    if typed.is_some_and(|value| !is_json(value)) {
+        return Err(wrong_type());
+    }
+    let bytes = read(body, limits).await?;
+    if bytes.is_empty() {
+        return parse("{}");
+    }
+    if typed.is_none() {
+        return Err(wrong_type());
+    }
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|e| Refusal::invalid(format!("the body is not UTF-8 (byte {})", e.valid_up_to())))?;
+    strict::check(text)
+        .map_err(|problem| Refusal::invalid(format!("the body is not acceptable JSON: {problem}")))?;
+    parse(text)
+}
+
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T, Refusal> {
+    serde_json::from_str(text)
+        .map_err(|problem| Refusal::invalid(format!("the body does not fit: {problem}")))
+}
+
+fn wrong_type() -> Refusal {
+    Refusal::new(Kind::Unsupported, "the body must be JSON; send Content-Type: application/json")
+        .status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+}
+
+// `application/json`, with or without parameters; a charset other than UTF-8 does not exist for JSON.
+fn is_json(value: &HeaderValue) -> bool {
+    let Ok(text) = value.to_str() else { return false };
+    let mut parts = text.split(';').map(str::trim);
+    parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"))
+        && parts.all(|parameter| match parameter.split_once('=') {
+            Some((name, value)) if name.trim().eq_ignore_ascii_case("charset") => {
+                value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+            }
+            _ => true,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::convert::Infallible;
+    use std::time::Duration;
+
+    #[derive(Debug, serde::Deserialize, PartialEq)]
+    #[serde(deny_unknown_fields)]
+    struct Thing {
+        #[serde(default)]
+        a: u8,
+    }
+
+    fn limits() -> Limits {
+        Limits { max_body: 32, body_timeout: Duration::from_secs(30) }
+    }
+
+    async fn ask(content_type: Option<&str>, body: impl Into<Body>) -> Result<Thing, (u16, String)> {
+        let mut headers = HeaderMap::new();
+        if let Some(value) = content_type {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_str(value).unwrap());
+        }
+        let told = |r: Refusal| (r.status_code().as_u16(), r.message().to_owned());
+        json(&headers, body.into(), &limits()).await.map_err(told)
+    }
+
+    #[tokio::test]
+    async fn bodies() {
+        for kind in
+            ["application/json", "Application/JSON; charset=UTF-8", "application/json;charset=\"utf-8\""]
+        {
+            assert_eq!(ask(Some(kind), r#"{"a":1}"#).await, Ok(Thing { a: 1 }));
+        }
+        assert_eq!(ask(None, "").await, Ok(Thing { a: 0 }));
+        for (kind, body, status, text) in [
+            (None, r#"{"a":1}"#, 415, "application/json"),
+            (Some("text/plain"), r#"{"a":1}"#, 415, "application/json"),
+            (Some("application/json; charset=latin1"), r#"{"a":1}"#, 415, "application/json"),
+            (Some("application/json"), r#"{"b":1}"#, 400, "unknown field `b`, expected `a`"),
+            (Some("application/json"), r#"{"a":1,"a":2}"#, 400, "twice"),
+            (Some("application/json"), r#"{"a":"#, 400, "EOF"),
+            (Some("application/json"), r#"{"a":1}                          "#, 413, "http.max_body"),
+        ] {
+            let (got, message) = ask(kind, body).await.unwrap_err();
+            assert_eq!(got, status, "{body}");
+            assert!(message.contains(text), "{message}");
+        }
+        let (status, text) = ask(Some("application/json"), vec![b'"', 0xff, b'"']).await.unwrap_err();
+        assert_eq!((status, text.contains("UTF-8")), (400, true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_in_pieces_is_bounded_in_size_and_time() {
+        let pieces = futures_util::stream::iter(["0123456789abcdef"; 3].map(Ok::<_, Infallible>));
+        assert_eq!(read(Body::from_stream(pieces), &limits()).await.unwrap_err().status_code(), 413);
+        let never = futures_util::stream::pending::<Result<&str, Infallible>>();
+        assert_eq!(read(Body::from_stream(never), &limits()).await.unwrap_err().status_code(), 408);
+    }
+}

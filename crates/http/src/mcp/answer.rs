@@ -1,0 +1,167 @@
+//! Answers as HTTP responses: one JSON object, or a stream of server-sent events that ends with the answer.
+
+use super::negotiate::Accepts;
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::Response;
+use futures_util::stream;
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::time::Duration;
+use tokio::sync::mpsc::Receiver;
+use tokio::sync::watch;
+use tokio::time::{Interval, MissedTickBehavior};
+use toolgate_engine::mcp::Reply;
+use toolgate_wire::{Fault, Id, sse};
+
+/// Silence on a stream after which a comment is sent.
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+const NO_BUFFERING: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+
+/// An answer without content.
+pub(super) fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// An error with a status of its own.
+pub(super) fn fault(status: StatusCode, id: Option<&Id>, fault: &Fault) -> Response {
+    json(status, fault.answer(id))
+}
+
+fn json(status: StatusCode, body: Vec<u8>) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response
+}
+
+/// A whole reply. Only a client that takes nothing but events gets an event.
+pub(super) fn whole(reply: Reply, accepts: Accepts) -> Response {
+    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    if !accepts.json && status == StatusCode::OK {
+        return events(Body::from(sse::message(&reply.body)));
+    }
+    let mut response = json(status, reply.body);
+    if let Some(wait) = reply.retry_after {
+        let seconds = wait.as_millis().div_ceil(1000);
+        if let Ok(value) = HeaderValue::from_str(&seconds.to_string()) {
+            response.headers_mut().insert(header::RETRY_AFTER, value);
+        }
+    }
+    response
+}
+
+fn events(body: Body) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, EVENTS);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(NO_BUFFERING.0, NO_BUFFERING.1);
+    response
+}
+
+type Run = Pin<Box<dyn Future<Output = Reply> + Send>>;
+
+/// Run a call that may report progress. Dropping the response drops the call.
+///
+/// With `late` nothing is sent before the first message is known: a call that ends without progress is answered with
+/// plain JSON and its own status. Otherwise the stream begins at once with a comment.
+pub(super) async fn progressing(
+    run: impl Future<Output = Reply> + Send + 'static,
+    mut notes: Receiver<Vec<u8>>,
+    late: bool,
+    accepts: Accepts,
+) -> Response {
+    let mut run: Run = Box::pin(run);
+    let mut queue = VecDeque::new();
+    if late {
+        tokio::select! {
+            biased;
+            Some(note) = notes.recv() => queue.push_back(Bytes::from(sse::message(&note))),
+            reply = &mut run => return whole(reply, accepts),
+        }
+    } else {
+        queue.push_back(Bytes::from_static(sse::KEEP_ALIVE));
+    }
+    let live = Live { run: Some(run), notes, queue, beat: beat() };
+    events(Body::from_stream(stream::unfold(live, |mut live| async move {
+        let chunk = live.next().await?;
+        Some((Ok::<Bytes, Infallible>(chunk), live))
+    })))
+}
+
+/// Messages as they come, until the sender is dropped or `closing` turns true; `held` is dropped with the stream.
+pub(super) fn messages<H: Send + 'static>(
+    notes: Receiver<Vec<u8>>,
+    closing: watch::Receiver<bool>,
+    held: H,
+) -> Response {
+    let queue = VecDeque::from([Bytes::from_static(sse::KEEP_ALIVE)]);
+    let live = Live { run: None, notes, queue, beat: beat() };
+    events(Body::from_stream(stream::unfold(
+        (live, closing, held),
+        |(mut live, mut closing, held)| async move {
+            let closed = async { closing.wait_for(|closing| *closing).await.is_ok() };
+            let chunk = tokio::select! {
+                chunk = live.next_message() => chunk?,
+                _ = closed => return None,
+            };
+            Some((Ok::<Bytes, Infallible>(chunk), (live, closing, held)))
+        },
+    )))
+}
+
+fn beat() -> Interval {
+    let start = tokio::time::Instant::now() + KEEP_ALIVE;
+    let mut beat = tokio::time::interval_at(start, KEEP_ALIVE);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    beat
+}
+
+// A stream being sent.
+struct Live {
+    /// `None` once the answer is in the queue.
+    run: Option<Run>,
+    notes: Receiver<Vec<u8>>,
+    queue: VecDeque<Bytes>,
+    beat: Interval,
+}
+
+impl Live {
+    async fn next(&mut self) -> Option<Bytes> {
+        if let Some(chunk) = self.queue.pop_front() {
+            return Some(chunk);
+        }
+        let run = self.run.as_mut()?;
+        tokio::select! {
+            biased;
+            Some(note) = self.notes.recv() => return Some(sse::message(&note).into()),
+            reply = run => {
+                self.run = None;
+                while let Ok(note) = self.notes.try_recv() {
+                    self.queue.push_back(sse::message(&note).into());
+                }
+                self.queue.push_back(sse::message(&reply.body).into());
+            }
+            _ = self.beat.tick() => return Some(Bytes::from_static(sse::KEEP_ALIVE)),
+        }
+        self.queue.pop_front()
+    }
+
+    async fn next_message(&mut self) -> Option<Bytes> {
+        if let Some(chunk) = self.queue.pop_front() {
+            return Some(chunk);
+        }
+        tokio::select! {
+            note = self.notes.recv() => note.map(|note| sse::message(&note).into()),
+            _ = self.beat.tick() => Some(Bytes::from_static(sse::KEEP_ALIVE)),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! POST: parse the body once, find the era, hand over.
+
+use super::negotiate::{self, Accepts};
+use super::{Shared, Visit, answer, legacy, modern};
+use crate::{AppState, bounds};
+use axum::Extension;
+use axum::body::Body as HttpBody;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use std::sync::Arc;
+use toolgate_core::Caller;
+use toolgate_engine::mcp::Reply;
+use toolgate_wire::era::{self, Era};
+use toolgate_wire::message::{Body, Message, parse};
+use toolgate_wire::params::{Meta, Params};
+use toolgate_wire::scan::MAX_DEPTH;
+use toolgate_wire::{Fault, Incoming, header};
+
+pub(super) async fn post(
+    State(app): State<AppState>,
+    Extension(shared): Extension<Arc<Shared>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    door: Option<Path<String>>,
+    headers: HeaderMap,
+    body: HttpBody,
+) -> Response {
+    let visit = match Visit::new(app, shared, caller, door, headers) {
+        Ok(visit) => visit,
+        Err(refusal) => return refusal,
+    };
+    let accepts = match negotiate::check(&visit.headers) {
+        Ok(accepts) => accepts,
+        Err((status, fault)) => return answer::fault(status, None, &fault),
+    };
+    match bounds::read(body, visit.app.limits()).await {
+        Ok(body) => dispatch(&visit, accepts, &body).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+async fn dispatch(visit: &Visit, accepts: Accepts, body: &[u8]) -> Response {
+    let said = match header::value(&visit.headers, header::PROTOCOL_VERSION) {
+        Ok(said) => said,
+        Err(fault) => return answer::whole(Reply::fault(Era::Modern, None, &fault), accepts),
+    };
+    let era = |meta_names_version| era::of(said, meta_names_version);
+    let refuse = |fault: &Fault| answer::fault(StatusCode::BAD_REQUEST, None, fault);
+    match parse(body, MAX_DEPTH) {
+        Err(malformed) => answer::fault(StatusCode::BAD_REQUEST, malformed.id.as_ref(), &malformed.fault),
+        Ok(Body::Batch(messages)) => match era(false) {
+            Era::Legacy => legacy::batch(visit, accepts, messages).await,
+            Era::Modern => refuse(&Fault::invalid_request("Invalid request: this version has no batches")),
+        },
+        Ok(Body::One(Message::Request(request))) => match Incoming::of(request) {
+            Err(malformed) => answer::fault(StatusCode::BAD_REQUEST, malformed.id.as_ref(), &malformed.fault),
+            Ok(request) => match era(request.meta.protocol_version.is_some()) {
+                Era::Modern => modern::request(visit, accepts, &request).await,
+                Era::Legacy => legacy::request(visit, accepts, &request).await,
+            },
+        },
+        Ok(Body::One(Message::Notification { method, params })) => {
+            let meta = Params::of(params).and_then(|p| Meta::of(p.meta));
+            match meta.map(|meta| era(meta.protocol_version.is_some())) {
+                // The modern revision gives clients nothing to notify of over HTTP; what comes is taken and dropped.
+                Ok(Era::Modern) => answer::empty(StatusCode::ACCEPTED),
+                Ok(Era::Legacy) => legacy::notification(visit, &method, params),
+                Err(fault) => refuse(&fault),
+            }
+        }
+        Ok(Body::One(Message::Response { .. })) => match era(false) {
+            Era::Legacy => legacy::response(visit),
+            Era::Modern => refuse(&Fault::invalid_request(
+                "Invalid request: a client sends no responses in this version",
+            )),
+        },
+    }
+}

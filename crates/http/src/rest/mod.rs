@@ -1,0 +1,42 @@
+//! The REST endpoints: one file each, and the one table that mounts and documents them.
+//!
+//! Called by `app` (mounting) and `openapi` (the document). An endpoint is added by its file and one line here.
+
+mod health;
+mod metrics;
+mod openapi_get;
+mod ready;
+mod route;
+mod running;
+mod server_get;
+mod server_health;
+mod server_metrics;
+mod server_start;
+mod server_stop;
+mod servers_list;
+mod tool_call;
+mod tool_get;
+mod tools_list;
+mod view;
+
+pub(crate) use metrics::PATH as METRICS;
+pub(crate) use route::{Answer, Route, mount};
+
+/// Every REST endpoint.
+pub(crate) fn routes() -> Vec<Route> {
+    vec![
+        servers_list::route(),
+        server_get::route(),
+        server_start::route(),
+        server_stop::route(),
+        tools_list::route(),
+        tool_get::route(),
+        tool_call::route(),
+        server_health::route(),
+        server_metrics::route(),
+        health::route(),
+        ready::route(),
+        metrics::route(),
+        openapi_get::route(),
+    ]
+}

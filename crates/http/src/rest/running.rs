@@ -1,0 +1,31 @@
+//! Starting and stopping a server: what both endpoints do.
+
+use super::view::Server;
+use crate::app::AppState;
+use crate::bounds;
+use crate::refusal::Refusal;
+use axum::body::Body;
+use http::HeaderMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use toolgate_core::Caller;
+
+/// No body, or `{}`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
+/// Start or stop. The engine decides whether the caller may, and records it either way.
+pub(super) async fn set(
+    state: &AppState,
+    caller: &Caller,
+    server: &str,
+    running: bool,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Server, Refusal> {
+    let Nothing {} = bounds::json(headers, body, state.limits()).await?;
+    let view = state.engine().set_running(caller, server, running).await?;
+    (state.edge().keep)(view.id.clone(), running).await?;
+    Ok(view.into())
+}

@@ -1,0 +1,115 @@
+//! What the operator can set of the edge (`http:` in `toolgate.yaml`).
+//!
+//! Read by the binary, checked by `guard::Rules::new` and used by the listener. The address to listen on is not here:
+//! it is the top-level `listen`, because the command line sets it most.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+use toolgate_core::unit::{Size, Span};
+
+/// The HTTP edge (`http:` in `toolgate.yaml`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Names under which clients may reach the gateway, `gateway.example.com` (any port) or `gateway.example.com:8443`,
+    /// besides loopback names and the address it is bound to. Requests for another `Host` are refused, which is what
+    /// stops DNS rebinding.
+    pub allowed_hosts: Vec<String>,
+    /// Web origins whose pages may call the gateway, e.g. `https://console.example.com`. Pages of the gateway itself may.
+    pub allowed_origins: Vec<String>,
+    /// Largest request body.
+    pub max_body: Size,
+    /// Longest time that a request body may take to arrive.
+    pub body_timeout: Span,
+    /// Largest request head (request line and headers).
+    pub max_header: Size,
+    /// Longest time that a request head may take to arrive.
+    pub header_timeout: Span,
+    /// Connections open at once; more are answered 503.
+    pub max_connections: usize,
+    /// Requests at once on one HTTP/2 connection.
+    pub max_streams: u32,
+    /// A connection without a request is closed after this time.
+    pub idle_timeout: Span,
+    /// A connection whose peer takes no bytes for this time while there is something to send is closed.
+    pub write_timeout: Span,
+    /// Longest time that requests in flight may take to finish after a shutdown was asked for.
+    pub shutdown_timeout: Span,
+    /// Whether `GET /metrics` needs no key, for a scraper in a trusted network.
+    pub open_metrics: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let seconds = |n| Span(Duration::from_secs(n));
+        Self {
+            allowed_hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            max_body: Size(4 << 20),
+            body_timeout: seconds(30),
+            max_header: Size(64 << 10),
+            header_timeout: seconds(10),
+            max_connections: 10_000,
+            max_streams: 100,
+            idle_timeout: seconds(75),
+            write_timeout: seconds(60),
+            shutdown_timeout: seconds(30),
+            open_metrics: false,
+        }
+    }
+}
+
+impl Settings {
+    /// Every problem, each with its path below `http`.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems =
+            crate::guard::Rules::new(&self.allowed_hosts, &self.allowed_origins).err().unwrap_or_default();
+        let mut bound = |path: &str, fits: bool, want: &str| {
+            if !fits {
+                problems.push(format!("http.{path}: must be {want}"));
+            }
+        };
+        bound("max_body", (1..=1 << 30).contains(&self.max_body.0), "from 1B to 1GiB");
+        bound("max_header", (8 << 10..=1 << 20).contains(&self.max_header.0), "from 8KiB to 1MiB");
+        bound("max_connections", self.max_connections >= 1, "at least 1");
+        bound("max_streams", self.max_streams >= 1, "at least 1");
+        let day = Duration::from_secs(86_400);
+        for (path, span) in [
+            ("body_timeout", self.body_timeout),
+            ("header_timeout", self.header_timeout),
+            ("idle_timeout", self.idle_timeout),
+            ("write_timeout", self.write_timeout),
+        ] {
+            bound(path, !span.0.is_zero() && span.0 <= day, "from 1ms to 1d");
+        }
+        bound("shutdown_timeout", self.shutdown_timeout.0 <= day, "at most 1d");
+        problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(Settings::default().problems(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_problem_is_named_with_its_path() {
+        let settings: Settings = serde_json::from_value(serde_json::json!({
+            "allowed_hosts": ["http://x"], "allowed_origins": ["x"], "max_body": "0B", "header_timeout": "0s",
+            "max_connections": 0
+        }))
+        .unwrap();
+        let problems = settings.problems().join("\n");
+        for path in
+            ["allowed_hosts[0]", "allowed_origins[0]", "max_body", "header_timeout", "max_connections"]
+        {
+            assert!(problems.contains(&format!("http.{path}")), "{path} in {problems}");
+        }
+        assert!(serde_json::from_str::<Settings>(r#"{"allow_hosts":[]}"#).is_err());
+    }
+}

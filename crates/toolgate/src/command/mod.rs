@@ -1,0 +1,59 @@
+//! One file for each command, and the one place that starts them.
+
+mod audit;
+mod call;
+mod completions;
+mod config;
+mod connect;
+mod doctor;
+mod keys;
+mod serve;
+mod stdio;
+mod tools;
+
+use crate::cli::{Cli, Command};
+use crate::config::{Flags, Settings, Sources};
+use crate::output::Out;
+use crate::servers;
+use anyhow::Result;
+
+/// Run one command to its end.
+pub fn run(cli: Cli) -> Result<()> {
+    let out = Out::of_process(cli.global.json);
+    let listen = match &cli.command {
+        Command::Serve { listen } => listen.clone(),
+        _ => None,
+    };
+    let flags = Flags { listen, data: cli.global.data.clone() };
+    let sources = Sources::of_process(cli.global.config.clone(), flags);
+    let settings = || -> Result<Settings> { Ok(crate::config::load(&sources, servers::names())?) };
+    match cli.command {
+        Command::Completions { shell } => completions::run(shell),
+        Command::Config(command) => config::run(&command, settings, out),
+        Command::Connect(args) => block_on(connect::run(&args, &settings()?, out)),
+        Command::Serve { .. } => {
+            let settings = settings()?;
+            block_on(serve::run(settings, sources, out))
+        }
+        Command::Stdio => {
+            let settings = settings()?;
+            block_on(stdio::run(settings, sources))
+        }
+        Command::Call { server, tool, arguments, key } => {
+            block_on(call::run(settings()?, &server, &tool, arguments.as_deref(), &key, out))
+        }
+        Command::Tools { server, key } => block_on(tools::run(settings()?, server.as_deref(), &key, out)),
+        Command::Keys(command) => block_on(keys::run(command, settings()?, out)),
+        Command::Audit(command) => audit::run(command, &settings()?, out),
+        Command::Doctor => block_on(doctor::run(&sources, out)),
+    }
+}
+
+// A runtime with one worker for each core. A read of standard input cannot be cancelled, so the end of the process does
+// not wait for blocking threads; what must be finished has been awaited by then.
+fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(future);
+    runtime.shutdown_timeout(std::time::Duration::from_millis(50));
+    result
+}

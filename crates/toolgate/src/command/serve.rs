@@ -1,0 +1,100 @@
+//! `toolgate serve`: MCP and REST over HTTP until a signal ends it.
+
+use crate::config::{Settings, Sources};
+use crate::exit;
+use crate::life;
+use crate::logging;
+use crate::output::{Out, Paint};
+use crate::wiring::{self, Gate};
+use anyhow::Result;
+use serde_json::json;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+pub async fn run(settings: Settings, sources: Sources, out: Out) -> Result<()> {
+    logging::install(&settings.document.log);
+    let stop = life::Stop::new()?;
+    // The port first: a second gateway by mistake touches nothing.
+    let listener = toolgate_http::bind(settings.listen)
+        .await
+        .map_err(|problem| exit::unavailable(problem.to_string()))?;
+    let address = listener.local_addr()?;
+    let url = url(address);
+    let http = settings.document.http.clone();
+    let gate = Arc::new(wiring::open(settings, "serve").await?);
+
+    let mut edge = toolgate_http::Edge::new(gate.engine.clone(), http);
+    let keeper = gate.clone();
+    edge.keep = Arc::new(move |name, running| {
+        let gate = keeper.clone();
+        Box::pin(async move { Ok(gate.store.set_server_running(&name, running).await?) })
+    });
+    edge.memory = || toolgate_host::system::System::new().own_memory();
+    let state = toolgate_http::AppState::new(edge)
+        .map_err(|problems| anyhow::anyhow!("the configuration cannot be used: {}", problems.join("; ")))?;
+
+    let watch = life::watch(&gate, &sources, Some(url.clone())).await?;
+    gate.event("gateway_started", Some(&url)).await?;
+    greet(&gate, &url, out)?;
+    if !address.ip().is_loopback() {
+        tracing::warn!(
+            address = %address,
+            "reachable from other machines, and without TLS: keys and results can be read on the way; put a proxy that \
+             speaks TLS in front"
+        );
+    }
+    tracing::info!(url, data = %gate.dir.path().display(), "serving");
+    toolgate_http::serve(listener, state, stop.asked()).await;
+    life::end(gate, watch).await
+}
+
+// An address that means "every interface" is no address to connect to.
+fn url(address: SocketAddr) -> String {
+    let mut shown = address;
+    if address.ip().is_unspecified() {
+        shown.set_ip(if address.is_ipv4() {
+            [127, 0, 0, 1].into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    format!("http://{shown}")
+}
+
+// One line of JSON for programs; for people the address, the new key (once) and what to do next.
+fn greet(gate: &Gate, url: &str, out: Out) -> std::io::Result<()> {
+    let key = gate.fresh_key.as_ref().map(|key| key.reveal());
+    if out.json {
+        return out.line(
+            json!({ "url": url, "mcp": format!("{url}/mcp"), "data": gate.dir.path(), "admin_key": key }),
+        );
+    }
+    out.line(format!(
+        "Toolgate {} serves {}",
+        env!("CARGO_PKG_VERSION"),
+        out.paint(Paint::Good, &format!("{url}/mcp"))
+    ))?;
+    out.line(format!("data directory: {}", gate.dir.path().display()))?;
+    if let Some(key) = key {
+        out.line(format!("administrator's key, shown this once: {key}"))?;
+        out.line(format!("it is kept in {}", gate.dir.admin_key_file().display()))?;
+        out.line("next: toolgate connect claude-code --install   (or claude-desktop, vscode, cursor)")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_can_be_connected_to() {
+        for (address, expected) in [
+            ("127.0.0.1:8000", "http://127.0.0.1:8000"),
+            ("0.0.0.0:80", "http://127.0.0.1:80"),
+            ("[::]:80", "http://[::1]:80"),
+        ] {
+            assert_eq!(url(address.parse().unwrap()), expected);
+        }
+    }
+}

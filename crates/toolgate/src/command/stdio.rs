@@ -1,0 +1,45 @@
+//! `toolgate stdio`: MCP on standard input and output, for clients that start their servers.
+//!
+//! Whose calls these are is decided by a key, as over HTTP: TOOLGATE_KEY, or the administrator's in the data directory.
+//! A key that is revoked or expires ends the process. Nothing but protocol is written to standard output.
+
+use crate::client;
+use crate::config::{Settings, Sources};
+use crate::exit;
+use crate::life;
+use crate::logging;
+use crate::wiring;
+use anyhow::Result;
+use std::sync::Arc;
+use toolgate_engine::mcp::stdio::serve_lines;
+
+pub async fn run(settings: Settings, sources: Sources) -> Result<()> {
+    logging::install(&settings.document.log);
+    let stop = life::Stop::new()?;
+    let gate = Arc::new(wiring::open(settings, "stdio").await?);
+    let Some(key) = client::given_key(None, &gate.dir)? else {
+        anyhow::bail!(
+            "there is no key: set TOOLGATE_KEY to one made with `toolgate keys create NAME --role ROLE`, or put one \
+             into {}",
+            gate.dir.admin_key_file().display()
+        );
+    };
+    let caller = gate.engine.identify(Some(key.reveal())).map_err(|_| {
+        anyhow::anyhow!(
+            "the key {key:?} is unknown, revoked or expired; `toolgate keys list` shows which are active"
+        )
+    })?;
+    let watch = life::watch(&gate, &sources, None).await?;
+    gate.event("stdio_started", Some(&caller.id)).await?;
+    let gone = gate.key_gone(&key);
+    let served = tokio::select! {
+        served = serve_lines(gate.engine.clone(), caller, None, tokio::io::stdin(), tokio::io::stdout()) => served.map_err(anyhow::Error::from),
+        () = gone => {
+            tracing::warn!(key = ?key, "the key was revoked or has expired; ending");
+            Err(exit::Silent.into())
+        }
+        () = stop.asked() => Ok(()),
+    };
+    life::end(gate, watch).await?;
+    served
+}

@@ -1,0 +1,153 @@
+//! What a schema cannot say: addresses, directories, names of servers, numbers that make no sense, the policy.
+//!
+//! Called by `config::load` on a document of the right shape; collects problems and resolves paths.
+
+use super::document::Document;
+use super::schema;
+use serde_json::json;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use toolgate_core::policy::{Policy, PolicyFile};
+
+/// Collects a problem: path, message.
+pub type Report<'a> = &'a mut dyn FnMut(&str, String);
+
+/// `127.0.0.1:8000`, `[::1]:8000`, `localhost:8000`.
+pub fn listen(text: &str, report: Report<'_>) -> Option<SocketAddr> {
+    let parsed = match text.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}").parse().ok(),
+        None => text.parse().ok(),
+    };
+    if parsed.is_none() {
+        let named =
+            text.rsplit_once(':').is_some_and(|(host, _)| host.contains(|c: char| c.is_ascii_alphabetic()));
+        let hint = if named { "; write an IP address instead of a name" } else { "" };
+        report(
+            "listen",
+            format!("{} is not an address and port, such as \"127.0.0.1:8000\"{hint}", json!(text)),
+        );
+    }
+    parsed
+}
+
+/// `~/x` and paths relative to `base`, made absolute.
+pub fn absolute(path: &Path, base: &Path, home: Option<&Path>) -> PathBuf {
+    match (path.strip_prefix("~"), home) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => base.join(path),
+    }
+}
+
+/// Everything that can be checked without opening the data directory.
+pub fn check(document: &Document, servers: &[&str], report: Report<'_>) {
+    if document.version != 1 {
+        report(
+            "version",
+            format!("{} is not a version that is known here; write `version: 1`", document.version),
+        );
+    }
+    if let Err(problem) = tracing_subscriber::EnvFilter::try_new(&document.log.level) {
+        report(
+            "log.level",
+            format!(
+                "{} is not a level (error, warn, info, debug, trace) nor a filter: {problem}",
+                json!(document.log.level)
+            ),
+        );
+    }
+    for problem in document.http.problems() {
+        placed(problem, report);
+    }
+    if document.journal.segment_size.0 < 64 << 10 {
+        report(
+            "journal.segment_size",
+            format!("{} is too small; at least 64KiB", document.journal.segment_size),
+        );
+    }
+    if document.journal.checkpoint_lines == 0 {
+        report("journal.checkpoint_lines", "0 is too small; at least 1".to_owned());
+    }
+    if document.journal.checkpoint_after.0.is_zero() {
+        report("journal.checkpoint_after", "\"0\" is too short; at least \"1ms\"".to_owned());
+    }
+    limits(document, servers, report);
+    let known: Vec<String> = servers.iter().map(|name| (*name).to_owned()).collect();
+    for (i, name) in document.servers.enabled.iter().flatten().enumerate() {
+        if !servers.contains(&name.as_str()) {
+            report(&format!("servers.enabled[{i}]"), schema::unknown("server", name, &known));
+        }
+    }
+    if document.exec.max_children == 0 {
+        report("exec.max_children", "0 lets no program run; at least 1".to_owned());
+    }
+    for (i, name) in document.exec.allow.iter().enumerate() {
+        if name.is_empty() || name.contains('/') {
+            report(
+                &format!("exec.allow[{i}]"),
+                format!(
+                    "{} is not a program's name; write the bare name, and its directory in `exec.path`",
+                    json!(name)
+                ),
+            );
+        }
+    }
+    for (i, name) in document.exec.env.iter().enumerate() {
+        if name.is_empty() || name.contains('=') {
+            report(&format!("exec.env[{i}]"), format!("{} is not a variable's name", json!(name)));
+        }
+    }
+}
+
+fn limits(document: &Document, servers: &[&str], report: Report<'_>) {
+    let limits = &document.limits;
+    for (path, zero, why) in [
+        ("limits.concurrency", limits.concurrency == 0, "0 lets no call run; at least 1"),
+        ("limits.read_attempts", limits.read_attempts == 0, "0 means no try at all; at least 1"),
+        (
+            "limits.max_duration",
+            limits.max_duration.0.is_zero(),
+            "\"0\" ends every call at once; at least \"1s\"",
+        ),
+        ("limits.max_output", limits.max_output.0 == 0, "\"0B\" cuts every result; at least \"1KiB\""),
+        (
+            "limits.breaker.failures",
+            limits.breaker.failures == 0,
+            "0 would open the breaker at once; at least 1",
+        ),
+    ] {
+        if zero {
+            report(path, why.to_owned());
+        }
+    }
+    let known: Vec<String> = servers.iter().map(|name| (*name).to_owned()).collect();
+    for (name, server) in &limits.servers {
+        let path = format!("limits.servers.{name}");
+        if !servers.contains(&name.as_str()) {
+            report(&path, schema::unknown("server", name, &known));
+        }
+        if server.concurrency == Some(0) {
+            report(&format!("{path}.concurrency"), "0 lets no call run; at least 1".to_owned());
+        }
+    }
+}
+
+/// Compile the policy; problems name their place themselves.
+pub fn policy(file: &PolicyFile, report: Report<'_>) -> Option<Policy> {
+    match Policy::compile(file) {
+        Ok(policy) => Some(policy),
+        Err(problems) => {
+            for problem in problems {
+                placed(problem, report);
+            }
+            None
+        }
+    }
+}
+
+// Other crates write a problem as `path: what is wrong`.
+fn placed(problem: String, report: Report<'_>) {
+    match problem.split_once(": ") {
+        Some((path, message)) if !path.contains(' ') => report(path, message.to_owned()),
+        _ => report("", problem),
+    }
+}

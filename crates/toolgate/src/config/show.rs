@@ -1,0 +1,52 @@
+//! Effective values and where each comes from, for `toolgate config show`.
+//!
+//! There is no secret in the configuration today; a field that becomes one must print `***` here.
+
+use super::Settings;
+use serde::Serialize;
+use serde_json::Value;
+
+/// One effective value.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Shown {
+    pub path: String,
+    pub value: Value,
+    /// `default`, the file, `environment NAME` or `command line`.
+    pub origin: String,
+}
+
+/// Every leaf of the effective configuration, in the order of the document.
+pub fn effective(settings: &Settings) -> Vec<Shown> {
+    let mut document = settings.document.clone();
+    document.data = Some(settings.data.clone());
+    document.a2a.db_path = Some(settings.a2a_db.clone());
+    document.journal.anchor = settings.journal_anchor.clone();
+    let mut rows = Vec::new();
+    let whole = serde_json::to_value(&document).unwrap_or_default();
+    leaves(&whole, "", &mut |path, value| {
+        let origin = match (settings.origins.get(path), &settings.file) {
+            (Some(origin), _) => origin.clone(),
+            (None, Some(file)) if is_written(&settings.written, path) => file.display().to_string(),
+            _ => "default".to_owned(),
+        };
+        rows.push(Shown { path: path.to_owned(), value: value.clone(), origin });
+    });
+    rows
+}
+
+/// Visit what is not a non-empty mapping, with its dotted path.
+pub fn leaves(value: &Value, path: &str, visit: &mut dyn FnMut(&str, &Value)) {
+    match value.as_object().filter(|object| !object.is_empty()) {
+        Some(object) => {
+            for (key, inner) in object {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                leaves(inner, &path, visit);
+            }
+        }
+        None => visit(path, value),
+    }
+}
+
+fn is_written(written: &Value, path: &str) -> bool {
+    path.split('.').try_fold(written, |node, key| node.get(key)).is_some()
+}

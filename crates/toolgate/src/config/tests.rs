@@ -1,0 +1,176 @@
+//! Problems all at once, layers and their order, origins.
+
+use super::*;
+use serde_json::json;
+
+const SERVERS: [&str; 3] = ["omnipotent", "a2a-unified", "desktop-commander"];
+
+struct Case {
+    dir: tempfile::TempDir,
+    sources: Sources,
+}
+
+fn case(yaml: &str, env: &[(&str, &str)]) -> Case {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("toolgate.yaml");
+    std::fs::write(&file, yaml).unwrap();
+    let mut sources = Sources { config: Some(file), cwd: dir.path().to_path_buf(), ..Sources::default() };
+    sources.env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    sources.env.insert("HOME".into(), dir.path().join("home").display().to_string());
+    Case { dir, sources }
+}
+
+impl Case {
+    fn problems(&self) -> String {
+        let error = load(&self.sources, &SERVERS).unwrap_err();
+        error.to_string().replace(&self.dir.path().display().to_string(), "DIR")
+    }
+    fn settings(&self) -> Settings {
+        load(&self.sources, &SERVERS).unwrap()
+    }
+}
+
+#[test]
+fn shape_problems_all_at_once() {
+    let case = case(
+        r#"
+limts: {}
+listen: 8000
+log: { level: info, format: jsn }
+limits:
+  per_tool: fast
+  max_output: 10MB
+  concurency: 4
+  concurrency: -1
+  servers: { a2a-unified: { per_tool: 5 } }
+  journal_failure: ignore
+exec: { max_children: many }
+files: { roots: [ { paht: /tmp } ] }
+roles: { dev: { permissions: "a:b" } }
+"#,
+        &[("RATE_LIMIT_PERIOD", "60")],
+    );
+    insta::assert_snapshot!(case.problems());
+}
+
+#[test]
+fn meaning_problems_all_at_once() {
+    let case = case(
+        r#"
+version: 2
+log: { level: "loud=" }
+limits:
+  concurrency: 0
+  read_attempts: 0
+  max_duration: 0s
+  servers: { omnipotnet: {} }
+exec: { allow: [/bin/sh], max_children: 0 }
+files: { roots: [ { path: nowhere } ] }
+servers: { enabled: [desktop-comander] }
+"#,
+        &[("TOOLGATE_LISTEN", "everywhere:80000")],
+    );
+    insta::assert_snapshot!(case.problems());
+}
+
+#[test]
+fn numbers_that_the_schema_lets_through_keep_their_path() {
+    let case = case(
+        "version: 1\nlimits: { max_output: 99999999999999999999GiB, max_duration: 99999999999999999999d }",
+        &[],
+    );
+    let text = case.problems();
+    assert!(text.contains("limits.max_output: \"99999999999999999999GiB\" is not a size"), "{text}");
+    assert!(text.contains("limits.max_duration: "), "{text}");
+}
+
+#[test]
+fn bad_files() {
+    for (yaml, expected) in [
+        ("version: 1\nlisten: a\nlisten: b", "duplicate"),
+        ("- 1", "a list is not a mapping"),
+        ("a: [", "is not valid YAML"),
+    ] {
+        let text = case(yaml, &[]).problems();
+        assert!(text.contains(expected), "{yaml}: {text}");
+    }
+    let mut gone = case("", &[]);
+    gone.sources.config = Some(gone.dir.path().join("gone.yaml"));
+    assert!(gone.problems().contains("DIR/gone.yaml: cannot be read"));
+}
+
+#[test]
+fn flags_over_environment_over_file() {
+    let mut case = case(
+        "version: 1\nlisten: 127.0.0.1:1\ndata: store\nlog: {level: debug}\n",
+        &[
+            ("TOOLGATE_LISTEN", "127.0.0.1:2"),
+            ("PORT", "7"),
+            ("LOG_LEVEL", "WARNING"),
+            ("RATE_LIMIT_CALLS", "10"),
+        ],
+    );
+    case.sources.flags.listen = Some("127.0.0.1:3".into());
+    let settings = case.settings();
+    assert_eq!(settings.listen.to_string(), "127.0.0.1:3");
+    assert_eq!(settings.data, case.dir.path().join("store"));
+    assert_eq!(settings.document.log.level, "warn");
+    assert_eq!(settings.document.limits.per_tool.to_string(), "10/1m");
+    assert_eq!(settings.document.limits.servers["a2a-unified"].per_tool.map(|r| r.calls), Some(10));
+    assert!(settings.denied.contains(&settings.data));
+
+    let shown = show::effective(&settings);
+    let origin =
+        |path: &str| shown.iter().find(|row| row.path == path).map(|row| row.origin.clone()).unwrap();
+    assert_eq!(origin("listen"), "command line");
+    assert_eq!(origin("log.level"), "environment LOG_LEVEL");
+    assert!(origin("data").ends_with("toolgate.yaml"));
+    assert_eq!(origin("limits.concurrency"), "default");
+    assert_eq!(origin("limits.per_tool"), "environment RATE_LIMIT_CALLS");
+}
+
+#[test]
+fn port_keeps_the_host_and_names_itself_in_a_problem() {
+    let good = case("version: 1\nlisten: \"[::1]:1\"", &[("PORT", "9000")]);
+    assert_eq!(good.settings().listen.to_string(), "[::1]:9000");
+    let bad = case("version: 1", &[("PORT", "http"), ("RATE_LIMIT_CALLS", "lots")]).problems();
+    assert!(
+        bad.contains("environment RATE_LIMIT_CALLS: limits.per_tool: \"lots/60s\" is not accepted"),
+        "{bad}"
+    );
+    let bad = case("version: 1", &[("PORT", "http")]).problems();
+    assert!(bad.contains("environment PORT: listen: \"127.0.0.1:http\" is not an address"), "{bad}");
+}
+
+#[test]
+fn policy_file_problems_carry_its_name() {
+    let case = case("version: 1\npolicy: policy.yaml", &[]);
+    std::fs::write(case.dir.path().join("policy.yaml"), "roles: { dev: { permisions: [] } }").unwrap();
+    let text = case.problems();
+    assert!(
+        text.contains(
+            "DIR/policy.yaml: roles.dev.permisions: unknown key \"permisions\"; did you mean \"permissions\"?"
+        ),
+        "{text}"
+    );
+}
+
+#[test]
+fn no_file_at_all_works() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut sources = Sources { cwd: dir.path().to_path_buf(), ..Sources::default() };
+    let error = load(&sources, &SERVERS).unwrap_err().to_string();
+    assert!(error.contains("give --data DIR"), "{error}");
+    sources.env.insert("HOME".into(), dir.path().display().to_string());
+    let settings = load(&sources, &SERVERS).unwrap();
+    assert_eq!(settings.data, dir.path().join(".local/share/toolgate"));
+    assert_eq!(settings.listen.to_string(), "127.0.0.1:8000");
+    assert_eq!(settings.roots[0].path, dir.path());
+    assert!(settings.roots[0].write && settings.roots[1..].iter().all(|root| !root.write));
+}
+
+#[test]
+fn the_schema_of_defaults_accepts_the_defaults() {
+    assert_eq!(schema::check::<Document>(&serde_json::to_value(Document::default()).unwrap()), vec![]);
+    assert_eq!(schema::check::<Document>(&json!({})), vec![]);
+}

@@ -1,0 +1,151 @@
+//! The data directory: where everything of one installation lives, readable by its owner only.
+//!
+//! ```text
+//! DATA/            0700
+//!   admin.key      0600  the first administrator's key
+//!   toolgate.db          the store
+//!   a2a-unified.db       the agent-to-agent server's database
+//!   journal/             the audit journal, one chain for each node
+//!   run/                 what running processes leave: <pid>.sock, <pid>.json
+//!   workspace/           writable file root when started from `/`
+//! ```
+
+use crate::exit;
+use crate::key::KeyText;
+use anyhow::{Context, Result};
+use rustix::fs::Mode;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// An existing data directory.
+#[derive(Debug, Clone)]
+pub struct DataDir(PathBuf);
+
+impl DataDir {
+    /// Open, creating what is missing. Refuses a directory of somebody else, or one that others may write to.
+    pub fn create(path: &Path) -> Result<Self> {
+        let dir = Self(path.to_path_buf());
+        for part in [dir.0.clone(), dir.journal(), dir.run(), dir.workspace()] {
+            make_private(&part)?;
+        }
+        dir.check()?;
+        Ok(dir)
+    }
+
+    /// Open an existing one, without creating anything.
+    pub fn open(path: &Path) -> Result<Self> {
+        if !path.is_dir() {
+            return Err(exit::unavailable(format!(
+                "there is no data directory at {}; start `toolgate serve` once, or name another with --data",
+                path.display()
+            )));
+        }
+        let dir = Self(path.to_path_buf());
+        dir.check()?;
+        Ok(dir)
+    }
+
+    fn check(&self) -> Result<()> {
+        let shown = self.0.display();
+        let meta = fs::metadata(&self.0).with_context(|| format!("{shown} cannot be read"))?;
+        let me = rustix::process::geteuid().as_raw();
+        anyhow::ensure!(
+            meta.uid() == me || me == 0,
+            "{shown} belongs to user {}, and this is user {me}; run as its owner or name another with --data",
+            meta.uid()
+        );
+        anyhow::ensure!(
+            meta.mode() & 0o077 == 0,
+            "{shown} is open to other users (mode {:o}); close it: chmod 700 {shown}",
+            meta.mode() & 0o777
+        );
+        Ok(())
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+    pub fn database(&self) -> PathBuf {
+        self.0.join(toolgate_store::STATE_FILE)
+    }
+    pub fn journal(&self) -> PathBuf {
+        self.0.join("journal")
+    }
+    pub fn run(&self) -> PathBuf {
+        self.0.join("run")
+    }
+    pub fn workspace(&self) -> PathBuf {
+        self.0.join("workspace")
+    }
+    pub fn admin_key_file(&self) -> PathBuf {
+        self.0.join("admin.key")
+    }
+
+    /// The administrator's key, if there is one.
+    pub fn admin_key(&self) -> Result<Option<KeyText>> {
+        let file = self.admin_key_file();
+        match fs::read_to_string(&file) {
+            Ok(text) => KeyText::parse(&text).map(Some).with_context(|| file.display().to_string()),
+            Err(problem) if problem.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(problem) => Err(problem).with_context(|| file.display().to_string()),
+        }
+    }
+
+    /// Keep the administrator's key; never over an existing one (then false). The file appears with its whole text.
+    pub fn keep_admin_key(&self, key: &KeyText) -> Result<bool> {
+        let file = self.admin_key_file();
+        let temporary = self.0.join(format!(".admin.key.{}", std::process::id()));
+        let written = (|| {
+            let mut open =
+                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+            open.write_all(format!("{}\n", key.reveal()).as_bytes())?;
+            open.sync_all()?;
+            fs::hard_link(&temporary, &file)
+        })();
+        let _ = fs::remove_file(&temporary);
+        match written {
+            Ok(()) => Ok(true),
+            Err(problem) if problem.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+            Err(problem) => Err(problem).with_context(|| file.display().to_string()),
+        }
+    }
+}
+
+fn make_private(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(|| {
+        format!("{} cannot be created; name a directory you may write to with --data", path.display())
+    })?;
+    // The process's umask may have taken bits away; the mode is exact.
+    fs::set_permissions(path, fs::Permissions::from_mode(Mode::RWXU.bits()))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn private_and_refused_when_open_to_others() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("a/b");
+        assert!(DataDir::open(&path).unwrap_err().to_string().contains("start `toolgate serve` once"));
+        let dir = DataDir::create(&path).unwrap();
+        for part in [dir.path().to_path_buf(), dir.run(), dir.journal()] {
+            assert_eq!(fs::metadata(part).unwrap().mode() & 0o777, 0o700);
+        }
+        let key = KeyText::generate().unwrap();
+        assert!(dir.admin_key().unwrap().is_none());
+        assert!(dir.keep_admin_key(&key).unwrap());
+        assert_eq!(dir.admin_key().unwrap(), Some(key.clone()));
+        assert!(!dir.keep_admin_key(&KeyText::generate().unwrap()).unwrap(), "never over an existing key");
+        assert_eq!(dir.admin_key().unwrap(), Some(key));
+        assert_eq!(fs::metadata(dir.admin_key_file()).unwrap().mode() & 0o777, 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(DataDir::open(&path).unwrap_err().to_string().contains("chmod 700"));
+    }
+}

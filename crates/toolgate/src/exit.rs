@@ -1,0 +1,77 @@
+//! Exit codes, and the errors that carry one.
+//!
+//! 0 done; 1 the command ran and failed (a tool said no, something is wrong); 2 wrong usage; 69 something needed is not
+//! available (no server, data directory locked); 78 the configuration cannot be used. Also in `toolgate --help`.
+
+use crate::config::ConfigError;
+use std::process::ExitCode;
+
+pub const FAILED: u8 = 1;
+pub const USAGE: u8 = 2;
+pub const UNAVAILABLE: u8 = 69;
+pub const CONFIG: u8 = 78;
+
+/// An error with an exit code of its own; everything else is `FAILED`.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    pub code: u8,
+    pub message: String,
+}
+
+/// The arguments fit the syntax but not each other, or name nothing.
+pub fn usage(message: impl Into<String>) -> anyhow::Error {
+    Failure { code: USAGE, message: message.into() }.into()
+}
+
+/// Something that must be there is not.
+pub fn unavailable(message: impl Into<String>) -> anyhow::Error {
+    Failure { code: UNAVAILABLE, message: message.into() }.into()
+}
+
+/// The command did its work and its answer is "no"; everything was said already.
+#[derive(Debug, thiserror::Error)]
+#[error("failed")]
+pub struct Silent;
+
+/// Print an error and turn it into the process's exit code. A reader that went away (`| head`) is no error.
+pub fn report(error: &anyhow::Error, json: bool) -> ExitCode {
+    let broken_pipe = error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+    });
+    if broken_pipe {
+        return ExitCode::SUCCESS;
+    }
+    if error.downcast_ref::<Silent>().is_some() {
+        return ExitCode::from(FAILED);
+    }
+    if json {
+        let problems = error.downcast_ref::<ConfigError>().map(|config| &config.problems);
+        eprintln!("{}", serde_json::json!({ "error": format!("{error:#}"), "problems": problems }));
+    } else {
+        eprintln!("toolgate: {error:#}");
+    }
+    ExitCode::from(code(error))
+}
+
+fn code(error: &anyhow::Error) -> u8 {
+    if error.downcast_ref::<ConfigError>().is_some() {
+        return CONFIG;
+    }
+    error.downcast_ref::<Failure>().map_or(FAILED, |failure| failure.code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_has_its_code_also_under_context() {
+        use anyhow::Context;
+        assert_eq!(code(&ConfigError::one("f", "p", "m").into()), CONFIG);
+        assert_eq!(code(&anyhow::anyhow!("x")), FAILED);
+        assert_eq!(code(&usage("x")), USAGE);
+        let wrapped = Err::<(), _>(unavailable("no server")).context("calling").unwrap_err();
+        assert_eq!(code(&wrapped), UNAVAILABLE);
+    }
+}

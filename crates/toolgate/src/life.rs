@@ -1,0 +1,136 @@
+//! The life of a serving process: taking changes over while it runs, and ending in order.
+//!
+//! Used by `serve` and `stdio`. Keys change by control socket (at once) or, when a command could not reach it, by the
+//! store's version, asked every second. SIGHUP reads policy and keys again. The first SIGTERM or SIGINT ends in order,
+//! the second at once.
+
+use crate::config::Sources;
+use crate::control::Control;
+use crate::servers;
+use crate::wiring::Gate;
+use anyhow::{Context, Result};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+
+/// How often the store is asked whether another process changed it.
+const POLL: Duration = Duration::from_secs(1);
+/// How long running calls may take to end after a shutdown was asked for.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// Tasks that keep a gate up to date; they end when this is dropped.
+pub struct Watch {
+    tasks: JoinSet<()>,
+}
+
+/// Begin to take changes over; those since the gate was opened are taken over when this returns. `url`: where this process
+/// listens, if it does.
+pub async fn watch(gate: &Arc<Gate>, sources: &Sources, url: Option<String>) -> Result<Watch> {
+    let control = Control::bind(&gate.dir.run(), url)?;
+    let mut hangup = signal(SignalKind::hangup()).context("SIGHUP")?;
+    let mut tasks = JoinSet::new();
+    let shared = gate.clone();
+    tasks.spawn(control.serve(move || {
+        let gate = shared.clone();
+        async move { gate.reload_keys().await }
+    }));
+    tasks.spawn(poll(gate.clone(), gate.store.data_version().await?));
+    // A change between the opening of the gate and the binding of the socket has reached neither.
+    gate.reload_keys().await?;
+    let (gate, sources) = (gate.clone(), sources.clone());
+    tasks.spawn(async move {
+        while hangup.recv().await.is_some() {
+            match reload(&gate, &sources).await {
+                Ok(()) => tracing::info!("policy and keys read again"),
+                // The old ones stay in force: a typing error must not open or close the door.
+                Err(problem) => failed("reload", &problem),
+            }
+        }
+    });
+    Ok(Watch { tasks })
+}
+
+async fn reload(gate: &Gate, sources: &Sources) -> Result<()> {
+    let sources = sources.clone();
+    let fresh =
+        tokio::task::spawn_blocking(move || crate::config::load(&sources, servers::names())).await??;
+    gate.reload_keys().await?;
+    gate.engine.replace_policy(fresh.policy);
+    gate.event("policy_reloaded", None).await
+}
+
+async fn poll(gate: Arc<Gate>, mut seen: i64) {
+    let mut ticks = tokio::time::interval(POLL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut ill = false;
+    loop {
+        ticks.tick().await;
+        let looked = async {
+            let version = gate.store.data_version().await?;
+            if seen != version {
+                gate.reload_keys().await?;
+            }
+            anyhow::Ok(version)
+        };
+        match looked.await {
+            Ok(version) => (seen, ill) = (version, false),
+            // Said once, not every second.
+            Err(problem) if !ill => {
+                failed("looking for changed keys", &problem);
+                ill = true;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// The `error` event of the log.
+pub fn failed(context: &str, problem: &anyhow::Error) {
+    tracing::error!(target: "error", error_type = "gateway", error_message = format!("{problem:#}"), context);
+}
+
+/// SIGTERM and SIGINT.
+pub struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    /// From now on these signals do not end the process by themselves.
+    pub fn new() -> Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("SIGINT")?,
+        })
+    }
+
+    async fn next(&mut self) -> i32 {
+        tokio::select! {
+            _ = self.terminate.recv() => 15,
+            _ = self.interrupt.recv() => 2,
+        }
+    }
+
+    /// Wait for the first signal; a second one ends the process at once.
+    pub async fn asked(mut self) {
+        let first = self.next().await;
+        tracing::info!(signal = first, "stopping; a second signal stops at once");
+        tokio::spawn(async move {
+            let second = self.next().await;
+            std::process::exit(128 + second);
+        });
+    }
+}
+
+/// End in order: no new call, running ones finish, the journal is closed.
+pub async fn end(gate: Arc<Gate>, watch: Watch) -> Result<()> {
+    let left = gate.engine.drain(DRAIN).await;
+    if left > 0 {
+        tracing::warn!(calls = left, "calls still running are cut off");
+    }
+    gate.event("gateway_stopped", None).await?;
+    let mut tasks = watch.tasks;
+    tasks.shutdown().await;
+    gate.put_away().await
+}

@@ -1,0 +1,157 @@
+//! The log: one line for each tracing event on stderr, as JSON (CATALOGUE 2.11) or as text.
+//!
+//! Installed once by `serve` and `stdio`. Engine and edge emit events (`tool_execution`, `security`,
+//! `performance_metric`, `error`) with fields; this writes them flat beside `timestamp`, `level`, `logger`, `service`.
+
+use crate::config::document::{Log, LogFormat};
+use serde_json::{Map, Value, json};
+use std::fmt;
+use std::io::IsTerminal;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::FmtContext;
+use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::registry::LookupSpan;
+
+/// Value of `service` in every line, a contract of the catalogue.
+const SERVICE: &str = "mcp-server";
+
+/// Install the subscriber. A second call does nothing.
+pub fn install(log: &Log) {
+    let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let terminal = std::io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let text = match log.format {
+        LogFormat::Auto => terminal,
+        LogFormat::Json => false,
+        LogFormat::Text => true,
+    };
+    let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    // An error here means that a subscriber is installed already (tests); that one serves.
+    let _ = if text {
+        builder.with_ansi(colour).with_target(false).try_init()
+    } else {
+        builder.event_format(Lines).try_init()
+    };
+}
+
+/// JSON lines.
+pub struct Lines;
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let meta = event.metadata();
+        let mut fields = Fields(Map::new());
+        fields.0.insert("timestamp".into(), json!(timestamp()));
+        fields.0.insert("level".into(), json!(meta.level().as_str()));
+        fields.0.insert("logger".into(), json!(meta.target()));
+        fields.0.insert("service".into(), json!(SERVICE));
+        event.record(&mut fields);
+        writeln!(writer, "{}", Value::Object(fields.0))
+    }
+}
+
+/// Now, RFC 3339 in UTC with microseconds.
+pub fn timestamp() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+}
+
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    // An event's own field never replaces one of the line's.
+    fn put(&mut self, field: &Field, value: Value) {
+        let name = field.name();
+        let name = if self.0.contains_key(name) { format!("event_{name}") } else { name.to_owned() };
+        self.0.insert(name, value);
+    }
+}
+
+impl Visit for Fields {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.put(field, json!(value));
+    }
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.put(field, json!(value));
+    }
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.put(field, json!(value));
+    }
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.put(field, json!(value));
+    }
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.put(field, json!(value));
+    }
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        let mut text = value.to_string();
+        let mut source = value.source();
+        while let Some(cause) = source {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        self.put(field, json!(text));
+    }
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.put(field, json!(format!("{value:?}")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_event_is_one_flat_json_line() {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let subscriber =
+            tracing_subscriber::fmt().event_format(Lines).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(target: "toolgate_engine", event = "tool_execution", tool_name = "x\n", success = true,
+                execution_time_ms = 1.5, level = "mine", "ran");
+        });
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 1, "{text}");
+        let line: Value = serde_json::from_str(&text).unwrap();
+        assert!(line["timestamp"].as_str().unwrap().ends_with('Z'));
+        for (name, value) in [
+            ("level", json!("INFO")),
+            ("event_level", json!("mine")),
+            ("logger", json!("toolgate_engine")),
+            ("service", json!("mcp-server")),
+            ("tool_name", json!("x\n")),
+            ("success", json!(true)),
+            ("execution_time_ms", json!(1.5)),
+            ("message", json!("ran")),
+        ] {
+            assert_eq!(line[name], value, "{name}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! The one list of built-in tool servers.
+//!
+//! Adding a server is one entry here. Nothing registers itself.
+
+use crate::config::Settings;
+use anyhow::Result;
+use std::sync::Arc;
+use toolgate_core::BuiltIn;
+use toolgate_host::Host;
+use toolgate_tools::desktop_commander::DesktopCommander;
+use toolgate_tools::insight::Insight;
+use toolgate_tools::omnipotent::Omnipotent;
+
+/// What a server may be made from.
+pub struct Parts<'a> {
+    pub settings: &'a Settings,
+    pub host: &'a Host,
+    pub insight: Arc<dyn Insight>,
+}
+
+/// Every server, in the order shown: its name here, its making in `mount`.
+const ALL: [&str; 3] = ["omnipotent", "a2a-unified", "desktop-commander"];
+
+/// Names of every server.
+pub fn names() -> &'static [&'static str] {
+    &ALL
+}
+
+/// Mount the enabled ones.
+pub async fn mount(parts: &Parts<'_>) -> Result<Vec<BuiltIn>> {
+    let enabled = parts.settings.document.servers.enabled.as_deref();
+    let mut mounted = Vec::new();
+    for name in
+        ALL.iter().filter(|name| enabled.is_none_or(|names| names.iter().any(|wanted| wanted == *name)))
+    {
+        mounted.extend(make(name, parts).await?);
+    }
+    Ok(mounted)
+}
+
+async fn make(name: &str, parts: &Parts<'_>) -> Result<Option<BuiltIn>> {
+    let host = parts.host.clone();
+    Ok(match name {
+        "omnipotent" => {
+            // What is not UTF-8 cannot be shown anyway.
+            let env =
+                std::env::vars_os().filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?)));
+            Some(BuiltIn::mount(Omnipotent::new(host, parts.insight.clone(), env)))
+        }
+        "desktop-commander" => Some(BuiltIn::mount(DesktopCommander::new(host))),
+        // "a2a-unified": over `Shelf::open(&parts.settings.a2a_db)`, once the server is there.
+        _ => {
+            let _ = &parts.settings.a2a_db;
+            None
+        }
+    })
+}

@@ -1,0 +1,22 @@
+//! The whole gateway as its users meet it: the real binary, real sockets, a data directory of its own for each test.
+
+mod audit;
+mod bad_input;
+mod door_http;
+mod door_stdio;
+mod keys;
+mod kill;
+mod life;
+mod matrix;
+mod observe;
+mod oracle;
+mod schemas;
+mod tools;
+
+/// The binary under test.
+const BINARY: &str = env!("CARGO_BIN_EXE_toolgate");
+
+/// A gateway with every default but the rate limits.
+async fn gate() -> toolgate_testkit::TestGate {
+    toolgate_testkit::TestGate::quick(BINARY).await.unwrap()
+}

@@ -1,0 +1,196 @@
+//! Results: one buffer, written once, with what each era adds.
+//!
+//! Used by `engine::mcp`. Modern results carry `resultType` and name the server in `_meta`, lists also say how long they
+//! hold; legacy results have none of that.
+
+use crate::era::Era;
+use crate::id::Id;
+use std::time::Duration;
+use toolgate_core::{Outcome, ToolOutput};
+
+/// A result being written.
+pub struct ResultWriter {
+    out: Vec<u8>,
+    era: Era,
+    members: bool,
+}
+
+impl ResultWriter {
+    /// Begin the answer to request `id`; `size` is a guess of its length in bytes.
+    pub fn new(era: Era, id: &Id, size: usize) -> Self {
+        let mut out = Vec::with_capacity(size + id.json().len() + 256);
+        out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
+        out.extend_from_slice(id.json().as_bytes());
+        out.extend_from_slice(br#","result":{"#);
+        Self { out, era, members: false }
+    }
+
+    fn key(&mut self, key: &str) {
+        if self.members {
+            self.out.push(b',');
+        }
+        self.members = true;
+        write_text(&mut self.out, key);
+        self.out.push(b':');
+    }
+
+    /// A member whose value is JSON text already.
+    pub fn raw(&mut self, key: &str, json: &str) -> &mut Self {
+        self.key(key);
+        self.out.extend_from_slice(json.as_bytes());
+        self
+    }
+
+    /// A member whose value is a string.
+    pub fn text(&mut self, key: &str, text: &str) -> &mut Self {
+        self.key(key);
+        write_text(&mut self.out, text);
+        self
+    }
+
+    /// A member whose value is an array of JSON texts.
+    pub fn array<'a>(&mut self, key: &str, items: impl IntoIterator<Item = &'a str>) -> &mut Self {
+        self.key(key);
+        self.out.push(b'[');
+        for (i, item) in items.into_iter().enumerate() {
+            if i > 0 {
+                self.out.push(b',');
+            }
+            self.out.extend_from_slice(item.as_bytes());
+        }
+        self.out.push(b']');
+        self
+    }
+
+    /// How long the result holds for this caller. Modern only.
+    pub fn cacheable(&mut self, ttl: Duration) -> &mut Self {
+        if self.era == Era::Modern {
+            self.raw("ttlMs", &ttl.as_millis().to_string());
+            self.raw("cacheScope", "\"private\"");
+        }
+        self
+    }
+
+    /// End the answer. `server_info` is the JSON text of an `Implementation` object.
+    pub fn finish(mut self, server_info: &str) -> Vec<u8> {
+        if self.era == Era::Modern {
+            self.raw("resultType", "\"complete\"");
+            self.key("_meta");
+            self.out.extend_from_slice(br#"{"io.modelcontextprotocol/serverInfo":"#);
+            self.out.extend_from_slice(server_info.as_bytes());
+            self.out.push(b'}');
+        }
+        self.out.extend_from_slice(b"}}");
+        self.out
+    }
+}
+
+/// The result of a `tools/call`: the tool's JSON as `structuredContent` and the same as text, or the refusal's text.
+pub fn call(era: Era, id: &Id, outcome: &Outcome, server_info: &str) -> Vec<u8> {
+    let (text, output) = match outcome {
+        Outcome::Done(ToolOutput { json }) => (json.get(), Some(json.get())),
+        Outcome::Refused(error) => (error.message.as_ref(), None),
+    };
+    let mut writer = ResultWriter::new(era, id, text.len() * 2 + text.len() / 4);
+    writer.key("content");
+    writer.out.extend_from_slice(br#"[{"type":"text","text":"#);
+    write_text(&mut writer.out, text);
+    writer.out.extend_from_slice(b"}]");
+    match output {
+        Some(json) => {
+            writer.raw("structuredContent", json);
+            writer.raw("isError", "false");
+        }
+        None => {
+            writer.raw("isError", "true");
+        }
+    }
+    writer.finish(server_info)
+}
+
+/// Append a JSON string.
+pub fn write_text(out: &mut Vec<u8>, text: &str) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    out.push(b'"');
+    let bytes = text.as_bytes();
+    let mut written = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        let short = match byte {
+            b'"' | b'\\' => byte,
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            0..0x20 => 0,
+            _ => continue,
+        };
+        out.extend_from_slice(&bytes[written..at]);
+        written = at + 1;
+        if short == 0 {
+            out.extend_from_slice(b"\\u00");
+            out.push(HEX[usize::from(byte >> 4)]);
+            out.push(HEX[usize::from(byte & 15)]);
+        } else {
+            out.extend_from_slice(&[b'\\', short]);
+        }
+    }
+    out.extend_from_slice(&bytes[written..]);
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+    use toolgate_core::ToolError;
+
+    fn id() -> Id {
+        let raw = serde_json::value::RawValue::from_string("7".to_owned()).unwrap();
+        Id::parse(&raw).unwrap()
+    }
+
+    fn read(bytes: &[u8]) -> Value {
+        serde_json::from_slice(bytes).unwrap()
+    }
+
+    #[test]
+    fn calls_in_both_eras() {
+        let done = Outcome::Done(ToolOutput::of(&json!({"a": "b\"\n"})).unwrap());
+        let modern = read(&call(Era::Modern, &id(), &done, r#"{"name":"s","version":"1"}"#));
+        assert_eq!(
+            modern,
+            json!({"jsonrpc": "2.0", "id": 7, "result": {
+                "content": [{"type": "text", "text": "{\"a\":\"b\\\"\\n\"}"}],
+                "structuredContent": {"a": "b\"\n"},
+                "isError": false,
+                "resultType": "complete",
+                "_meta": {"io.modelcontextprotocol/serverInfo": {"name": "s", "version": "1"}},
+            }})
+        );
+        let refused = Outcome::Refused(ToolError::invalid("no such \"thing\""));
+        let legacy = read(&call(Era::Legacy, &id(), &refused, "{}"));
+        assert_eq!(
+            legacy["result"],
+            json!({"content": [{"type": "text", "text": "no such \"thing\""}], "isError": true})
+        );
+    }
+
+    #[test]
+    fn lists_say_how_long_they_hold_only_in_the_modern_era() {
+        for (era, ttl) in [(Era::Modern, json!(1500)), (Era::Legacy, Value::Null)] {
+            let mut writer = ResultWriter::new(era, &id(), 0);
+            writer.array("tools", ["{}", "{\"a\":1}"]).cacheable(Duration::from_millis(1500));
+            let result = read(&writer.finish("{}"));
+            assert_eq!(result["result"]["tools"], json!([{}, {"a": 1}]));
+            assert_eq!(result["result"]["ttlMs"], ttl);
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn text_reads_back(text in proptest::prelude::any::<String>()) {
+            let mut out = Vec::new();
+            write_text(&mut out, &text);
+            proptest::prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
+        }
+    }
+}
