@@ -39,7 +39,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         body: "Only reads are retried.".into(),
     };
     shelf.import(&[doc]).await?;
-    shelf.record_call("remember", false, Duration::from_millis(12), Some("no such key")).await?;
+    shelf.record_call("remember", "key:k1", false, Duration::from_millis(12), Some("no such key")).await?;
     shelf.backup_to(target.join(SHELF_FILE)).await?;
     shelf.close().await;
 

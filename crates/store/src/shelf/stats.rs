@@ -12,6 +12,7 @@ const KEEP_ERRORS: i64 = 10_000;
 const KEEP_HOURS: i64 = 30 * 24;
 const HOUR: i64 = 3_600_000_000;
 const MAX_TOOL: usize = 128;
+const MAX_CALLER: usize = 256;
 const MAX_MESSAGE: usize = 2048;
 
 /// Errors of one tool.
@@ -52,15 +53,18 @@ pub struct Usage {
 }
 
 impl Shelf {
-    /// Count a call. `error` is kept (its first 2 KiB) when the call failed. The name has at most 128 bytes.
+    /// Count a call by `caller` (its stable id, at most 256 bytes; empty when not known). `error` is kept (its first
+    /// 2 KiB) when the call failed. The tool's name has at most 128 bytes.
     pub async fn record_call(
         &self,
         tool: &str,
+        caller: &str,
         ok: bool,
         latency: Duration,
         error: Option<&str>,
     ) -> Result<(), StoreError> {
         row::bounded("tool", tool, MAX_TOOL)?;
+        row::at_most("caller", caller, MAX_CALLER)?;
         let now = row::now();
         let failed = i64::from(!ok);
         let latency = i64::try_from(latency.as_micros()).unwrap_or(i64::MAX).min(24 * HOUR);
@@ -88,6 +92,7 @@ impl Shelf {
                 .bind(tool)
                 .bind(head(error.unwrap_or("failed without a message"), MAX_MESSAGE))
                 .bind(now)
+                .bind(caller)
                 .execute(&mut *tx)
                 .await?;
             sqlx::query(include_str!("../../sql/errors_trim.sql"))
@@ -112,9 +117,10 @@ impl Shelf {
             .collect()
     }
 
-    /// The last errors, newest first. `limit` is 1 to 1000.
-    pub async fn recent_errors(&self, limit: u32) -> Result<Vec<LoggedError>, StoreError> {
+    /// The last errors of calls by `caller`, newest first. `limit` is 1 to 1000.
+    pub async fn recent_errors(&self, caller: &str, limit: u32) -> Result<Vec<LoggedError>, StoreError> {
         let rows = sqlx::query(include_str!("../../sql/errors_recent.sql"))
+            .bind(caller)
             .bind(self::limit(limit))
             .fetch_all(&self.db.side)
             .await?;
