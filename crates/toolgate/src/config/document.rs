@@ -128,8 +128,6 @@ pub struct Exec {
     pub network: Vec<String>,
     /// Directories, besides the system's own, where programs are looked up.
     pub path: Vec<PathBuf>,
-    /// Programs that get TCP under the profile `standard`, besides the built-in ones that need it.
-    pub network: Vec<String>,
     /// Programs running at once.
     pub max_children: u32,
     /// Address space of one program; no limit when absent.
@@ -145,7 +143,6 @@ impl Default for Exec {
             env: rules.env,
             network: rules.network,
             path: rules.path,
-            network: rules.network,
             max_children: u32::try_from(rules.max_children).unwrap_or(u32::MAX),
             max_memory: (rules.max_memory > 0).then_some(Size(rules.max_memory)),
         }
@@ -177,7 +174,6 @@ impl Exec {
             env: self.env.clone(),
             network: self.network.clone(),
             path: self.path.clone(),
-            network: self.network.clone(),
             max_children: self.max_children as usize,
             max_memory: self.max_memory.map_or(0, |size| size.0),
         }
