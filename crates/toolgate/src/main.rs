@@ -12,6 +12,8 @@ mod data_dir;
 mod exit;
 mod insight;
 mod key;
+#[allow(dead_code)] // until the server is on the list in `servers`
+mod library;
 mod life;
 mod logging;
 mod output;
