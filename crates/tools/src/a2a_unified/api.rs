@@ -85,7 +85,9 @@ impl Api {
                 )));
             }
         }
-        url.query_pairs_mut().extend_pairs(query);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
         Ok(url.into())
     }
 
