@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 use std::time::Duration;
-use toolgate_store::{Failure, Tally, Doc, KeyHash, NewKey, SHELF_FILE, STATE_FILE, Shelf, Store};
+use toolgate_store::{Doc, Failure, KeyHash, NewKey, SHELF_FILE, STATE_FILE, Shelf, Store, Tally};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -41,7 +41,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     shelf.import(&[doc]).await?;
     let failure = Failure { caller: "key:k1".into(), message: "no such key".into() };
     let latency = Duration::from_millis(12);
-    shelf.record_calls(&[Tally { tool: "remember".into(), calls: 1, failed: 1, latency, failures: vec![failure] }]).await?;
+    shelf
+        .record_calls(&[Tally {
+            tool: "remember".into(),
+            calls: 1,
+            failed: 1,
+            latency,
+            failures: vec![failure],
+        }])
+        .await?;
     shelf.backup_to(target.join(SHELF_FILE)).await?;
     shelf.close().await;
 

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use std::time::Duration;
 use tempfile::TempDir;
 use toolgate_core::Kind;
-use toolgate_store::{Failure, Tally, Doc, SHELF_FILE, Scope, Shelf, SqlLimits};
+use toolgate_store::{Doc, Failure, SHELF_FILE, Scope, Shelf, SqlLimits, Tally};
 
 pub async fn shelf() -> (TempDir, Shelf) {
     let dir = TempDir::new().unwrap();
