@@ -72,6 +72,9 @@ const KEYS: &[&str] =
     &["id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "id_ecdsa_sk", "id_ed25519_sk", "id_xmss"];
 const KEY_ENDINGS: &[&str] = &[".ppk", ".kdbx", ".p12", ".pfx", ".keytab"];
 
+/// Entries of closed directories looked at for one file with several names.
+const MAX_LOOKED_AT: usize = 20_000;
+
 pub(super) struct Denied {
     /// Absolute, links resolved.
     paths: Vec<PathBuf>,
@@ -113,12 +116,11 @@ impl Denied {
             || NAMES.iter().any(|rule| (1..rule.len()).any(|n| ends_with(&names, &rule[..n])))
     }
 
-    /// Whether a file with several names is one that the operator closed under another name.
+    /// Whether a file with several names is one that the operator closed under another name, itself or with the
+    /// directory around it. A closed directory too large to look through counts as holding it.
     pub fn is_linked(&self, stat: &Stat) -> bool {
-        stat.st_nlink > 1
-            && self.paths.iter().any(|p| {
-                std::fs::symlink_metadata(p).is_ok_and(|m| m.ino() == stat.st_ino && m.dev() == stat.st_dev)
-            })
+        let mut left = MAX_LOOKED_AT;
+        stat.st_nlink > 1 && self.paths.iter().any(|path| holds(path, stat, &mut left))
     }
 
     pub fn error() -> HostError {
@@ -127,6 +129,20 @@ impl Denied {
              file tools do not open it",
         )
     }
+}
+
+// Whether this file is there: as the path itself, or beneath it.
+fn holds(path: &Path, stat: &Stat, left: &mut usize) -> bool {
+    let Some(rest) = left.checked_sub(1) else { return true };
+    *left = rest;
+    let Ok(meta) = std::fs::symlink_metadata(path) else { return false };
+    if meta.ino() == stat.st_ino && meta.dev() == stat.st_dev {
+        return true;
+    }
+    // A hard link never crosses file systems.
+    meta.is_dir()
+        && meta.dev() == stat.st_dev
+        && std::fs::read_dir(path).is_ok_and(|entries| entries.flatten().any(|e| holds(&e.path(), stat, left)))
 }
 
 fn names(path: &Path) -> Vec<&OsStr> {

@@ -38,6 +38,6 @@ async fn both_eras_on_one_pipe() {
     std::io::Read::read_to_string(&mut output, &mut rest).unwrap();
     assert_eq!(rest, "");
     assert!(child.wait().unwrap().success());
-    let found = gate.json_lines(&["audit", "search", "--tool", "get_env_var", "--json"]).unwrap();
-    assert_eq!(found.len(), 1, "the call over stdio is journaled: {found:?}");
+    let found = gate.json(&["audit", "search", "--tool", "get_env_var", "--json"]).unwrap();
+    assert_eq!(found.as_array().unwrap().len(), 1, "the call over stdio is journaled: {found}");
 }
