@@ -27,7 +27,7 @@ pub(super) async fn post(
 ) -> Response {
     let visit = match Visit::new(app, shared, caller, door, headers) {
         Ok(visit) => visit,
-        Err(refusal) => return refusal,
+        Err(refused) => return *refused,
     };
     let accepts = match negotiate::check(&visit.headers) {
         Ok(accepts) => accepts,
