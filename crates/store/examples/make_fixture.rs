@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 use std::time::Duration;
-use toolgate_store::{Doc, KeyHash, NewKey, SHELF_FILE, STATE_FILE, Shelf, Store};
+use toolgate_store::{Doc, Failure, KeyHash, NewKey, SHELF_FILE, STATE_FILE, Shelf, Store, Tally};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -39,7 +39,17 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         body: "Only reads are retried.".into(),
     };
     shelf.import(&[doc]).await?;
-    shelf.record_call("remember", false, Duration::from_millis(12), Some("no such key")).await?;
+    let failure = Failure { caller: "key:k1".into(), message: "no such key".into() };
+    let latency = Duration::from_millis(12);
+    shelf
+        .record_calls(&[Tally {
+            tool: "remember".into(),
+            calls: 1,
+            failed: 1,
+            latency,
+            failures: vec![failure],
+        }])
+        .await?;
     shelf.backup_to(target.join(SHELF_FILE)).await?;
     shelf.close().await;
 

@@ -1,1 +1,1 @@
-INSERT INTO error_log (tool_name, error_message, timestamp) VALUES ($1, $2, $3)
+INSERT INTO error_log (tool_name, error_message, timestamp, caller) VALUES ($1, $2, $3, $4)

@@ -26,7 +26,7 @@ pub use shelf::knowledge::{Doc, Imported, SourceInfo};
 pub use shelf::memory::{Memories, Memory};
 pub use shelf::search::{Hit, Scope};
 pub use shelf::sql::{Rows, SqlLimits};
-pub use shelf::stats::{ErrorCount, LoggedError, ToolUsage, Usage};
+pub use shelf::stats::{ErrorCount, Failure, LoggedError, Tally, ToolUsage, Usage};
 pub use store::Store;
 
 /// File name of [`Store`] in the data directory.

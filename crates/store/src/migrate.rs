@@ -29,7 +29,10 @@ pub(crate) const SHELF: Schema = Schema {
     application_id: 0x5467_5368,
     // The schema has none. A user's table may refer to ours, and must not be able to stop us from removing a row.
     foreign_keys: false,
-    migrations: &[include_str!("../migrations/shelf/0001_shelf.sql")],
+    migrations: &[
+        include_str!("../migrations/shelf/0001_shelf.sql"),
+        include_str!("../migrations/shelf/0002_error_caller.sql"),
+    ],
 };
 
 impl Schema {

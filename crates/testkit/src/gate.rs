@@ -146,6 +146,16 @@ impl TestGate {
         serde_json::from_str(&text).with_context(|| format!("{arguments:?}: {text}"))
     }
 
+    /// Run a command that must succeed and print JSON, one value a line.
+    pub fn json_lines(&self, arguments: &[&str]) -> Result<Vec<Value>> {
+        let output = self.run(arguments)?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        if !output.status.success() {
+            bail!("{arguments:?}: {} {text} {}", output.status, String::from_utf8_lossy(&output.stderr));
+        }
+        text.lines().map(|line| serde_json::from_str(line).with_context(|| line.to_owned())).collect()
+    }
+
     /// Make a key with these roles; its text.
     pub fn make_key(&self, name: &str, roles: &[&str]) -> Result<String> {
         let mut arguments = vec!["keys", "create", name, "--json"];

@@ -10,8 +10,11 @@ mod connect;
 mod control;
 mod data_dir;
 mod exit;
+mod health;
 mod insight;
 mod key;
+#[allow(dead_code)] // until the server is on the list in `servers`
+mod library;
 mod life;
 mod logging;
 mod output;

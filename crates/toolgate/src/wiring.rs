@@ -6,6 +6,7 @@
 use crate::config::Settings;
 use crate::data_dir::DataDir;
 use crate::exit;
+use crate::health;
 use crate::insight::EngineInsight;
 use crate::key::KeyText;
 use crate::servers;
@@ -21,7 +22,7 @@ use toolgate_store::{KeyHash, NewKey, Store, StoreError};
 /// Everything of one process, joined.
 pub struct Gate {
     pub dir: DataDir,
-    pub store: Store,
+    pub store: Arc<Store>,
     pub journal: Journal,
     pub host: Host,
     pub engine: Engine,
@@ -35,7 +36,7 @@ pub struct Gate {
 /// chain: `serve`, `stdio` or `cli`.
 pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
     let dir = DataDir::create(&settings.data)?;
-    let store = open_store(&dir).await?;
+    let store = Arc::new(open_store(&dir).await?);
     let fresh_key = ensure_admin(&dir, &store).await?;
     let journal = open_journal(&dir, &settings, kind).await?;
     let host = open_host(&settings)?;
@@ -52,6 +53,7 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
         journal.clone(),
     );
     parts.stopped = stopped.collect();
+    parts.checks = health::checks(store.clone(), journal.clone(), host.clone());
     let engine = Engine::new(parts).map_err(public)?;
     insight.put(engine.clone());
     Ok(Gate {

@@ -130,6 +130,15 @@ impl Command {
     }
 }
 
+/// The effect of a command line before it is parsed for real: `Read` where program and arguments are known to change
+/// nothing, else `Write`, also for what `Exec::parse` will refuse.
+pub fn effect_of(line: &str) -> Effect {
+    match words::split(line) {
+        Ok(words) if !words.is_empty() && rules::Rule::of(&words[0]).only_reads(&words[1..]) => Effect::Read,
+        _ => Effect::Write,
+    }
+}
+
 /// What came of a command that ran to its end.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Finished {

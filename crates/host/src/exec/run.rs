@@ -11,7 +11,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::sync::atomic::Ordering;
 use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use toolgate_core::Kind;
 
 /// Live sessions of one owner.
@@ -32,11 +32,12 @@ impl Exec {
         let stderr = Capture::start(child.stderr.take(), max);
         let timed_out = tokio::select! {
             biased;
-            _ = closing.wait_for(|c| *c) => {
-                child.end().await;
-                return Err(shutting_down());
-            }
-            ended = tokio::time::timeout(timeout, child.exited()) => ended.is_err(),
+            () = closed(&mut closing) => None,
+            ended = tokio::time::timeout(timeout, child.exited()) => Some(ended.is_err()),
+        };
+        let Some(timed_out) = timed_out else {
+            child.end().await;
+            return Err(shutting_down());
         };
         if timed_out {
             child.signal(Signal::TERM);
@@ -141,6 +142,12 @@ impl Exec {
         self.jobs.send(Job::Start(Box::new(start), answer)).map_err(|_| gone())?;
         started.await.map_err(|_| gone())?
     }
+}
+
+/// Shutdown has begun, or `Exec` is gone and nobody could end a child later.
+pub(super) async fn closed(closing: &mut watch::Receiver<bool>) {
+    // What this returns holds a lock and must not be kept.
+    let _ = closing.wait_for(|c| *c).await.is_ok();
 }
 
 fn shutting_down() -> HostError {

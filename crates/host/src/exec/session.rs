@@ -5,6 +5,7 @@
 
 use super::child::Child;
 use super::ring::Ring;
+use super::run::closed;
 use super::{OutputPage, SessionInfo};
 use crate::HostError;
 use rustix::process::Signal;
@@ -111,8 +112,7 @@ impl Session {
         loop {
             tokio::select! {
                 () = child.exited() => break,
-                // An error means that `Exec` is gone: nobody could end it later.
-                _ = closing.wait_for(|c| *c) => break,
+                () = closed(&mut closing) => break,
                 () = tokio::time::sleep_until(deadline) => break,
                 changed = orders.changed() => match (changed, *orders.borrow_and_update()) {
                     (Ok(()), Order::Terminate) => {

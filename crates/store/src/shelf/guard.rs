@@ -247,6 +247,10 @@ const PRAGMAS: [&str; 8] = [
 /// case. The error says why not and what is possible.
 fn decide(mode: Mode, action: c_int, a: &str, b: &str, by: &str) -> Result<(), String> {
     match action {
+        ffi::SQLITE_READ if a == "error_log" => {
+            return Err("error_log holds errors of other callers: use get_recent_errors or get_error_stats"
+                .to_owned());
+        }
         ffi::SQLITE_SELECT | ffi::SQLITE_READ | ffi::SQLITE_RECURSIVE => return Ok(()),
         ffi::SQLITE_FUNCTION if NO_FUNCTIONS.contains(&b) => {
             return Err(format!("the function {b} is not available here"));

@@ -12,7 +12,30 @@ const KEEP_ERRORS: i64 = 10_000;
 const KEEP_HOURS: i64 = 30 * 24;
 const HOUR: i64 = 3_600_000_000;
 const MAX_TOOL: usize = 128;
+const MAX_CALLER: usize = 256;
 const MAX_MESSAGE: usize = 2048;
+
+/// Calls of one tool since the last time they were recorded.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    /// At most 128 bytes.
+    pub tool: String,
+    pub calls: u64,
+    pub failed: u64,
+    /// Of all calls together.
+    pub latency: Duration,
+    /// Those of the failures that are to be kept.
+    pub failures: Vec<Failure>,
+}
+
+/// A call that failed.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// The caller's stable id, at most 256 bytes; empty when not known.
+    pub caller: String,
+    /// Kept up to its first 2 KiB.
+    pub message: String,
+}
 
 /// Errors of one tool.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -52,50 +75,50 @@ pub struct Usage {
 }
 
 impl Shelf {
-    /// Count a call. `error` is kept (its first 2 KiB) when the call failed. The name has at most 128 bytes.
-    pub async fn record_call(
-        &self,
-        tool: &str,
-        ok: bool,
-        latency: Duration,
-        error: Option<&str>,
-    ) -> Result<(), StoreError> {
-        row::bounded("tool", tool, MAX_TOOL)?;
+    /// Count calls, in one transaction.
+    pub async fn record_calls(&self, tallies: &[Tally]) -> Result<(), StoreError> {
         let now = row::now();
-        let failed = i64::from(!ok);
-        let latency = i64::try_from(latency.as_micros()).unwrap_or(i64::MAX).min(24 * HOUR);
         let mut tx = self.db.main.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::query(include_str!("../../sql/stats_total.sql"))
-            .bind(tool)
-            .bind(failed)
-            .bind(latency)
-            .bind(now)
-            .execute(&mut *tx)
-            .await?;
-        sqlx::query(include_str!("../../sql/stats_hour.sql"))
-            .bind(now / HOUR)
-            .bind(tool)
-            .bind(failed)
-            .bind(latency)
-            .execute(&mut *tx)
-            .await?;
+        for tally in tallies {
+            row::bounded("tool", &tally.tool, MAX_TOOL)?;
+            let count = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+            let latency = i64::try_from(tally.latency.as_micros()).unwrap_or(i64::MAX);
+            sqlx::query(include_str!("../../sql/stats_total.sql"))
+                .bind(&tally.tool)
+                .bind(count(tally.calls))
+                .bind(count(tally.failed))
+                .bind(latency)
+                .bind(now)
+                .execute(&mut *tx)
+                .await?;
+            sqlx::query(include_str!("../../sql/stats_hour.sql"))
+                .bind(now / HOUR)
+                .bind(&tally.tool)
+                .bind(count(tally.calls))
+                .bind(count(tally.failed))
+                .bind(latency)
+                .execute(&mut *tx)
+                .await?;
+            for failure in &tally.failures {
+                row::at_most("caller", &failure.caller, MAX_CALLER)?;
+                sqlx::query(include_str!("../../sql/errors_insert.sql"))
+                    .bind(&tally.tool)
+                    .bind(head(&failure.message, MAX_MESSAGE))
+                    .bind(now)
+                    .bind(&failure.caller)
+                    .execute(&mut *tx)
+                    .await?;
+            }
+        }
         sqlx::query(include_str!("../../sql/stats_hour_trim.sql"))
             .bind(now / HOUR - KEEP_HOURS)
             .execute(&mut *tx)
             .await?;
-        if !ok {
-            sqlx::query(include_str!("../../sql/errors_insert.sql"))
-                .bind(tool)
-                .bind(head(error.unwrap_or("failed without a message"), MAX_MESSAGE))
-                .bind(now)
-                .execute(&mut *tx)
-                .await?;
-            sqlx::query(include_str!("../../sql/errors_trim.sql"))
-                .bind(KEEP_ERRORS)
-                .bind(now - KEEP_HOURS * HOUR)
-                .execute(&mut *tx)
-                .await?;
-        }
+        sqlx::query(include_str!("../../sql/errors_trim.sql"))
+            .bind(KEEP_ERRORS)
+            .bind(now - KEEP_HOURS * HOUR)
+            .execute(&mut *tx)
+            .await?;
         tx.commit().await?;
         Ok(())
     }
@@ -112,9 +135,10 @@ impl Shelf {
             .collect()
     }
 
-    /// The last errors, newest first. `limit` is 1 to 1000.
-    pub async fn recent_errors(&self, limit: u32) -> Result<Vec<LoggedError>, StoreError> {
+    /// The last errors of calls by `caller`, newest first. `limit` is 1 to 1000.
+    pub async fn recent_errors(&self, caller: &str, limit: u32) -> Result<Vec<LoggedError>, StoreError> {
         let rows = sqlx::query(include_str!("../../sql/errors_recent.sql"))
+            .bind(caller)
             .bind(self::limit(limit))
             .fetch_all(&self.db.side)
             .await?;

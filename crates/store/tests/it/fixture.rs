@@ -28,7 +28,7 @@ async fn databases_of_version_1_open_and_hold_what_was_stored() {
     assert_eq!(hits[0].key.as_deref(), Some("deploy"));
     let hits = shelf.search("retried", 10, &Scope::Source("handbook".into())).await.unwrap();
     assert_eq!(hits[0].url.as_deref(), Some("https://example.org/retries"));
-    assert_eq!(shelf.recent_errors(10).await.unwrap()[0].error, "no such key");
+    assert_eq!(shelf.recent_errors("", 10).await.unwrap()[0].error, "no such key");
     assert_eq!(shelf.integrity_check().await.unwrap(), Vec::<String>::new());
     shelf.remember("new", "row", "general").await.unwrap();
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use std::time::Duration;
 use tempfile::TempDir;
 use toolgate_core::Kind;
-use toolgate_store::{Doc, SHELF_FILE, Scope, Shelf, SqlLimits};
+use toolgate_store::{Doc, Failure, SHELF_FILE, Scope, Shelf, SqlLimits, Tally};
 
 pub async fn shelf() -> (TempDir, Shelf) {
     let dir = TempDir::new().unwrap();
@@ -160,22 +160,31 @@ async fn the_index_follows_changes_by_sql() {
     assert_eq!(copy.search("beta", 5, &Scope::All).await.unwrap().len(), 1);
 }
 
+fn tally(tool: &str, ms: u64, failure: Option<(&str, &str)>) -> Tally {
+    let failures: Vec<Failure> =
+        failure.iter().map(|(c, m)| Failure { caller: (*c).into(), message: (*m).into() }).collect();
+    let failed = failures.len() as u64;
+    Tally { tool: tool.into(), calls: 1, failed, latency: Duration::from_millis(ms), failures }
+}
+
 #[tokio::test]
 async fn calls_and_errors_are_counted() {
     let (_dir, shelf) = shelf().await;
-    shelf.record_call("recall", true, Duration::from_millis(10), None).await.unwrap();
-    shelf
-        .record_call("recall", false, Duration::from_millis(30), Some("é".repeat(3000).as_str()))
-        .await
-        .unwrap();
-    shelf.record_call("remember", true, Duration::from_millis(1), None).await.unwrap();
+    let long = "é".repeat(3000);
+    shelf.record_calls(&[tally("recall", 10, None), tally("remember", 1, None)]).await.unwrap();
+    shelf.record_calls(&[tally("recall", 30, Some(("key:a", &long)))]).await.unwrap();
     let usage = shelf.usage(24).await.unwrap();
     let recall = &usage.tools[0];
     assert_eq!((recall.tool.as_str(), recall.calls, recall.errors), ("recall", 2, 1));
     assert_eq!((recall.avg_latency_ms, recall.success_rate), (20.0, 0.5));
     assert!(usage.database_bytes > 4096 && recall.last_called.is_some());
     assert_eq!(shelf.error_stats(1).await.unwrap()[0].count, 1);
-    assert_eq!(shelf.recent_errors(5).await.unwrap()[0].error.len(), 2048);
+    assert_eq!(shelf.recent_errors("key:a", 5).await.unwrap()[0].error.len(), 2048);
+    assert!(shelf.recent_errors("key:b", 5).await.unwrap().is_empty(), "each caller sees its own");
+    for sql in ["SELECT * FROM error_log", "SELECT count(*) FROM ERROR_LOG"] {
+        let error = shelf.sql(sql, &[], false, SqlLimits::default()).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Forbidden, "{sql}: {error}");
+    }
 }
 
 #[tokio::test]
@@ -195,14 +204,14 @@ async fn old_errors_go() {
     let count = async || -> i64 {
         sqlx::query_scalar("SELECT COUNT(*) FROM error_log").fetch_one(&pool).await.unwrap()
     };
-    shelf.record_call("t", false, Duration::ZERO, None).await.unwrap();
+    shelf.record_calls(&[tally("t", 0, Some(("", "e")))]).await.unwrap();
     assert_eq!(count().await, 10_000);
     sqlx::query("UPDATE error_log SET timestamp = $1 WHERE id % 2 = 0")
         .bind(now - 31 * 24 * 3_600_000_000)
         .execute(&pool)
         .await
         .unwrap();
-    shelf.record_call("t", false, Duration::ZERO, None).await.unwrap();
+    shelf.record_calls(&[tally("t", 0, Some(("", "e")))]).await.unwrap();
     assert!(count().await <= 5002);
     assert_eq!(shelf.error_stats(1).await.unwrap()[0].count as i64, count().await);
     pool.close().await;

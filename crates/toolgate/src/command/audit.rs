@@ -101,10 +101,7 @@ fn tail(dir: &Path, follow: bool, lines: usize, out: Out) -> Result<()> {
 
 fn show(entries: &[journal::Entry], out: Out) -> Result<()> {
     if out.json {
-        for entry in entries {
-            out.line(serde_json::to_string(entry)?)?;
-        }
-        return Ok(());
+        return Ok(out.value(&entries)?);
     }
     let header = ["time", "caller", "phase", "tool", "outcome", "took", "message"];
     Ok(out.table(&header, entries.iter().map(|entry| columns(entry, out)).collect(), "No record.")?)

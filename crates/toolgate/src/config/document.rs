@@ -124,6 +124,8 @@ pub struct Exec {
     pub allow: Vec<String>,
     /// Environment variables passed on to programs, by name.
     pub env: Vec<String>,
+    /// Programs that may use TCP under `profile: standard`, beside those that are there for it (git, npm, docker, ...).
+    pub network: Vec<String>,
     /// Directories, besides the system's own, where programs are looked up.
     pub path: Vec<PathBuf>,
     /// Programs running at once.
@@ -139,6 +141,7 @@ impl Default for Exec {
             profile: Confinement::Standard,
             allow: rules.allow,
             env: rules.env,
+            network: rules.network,
             path: rules.path,
             max_children: u32::try_from(rules.max_children).unwrap_or(u32::MAX),
             max_memory: (rules.max_memory > 0).then_some(Size(rules.max_memory)),
@@ -169,6 +172,7 @@ impl Exec {
             },
             allow: self.allow.clone(),
             env: self.env.clone(),
+            network: self.network.clone(),
             path: self.path.clone(),
             max_children: self.max_children as usize,
             max_memory: self.max_memory.map_or(0, |size| size.0),

@@ -80,10 +80,13 @@ pub fn check(document: &Document, servers: &[&str], report: Report<'_>) {
     if document.exec.max_children == 0 {
         report("exec.max_children", "0 lets no program run; at least 1".to_owned());
     }
-    for (i, name) in document.exec.allow.iter().enumerate() {
+    let programs = [("allow", &document.exec.allow), ("network", &document.exec.network)];
+    for (list, i, name) in
+        programs.iter().flat_map(|(l, names)| names.iter().enumerate().map(move |(i, n)| (l, i, n)))
+    {
         if name.is_empty() || name.contains('/') {
             report(
-                &format!("exec.allow[{i}]"),
+                &format!("exec.{list}[{i}]"),
                 format!(
                     "{} is not a program's name; write the bare name, and its directory in `exec.path`",
                     json!(name)

@@ -11,10 +11,9 @@ async fn what_was_done_is_found_and_verifies() {
     gate.rest_as(Some(&viewer), "a2a-unified", "remember", json!({"key": "k", "value": "v"})).await.unwrap();
     gate.rest("a2a-unified", "remember", json!({"key": "password", "value": "v"})).await.unwrap();
 
-    let found = gate.json(&["audit", "search", "--tool", "remember", "--json"]).unwrap();
-    let records = found.as_array().unwrap();
+    let records = gate.json_lines(&["audit", "search", "--tool", "remember", "--json"]).unwrap();
     let of = |phase: &str| records.iter().filter(|r| r["phase"] == phase).count();
-    assert_eq!((of("intent"), of("answer")), (1, 2), "one was refused before it ran: {found}");
+    assert_eq!((of("intent"), of("answer")), (1, 2), "one was refused before it ran: {records:?}");
     let refused = records.iter().find(|r| r["decision"] == "deny").unwrap();
     assert_eq!((&refused["caller_name"], &refused["outcome"]), (&json!("auditee"), &json!("not_found")));
 

@@ -10,18 +10,37 @@ async fn modern_discover_list_call() {
     let result = &found.body["result"];
     assert!(result["supportedVersions"].as_array().unwrap().contains(&json!("2026-07-28")), "{}", found.text);
     assert_eq!(result["resultType"], "complete");
-    assert!(result["capabilities"]["tools"].is_object() && result["ttlMs"].is_number() && result["cacheScope"].is_string());
+    assert!(
+        result["capabilities"]["tools"].is_object()
+            && result["ttlMs"].is_number()
+            && result["cacheScope"].is_string()
+    );
     let called = gate
-        .modern("/mcp", &gate.key, "tools/call", json!({"name": "omnipotent__get_env_var", "arguments": {"name": "LANG"}}))
+        .modern(
+            "/mcp",
+            &gate.key,
+            "tools/call",
+            json!({"name": "omnipotent__get_env_var", "arguments": {"name": "LANG"}}),
+        )
         .await
         .unwrap();
     let result = &called.body["result"];
-    assert_eq!((&result["resultType"], &result["structuredContent"]["value"]), (&json!("complete"), &json!("C.UTF-8")));
+    assert_eq!(
+        (&result["resultType"], &result["structuredContent"]["value"]),
+        (&json!("complete"), &json!("C.UTF-8"))
+    );
     let text: Value = serde_json::from_str(result["content"][0]["text"].as_str().unwrap()).unwrap();
     assert_eq!(text, result["structuredContent"]);
-    for (method, status, code) in [("initialize", 404, -32601), ("ping", 404, -32601), ("no/such", 404, -32601)] {
+    for (method, status, code) in
+        [("initialize", 404, -32601), ("ping", 404, -32601), ("no/such", 404, -32601)]
+    {
         let reply = gate.modern("/mcp", &gate.key, method, json!({})).await.unwrap();
-        assert_eq!((reply.status, &reply.body["error"]["code"]), (status, &json!(code)), "{method}: {}", reply.text);
+        assert_eq!(
+            (reply.status, &reply.body["error"]["code"]),
+            (status, &json!(code)),
+            "{method}: {}",
+            reply.text
+        );
     }
     let body = json!({"jsonrpc": "2.0", "id": 3, "method": "server/discover", "params": {"_meta": {
         "io.modelcontextprotocol/protocolVersion": "v999.0.0", "io.modelcontextprotocol/clientCapabilities": {}}}});
@@ -40,7 +59,16 @@ async fn legacy_sessions_are_bound_to_caller_and_route() {
         assert_eq!((reply.status, &reply.body["result"]), (200, &json!({})), "{version}: {}", reply.text);
     }
     let session = gate.initialize("/mcp", &gate.key, "2025-11-25").await.unwrap();
-    let reply = gate.legacy("/mcp", &gate.key, &session, "tools/call", json!({"name": "get_env_var", "arguments": {"name": "LANG"}})).await.unwrap();
+    let reply = gate
+        .legacy(
+            "/mcp",
+            &gate.key,
+            &session,
+            "tools/call",
+            json!({"name": "get_env_var", "arguments": {"name": "LANG"}}),
+        )
+        .await
+        .unwrap();
     assert_eq!(reply.body["result"]["structuredContent"]["value"], "C.UTF-8", "{}", reply.text);
     assert!(reply.body["result"].get("resultType").is_none());
     let stranger = gate.make_key("stranger", &["admin"]).unwrap();
@@ -51,7 +79,10 @@ async fn legacy_sessions_are_bound_to_caller_and_route() {
     let end = gate.http.delete(gate.url("/mcp")).bearer_auth(&gate.key).header("mcp-session-id", &session);
     assert!(end.send().await.unwrap().status().is_success());
     assert_eq!(gate.legacy("/mcp", &gate.key, &session, "ping", json!({})).await.unwrap().status, 404);
-    let lonely = gate.post("/mcp", Some(&gate.key), &[], r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#).await.unwrap();
+    let lonely = gate
+        .post("/mcp", Some(&gate.key), &[], r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#)
+        .await
+        .unwrap();
     assert_eq!(lonely.status, 400, "{}", lonely.text);
 }
 
@@ -59,12 +90,31 @@ async fn legacy_sessions_are_bound_to_caller_and_route() {
 async fn one_server_alone() {
     let gate = gate().await;
     let names = gate.listed("/mcp/omnipotent", &gate.key).await.unwrap();
-    assert!(names.contains(&"get_env_var".to_owned()) && names.iter().all(|n| !n.contains("__")), "{names:?}");
+    assert!(
+        names.contains(&"get_env_var".to_owned()) && names.iter().all(|n| !n.contains("__")),
+        "{names:?}"
+    );
     for name in ["get_env_var", "omnipotent__get_env_var"] {
-        let reply = gate.modern("/mcp/omnipotent", &gate.key, "tools/call", json!({"name": name, "arguments": {"name": "LANG"}})).await.unwrap();
+        let reply = gate
+            .modern(
+                "/mcp/omnipotent",
+                &gate.key,
+                "tools/call",
+                json!({"name": name, "arguments": {"name": "LANG"}}),
+            )
+            .await
+            .unwrap();
         assert_eq!(reply.body["result"]["structuredContent"]["value"], "C.UTF-8", "{name}: {}", reply.text);
     }
-    let other = gate.modern("/mcp/omnipotent", &gate.key, "tools/call", json!({"name": "a2a-unified__recall", "arguments": {}})).await.unwrap();
+    let other = gate
+        .modern(
+            "/mcp/omnipotent",
+            &gate.key,
+            "tools/call",
+            json!({"name": "a2a-unified__recall", "arguments": {}}),
+        )
+        .await
+        .unwrap();
     assert_eq!(other.body["error"]["code"], -32602, "{}", other.text);
     assert_eq!(gate.modern("/mcp/nowhere", &gate.key, "tools/list", json!({})).await.unwrap().status, 404);
 }

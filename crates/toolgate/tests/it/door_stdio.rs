@@ -8,7 +8,13 @@ use std::process::Stdio;
 #[tokio::test(flavor = "multi_thread")]
 async fn both_eras_on_one_pipe() {
     let gate = gate().await;
-    let mut child = gate.command(&["stdio"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = gate
+        .command(&["stdio"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let mut input = child.stdin.take().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut ask = |message: &str| -> Value {
@@ -17,9 +23,13 @@ async fn both_eras_on_one_pipe() {
         output.read_line(&mut line).unwrap();
         serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line:?}"))
     };
-    let hello = ask(r#"{"jsonrpc":"2.0","id":"a","method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#);
+    let hello = ask(
+        r#"{"jsonrpc":"2.0","id":"a","method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"1"}}}"#,
+    );
     assert_eq!((&hello["id"], &hello["result"]["protocolVersion"]), (&json!("a"), &json!("2025-06-18")));
-    let answer = ask(r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"get_env_var","arguments":{"name":"LANG"}}}"#);
+    let answer = ask(
+        r#"{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"get_env_var","arguments":{"name":"LANG"}}}"#,
+    );
     assert_eq!(answer["result"]["structuredContent"]["value"], "C.UTF-8", "{answer}");
     assert_eq!(ask("{")["error"]["code"], -32700);
     assert_eq!(ask(r#"{"jsonrpc":"2.0","id":3,"method":"no/such"}"#)["error"]["code"], -32601);
@@ -28,6 +38,6 @@ async fn both_eras_on_one_pipe() {
     std::io::Read::read_to_string(&mut output, &mut rest).unwrap();
     assert_eq!(rest, "");
     assert!(child.wait().unwrap().success());
-    let found = gate.json(&["audit", "search", "--tool", "get_env_var", "--json"]).unwrap();
-    assert_eq!(found.as_array().unwrap().len(), 1, "the call over stdio is journaled: {found}");
+    let found = gate.json_lines(&["audit", "search", "--tool", "get_env_var", "--json"]).unwrap();
+    assert_eq!(found.len(), 1, "the call over stdio is journaled: {found:?}");
 }

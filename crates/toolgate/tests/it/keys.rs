@@ -8,7 +8,9 @@ async fn made_used_listed_and_revoked_while_the_gateway_runs() {
     let gate = gate().await;
     let key = gate.make_key("laptop", &["viewer"]).unwrap();
     assert!(key.starts_with("tg_"), "{key}");
-    let read = async |key: &str| gate.rest_as(Some(key), "omnipotent", "get_env_var", json!({"name": "LANG"})).await.unwrap().0;
+    let read = async |key: &str| {
+        gate.rest_as(Some(key), "omnipotent", "get_env_var", json!({"name": "LANG"})).await.unwrap().0
+    };
     assert_eq!(read(&key).await, 200);
 
     let listed = gate.run(&["keys", "list", "--json"]).unwrap();
@@ -29,10 +31,14 @@ async fn made_used_listed_and_revoked_while_the_gateway_runs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_key_opens_nothing() {
     let gate = gate().await;
-    let made = gate.json(&["keys", "create", "short", "--role", "viewer", "--expires", "1s", "--json"]).unwrap();
+    let made =
+        gate.json(&["keys", "create", "short", "--role", "viewer", "--expires", "1s", "--json"]).unwrap();
     let key = made["key"].as_str().unwrap();
     tokio::time::sleep(std::time::Duration::from_millis(2100)).await;
-    assert_eq!(gate.rest_as(Some(key), "omnipotent", "get_env_var", json!({"name": "x"})).await.unwrap().0, 401);
+    assert_eq!(
+        gate.rest_as(Some(key), "omnipotent", "get_env_var", json!({"name": "x"})).await.unwrap().0,
+        401
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,6 +58,7 @@ async fn state_survives_a_restart() {
     assert_eq!(gate.rest_as(Some(&key), "a2a-unified", "remember", remember).await.unwrap().0, 200);
     assert_eq!(gate.stop().unwrap(), Some(0));
     gate.start().await.unwrap();
-    let (status, body) = gate.rest_as(Some(&key), "a2a-unified", "recall", json!({"key": "colour"})).await.unwrap();
+    let (status, body) =
+        gate.rest_as(Some(&key), "a2a-unified", "recall", json!({"key": "colour"})).await.unwrap();
     assert_eq!((status, &body["data"]["results"][0]["value"]), (200, &json!("green")), "{body}");
 }

@@ -24,7 +24,12 @@ async fn nothing_answered_is_lost() {
     let report = gate.json(&["audit", "verify", "--json"]).unwrap();
     let journaled = journaled(&gate);
     let lost: Vec<&String> = answered.iter().filter(|id| !journaled.contains(*id)).collect();
-    assert!(lost.is_empty(), "{} of {} answered calls are not in the journal: {report}", lost.len(), answered.len());
+    assert!(
+        lost.is_empty(),
+        "{} of {} answered calls are not in the journal: {report}",
+        lost.len(),
+        answered.len()
+    );
     println!("{rounds} rounds, {} answered calls, none lost", answered.len());
 }
 
@@ -34,7 +39,8 @@ async fn load_until_killed(gate: &mut TestGate, round: u64) -> Vec<String> {
     let workers: Vec<_> = (0..8)
         .map(|worker| {
             let (seen, http, key) = (seen.clone(), gate.http.clone(), gate.key.clone());
-            let (read, write) = (gate.url("/mcp/omnipotent/tools/get_env_var"), gate.url("/mcp/a2a-unified/tools/remember"));
+            let (read, write) =
+                (gate.url("/mcp/omnipotent/tools/get_env_var"), gate.url("/mcp/a2a-unified/tools/remember"));
             tokio::spawn(async move {
                 for n in 0_u64.. {
                     let (url, params) = if n % 4 == 0 {
@@ -43,7 +49,10 @@ async fn load_until_killed(gate: &mut TestGate, round: u64) -> Vec<String> {
                         (&read, json!({"name": "LANG"}))
                     };
                     let request = http.post(url).bearer_auth(&key).header("content-type", "application/json");
-                    let Ok(answer) = request.body(json!({ "params": params }).to_string()).send().await else { return };
+                    let Ok(answer) = request.body(json!({ "params": params }).to_string()).send().await
+                    else {
+                        return;
+                    };
                     let Ok(text) = answer.text().await else { return };
                     let body: Value = serde_json::from_str(&text).unwrap();
                     assert_eq!(body["success"], true, "{body}");

@@ -29,8 +29,11 @@ async fn the_first_start_leaves_a_private_directory_and_one_key() {
 async fn a_running_call_ends_before_the_gateway_does() {
     let mut gate = gate().await;
     std::fs::write(gate.work().join("Makefile"), "wait:\n\t@sleep 1; echo done\n").unwrap();
-    let request = gate.http.post(gate.url("/mcp/desktop-commander/tools/make_command")).bearer_auth(&gate.key);
-    let request = request.header("content-type", "application/json").body(json!({"params": {"target": "wait"}}).to_string());
+    let request =
+        gate.http.post(gate.url("/mcp/desktop-commander/tools/make_command")).bearer_auth(&gate.key);
+    let request = request
+        .header("content-type", "application/json")
+        .body(json!({"params": {"target": "wait"}}).to_string());
     let running = tokio::spawn(async move { request.send().await.unwrap().text().await.unwrap() });
     tokio::time::sleep(Duration::from_millis(400)).await;
     assert_eq!(gate.stop().unwrap(), Some(0));
@@ -53,10 +56,12 @@ async fn a_port_in_use_is_said() {
 async fn every_problem_of_a_configuration_is_said_at_once() {
     let gate = gate().await;
     let bad = gate.home().join("bad.yaml");
-    std::fs::write(&bad, "version: 1\nlisten: 7\nlimits:\n  per_tool: fast\n  concurency: 3\nfoo: bar\n").unwrap();
+    std::fs::write(&bad, "version: 1\nlisten: 7\nlimits:\n  per_tool: fast\n  concurency: 3\nfoo: bar\n")
+        .unwrap();
     let output = gate.run(&["config", "check", "--config", bad.to_str().unwrap()]).unwrap();
     assert_eq!(output.status.code(), Some(78));
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     for part in ["listen", "7", "limits.per_tool", "fast", "concurency", "concurrency", "foo"] {
         assert!(text.contains(part), "{part} in {text}");
     }
@@ -74,8 +79,16 @@ async fn a_damaged_journal_stops_the_start_and_says_what_to_do() {
     let mut gate = TestGate::quick(BINARY).await.unwrap();
     gate.rest("omnipotent", "get_env_var", json!({"name": "LANG"})).await.unwrap();
     gate.stop().unwrap();
-    let chain = std::fs::read_dir(gate.data().join("journal")).unwrap().map(|e| e.unwrap().path()).find(|p| p.is_dir()).unwrap();
-    let segment = std::fs::read_dir(chain).unwrap().map(|e| e.unwrap().path()).find(|p| p.extension().is_some_and(|e| e == "jsonl")).unwrap();
+    let chain = std::fs::read_dir(gate.data().join("journal"))
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .find(|p| p.is_dir())
+        .unwrap();
+    let segment = std::fs::read_dir(chain)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .find(|p| p.extension().is_some_and(|e| e == "jsonl"))
+        .unwrap();
     let text = std::fs::read_to_string(&segment).unwrap();
     std::fs::write(&segment, text.replacen("get_env_var", "set_env_var", 1)).unwrap();
     let output = gate.command(&["serve", "--listen", "127.0.0.1:0"]).output().unwrap();

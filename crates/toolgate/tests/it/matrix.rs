@@ -37,11 +37,19 @@ async fn every_tool_by_every_role_and_by_nobody() {
             let (status, body) = gate.rest_as(Some(&key), server, tool, refused_by_the_tool()).await.unwrap();
             let reached = status == 400 && body["error"]["kind"] == "invalid";
             assert_eq!(listed.contains(name), reached, "{role} {name}: {status} {body}");
-            let by_mcp = gate.modern("/mcp", &key, "tools/call", json!({"name": name, "arguments": refused_by_the_tool()})).await.unwrap();
+            let by_mcp = gate
+                .modern("/mcp", &key, "tools/call", json!({"name": name, "arguments": refused_by_the_tool()}))
+                .await
+                .unwrap();
             assert_eq!(by_mcp.body["result"]["isError"] == true, reached, "{role} {name}: {}", by_mcp.text);
             if !reached {
-                let (ghost_status, ghost) = gate.rest_as(Some(&key), server, "ghost", refused_by_the_tool()).await.unwrap();
-                assert_eq!((status, text_of(&body, tool)), (ghost_status, text_of(&ghost, "ghost")), "{role} {name}");
+                let (ghost_status, ghost) =
+                    gate.rest_as(Some(&key), server, "ghost", refused_by_the_tool()).await.unwrap();
+                assert_eq!(
+                    (status, text_of(&body, tool)),
+                    (ghost_status, text_of(&ghost, "ghost")),
+                    "{role} {name}"
+                );
             }
         }
         seen_by.push((role, listed.len()));
@@ -54,7 +62,10 @@ async fn every_tool_by_every_role_and_by_nobody() {
     let count = |role: &str| seen_by.iter().find(|(r, _)| *r == role).unwrap().1;
     assert_eq!(count("admin"), all.len());
     assert_eq!(count("mcp_service"), all.len());
-    assert!(0 < count("viewer") && count("viewer") < count("operator") && count("operator") < count("admin"), "{seen_by:?}");
+    assert!(
+        0 < count("viewer") && count("viewer") < count("operator") && count("operator") < count("admin"),
+        "{seen_by:?}"
+    );
     for nothing in ["developer", "security_auditor", "ci_cd_service", "monitoring_service"] {
         assert_eq!(count(nothing), 0, "{seen_by:?}");
     }

@@ -6,11 +6,16 @@ use serde_json::{Value, json};
 #[tokio::test(flavor = "multi_thread")]
 async fn probes_need_no_key_and_metrics_do() {
     let gate = gate().await;
-    for (path, expected) in [("/health", 200), ("/ready", 200), ("/openapi.json", 200), ("/metrics", 401), ("/mcp/servers", 401)] {
+    for (path, expected) in
+        [("/health", 200), ("/ready", 200), ("/openapi.json", 200), ("/metrics", 401), ("/mcp/servers", 401)]
+    {
         assert_eq!(gate.http.get(gate.url(path)).send().await.unwrap().status(), expected, "{path}");
     }
-    let report: Value = serde_json::from_str(&gate.http.get(gate.url("/ready")).send().await.unwrap().text().await.unwrap()).unwrap();
-    let names: Vec<&str> = report["checks"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
+    let report: Value =
+        serde_json::from_str(&gate.http.get(gate.url("/ready")).send().await.unwrap().text().await.unwrap())
+            .unwrap();
+    let names: Vec<&str> =
+        report["checks"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
     assert!(names.contains(&"database") && names.contains(&"system_resources"), "{report}");
 }
 
@@ -19,7 +24,9 @@ async fn metrics_have_the_contracted_names_and_labels() {
     let gate = gate().await;
     gate.rest("omnipotent", "get_env_var", json!({"name": "LANG"})).await.unwrap();
     gate.rest("omnipotent", "get_env_var", json!({"nope": 1})).await.unwrap();
-    let get = async |path: &str| gate.http.get(gate.url(path)).bearer_auth(&gate.key).send().await.unwrap().text().await.unwrap();
+    let get = async |path: &str| {
+        gate.http.get(gate.url(path)).bearer_auth(&gate.key).send().await.unwrap().text().await.unwrap()
+    };
     let page = get("/metrics").await;
     for line in [
         r#"mcp_tool_requests_total{server="omnipotent",tool="get_env_var",status="success"} 1"#,
@@ -43,12 +50,15 @@ async fn logs_are_json_and_trace_ids_reach_the_journal() {
     let request = gate.http.post(gate.url("/mcp/omnipotent/tools/get_env_var")).bearer_auth(&gate.key);
     let request = request.header("traceparent", parent).header("content-type", "application/json");
     assert_eq!(request.body(r#"{"params":{"name":"LANG"}}"#).send().await.unwrap().status(), 200);
-    let found = gate.json(&["audit", "search", "--tool", "get_env_var", "--json"]).unwrap();
+    let found = gate.json_lines(&["audit", "search", "--tool", "get_env_var", "--json"]).unwrap();
     assert_eq!(found[0]["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
     let log = gate.log();
     let events: Vec<Value> = log.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
-    let event = events.iter().find(|e| e.to_string().contains("tool_execution")).unwrap_or_else(|| panic!("{log}"));
-    for field in ["tool_name", "server_name", "user_id", "execution_time_ms", "success", "param_count", "timestamp"] {
+    let event =
+        events.iter().find(|e| e.to_string().contains("tool_execution")).unwrap_or_else(|| panic!("{log}"));
+    for field in
+        ["tool_name", "server_name", "user_id", "execution_time_ms", "success", "param_count", "timestamp"]
+    {
         assert!(event.to_string().contains(&format!("\"{field}\"")), "{field} in {event}");
     }
     assert!(!log.contains(&gate.key), "the log holds the key");

@@ -12,12 +12,19 @@ async fn a_day_in_the_workspace() {
         body["data"].clone()
     };
     call("write_file", json!({"file_path": "src/a.txt", "content": "one\ntwo\n"})).await;
-    let shown = call("edit_block", json!({"file_path": "src/a.txt", "old_string": "two", "new_string": "2", "dry_run": true})).await;
+    let shown = call(
+        "edit_block",
+        json!({"file_path": "src/a.txt", "old_string": "two", "new_string": "2", "dry_run": true}),
+    )
+    .await;
     assert!(shown["diff"].as_str().unwrap().contains("+2"));
     call("edit_block", json!({"file_path": "src/a.txt", "old_string": "two", "new_string": "2"})).await;
     assert_eq!(call("read_file", json!({"file_path": "src/a.txt", "offset": -1})).await["content"], "2\n");
     assert_eq!(call("start_search", json!({"pattern": "^2$"})).await["results"][0]["line"], 2);
-    assert_eq!(call("execute_command", json!({"command": "wc -l src/a.txt"})).await["stdout"], "2 src/a.txt\n");
+    assert_eq!(
+        call("execute_command", json!({"command": "wc -l src/a.txt"})).await["stdout"],
+        "2 src/a.txt\n"
+    );
     let process = call("start_process", json!({"command": "cat"})).await;
     let typed = call("interact_with_process", json!({"session": process["session"], "input": "hello"})).await;
     assert_eq!(typed["output"], "hello");
@@ -35,14 +42,23 @@ async fn knowledge_is_what_was_put_in() {
     assert_eq!(found["data"]["count"], 1, "{found}");
     let (status, rows) = call("sql_query", json!({"query": "select key, value from memory"})).await;
     assert_eq!((status, &rows["data"]["count"]), (200, &json!(1)), "{rows}");
-    for attack in ["attach database 'toolgate.db' as g", "vacuum into '/tmp/x.db'", "select load_extension('x')", "pragma writable_schema=1"] {
+    for attack in [
+        "attach database 'toolgate.db' as g",
+        "vacuum into '/tmp/x.db'",
+        "select load_extension('x')",
+        "pragma writable_schema=1",
+    ] {
         let (status, body) = call("sql_query", json!({"query": attack})).await;
         assert!((400..500).contains(&status), "{attack}: {status} {body}");
     }
     let viewer = gate.make_key("reader", &["viewer"]).unwrap();
-    let (status, _) = gate.rest_as(Some(&viewer), "a2a-unified", "sql_query", json!({"query": "select 1"})).await.unwrap();
+    let (status, _) =
+        gate.rest_as(Some(&viewer), "a2a-unified", "sql_query", json!({"query": "select 1"})).await.unwrap();
     assert_eq!(status, 200);
-    let (status, body) = gate.rest_as(Some(&viewer), "a2a-unified", "sql_query", json!({"query": "delete from memory"})).await.unwrap();
+    let (status, body) = gate
+        .rest_as(Some(&viewer), "a2a-unified", "sql_query", json!({"query": "delete from memory"}))
+        .await
+        .unwrap();
     assert_eq!((status, &body["error"]["kind"]), (403, &json!("forbidden")), "{body}");
 }
 
@@ -54,7 +70,8 @@ async fn the_gateways_own_secrets_stay_inside() {
     let admin = data.join("admin.key");
     std::os::unix::fs::symlink(&data, gate.work().join("link")).unwrap();
     std::fs::hard_link(&admin, gate.work().join("hard")).unwrap();
-    let paths = [admin.display().to_string(), "link/admin.key".into(), "../data/admin.key".into(), "hard".into()];
+    let paths =
+        [admin.display().to_string(), "link/admin.key".into(), "../data/admin.key".into(), "hard".into()];
     for path in &paths {
         for (server, tool, params) in [
             ("desktop-commander", "read_file", json!({"file_path": path})),
@@ -70,7 +87,10 @@ async fn the_gateways_own_secrets_stay_inside() {
         ] {
             let (_, body) = gate.rest(server, tool, params).await.unwrap();
             assert!(!body.to_string().contains(&secret), "{server} {tool} {path}: {body}");
-            assert!(!body.to_string().contains("REDACTED"), "only the last wall held: {server} {tool} {path}: {body}");
+            assert!(
+                !body.to_string().contains("REDACTED"),
+                "only the last wall held: {server} {tool} {path}: {body}"
+            );
         }
     }
     let own = format!("http://{}/health", gate.address);

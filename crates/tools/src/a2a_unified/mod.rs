@@ -1,1 +1,158 @@
-//! Server (to come).
+//! Server `a2a-unified`: memories, knowledge, files, commands, SQL and statistics (CATALOGUE 1.17).
+//!
+//! The fourteen tools of the catalogue, and `import_knowledge`, without which a search would have nothing to find. What
+//! is kept is kept by a `Library`, which the binary provides; all callers share it, only errors are shown to those who
+//! caused them. Files, commands and requests go through `Host`.
+
+mod api;
+mod get_error_stats;
+mod get_recent_errors;
+mod get_stackoverflow_qa;
+mod get_tool_usage_stats;
+mod get_trending_repos;
+mod import_knowledge;
+pub mod library;
+mod list_directory;
+mod list_memories;
+mod read_file;
+mod recall;
+mod remember;
+mod run_command;
+mod search_knowledge;
+mod sql_query;
+#[cfg(test)]
+mod testing;
+mod write_file;
+
+use crate::insight::Insight;
+use api::Api;
+use library::Library;
+use std::sync::Arc;
+use std::time::Duration;
+use toolgate_core::server::{Health, Status};
+use toolgate_core::{Server, ToolDef, ToolError};
+use toolgate_host::Host;
+use url::Url;
+
+pub const GITHUB: &str = "https://api.github.com";
+pub const STACKEXCHANGE: &str = "https://api.stackexchange.com";
+
+const MAX_KEY: usize = 512;
+const MAX_CATEGORY: usize = 128;
+
+/// Addresses of the public services asked; a proxy's, where the gateway reaches them through one.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    pub github: Url,
+    pub stackexchange: Url,
+}
+
+impl Sources {
+    /// The services themselves: `GITHUB` and `STACKEXCHANGE`.
+    pub fn public() -> Result<Self, url::ParseError> {
+        Ok(Self { github: GITHUB.parse()?, stackexchange: STACKEXCHANGE.parse()? })
+    }
+}
+
+/// The server's state.
+pub struct A2aUnified {
+    host: Host,
+    library: Arc<dyn Library>,
+    insight: Arc<dyn Insight>,
+    github: Api,
+    stackexchange: Api,
+}
+
+impl A2aUnified {
+    pub fn new(host: Host, library: Arc<dyn Library>, insight: Arc<dyn Insight>, sources: Sources) -> Self {
+        let github = Api::new("GitHub", sources.github);
+        let stackexchange = Api::new("Stack Exchange", sources.stackexchange);
+        Self { host, library, insight, github, stackexchange }
+    }
+}
+
+// Refuse an empty text or one of more than `max` bytes.
+fn bounded(what: &str, text: &str, max: usize) -> Result<(), ToolError> {
+    if text.trim().is_empty() {
+        return Err(ToolError::invalid(format!("{what} must not be empty")));
+    }
+    at_most(what, text, max)
+}
+
+fn at_most(what: &str, text: &str, max: usize) -> Result<(), ToolError> {
+    if text.len() > max {
+        return Err(ToolError::too_large(format!(
+            "{what} has {} bytes; at most {max} are allowed",
+            text.len()
+        )));
+    }
+    Ok(())
+}
+
+// Models send "" for what they leave out.
+fn given(text: Option<String>) -> Option<String> {
+    text.filter(|t| !t.trim().is_empty())
+}
+
+// For `#[serde(default = ...)]`.
+fn ten() -> u32 {
+    10
+}
+
+fn a_day() -> u32 {
+    24
+}
+
+impl Server for A2aUnified {
+    const NAME: &'static str = "a2a-unified";
+    const ABOUT: &'static str = "What agents share: memories, knowledge with full-text search, SQL over both; files, commands, statistics.";
+
+    fn tools() -> Vec<ToolDef<Self>> {
+        vec![
+            ToolDef::of::<search_knowledge::SearchKnowledge>(),
+            ToolDef::of::<get_trending_repos::GetTrendingRepos>(),
+            ToolDef::of::<get_stackoverflow_qa::GetStackoverflowQa>(),
+            ToolDef::of::<remember::Remember>(),
+            ToolDef::of::<recall::Recall>(),
+            ToolDef::of::<list_memories::ListMemories>(),
+            ToolDef::of::<read_file::ReadFile>(),
+            ToolDef::of::<write_file::WriteFile>(),
+            ToolDef::of::<list_directory::ListDirectory>(),
+            ToolDef::of::<run_command::RunCommand>(),
+            ToolDef::of::<sql_query::SqlQuery>(),
+            ToolDef::of::<get_error_stats::GetErrorStats>(),
+            ToolDef::of::<get_recent_errors::GetRecentErrors>(),
+            ToolDef::of::<get_tool_usage_stats::GetToolUsageStats>(),
+            ToolDef::of::<import_knowledge::ImportKnowledge>(),
+        ]
+    }
+
+    async fn health(&self) -> Vec<Health> {
+        let asked = tokio::time::timeout(Duration::from_secs(5), self.library.error_stats(1)).await;
+        vec![match asked {
+            Ok(Ok(_)) => Health::healthy("database"),
+            Ok(Err(error)) => Health::of("database", Status::Unhealthy, error.message),
+            Err(_) => Health::of("database", Status::Unhealthy, "no answer within 5 s"),
+        }]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use toolgate_core::BuiltIn;
+
+    #[tokio::test]
+    async fn the_catalogues_tools_in_its_order() {
+        let (server, library, _dir) = testing::server_with("http://127.0.0.1:1");
+        let mounted = BuiltIn::mount(server);
+        let names: Vec<_> = mounted.tools.iter().map(|tool| tool.spec().name).collect();
+        assert_eq!(names[..3], ["search_knowledge", "get_trending_repos", "get_stackoverflow_qa"]);
+        assert_eq!((names.len(), names[13], names[14]), (15, "get_tool_usage_stats", "import_knowledge"));
+        assert!(mounted.tools.iter().all(|tool| !tool.description().is_empty()));
+        assert_eq!(mounted.health().await[0].status, Status::Healthy);
+        library.break_down();
+        assert_eq!(mounted.health().await[0].status, Status::Unhealthy);
+        assert!(Sources::public().is_ok());
+    }
+}

@@ -70,6 +70,6 @@ mod tests {
     #[tokio::test]
     async fn refused() {
         let (server, _dir) = super::super::server();
-        assert_eq!(refusal::<GetPerformanceStats>(&server, json!([])).await, Kind::Invalid);
+        assert_eq!(refusal::<GetPerformanceStats>(&server, json!({"since": 1})).await, Kind::Invalid);
     }
 }

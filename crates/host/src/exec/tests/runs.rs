@@ -177,3 +177,45 @@ async fn the_temporary_directory_is_private_and_goes() {
     assert_eq!(mode, "0o700");
     until("it is removed", || !Path::new(path).exists()).await;
 }
+
+#[tokio::test]
+async fn without_landlock_the_result_says_so() {
+    let place = Place::new();
+    let rules = ExecRules { allow: allow(), ..ExecRules::default() };
+    let exec = Exec::with_abi(rules, vec![place.dir("read")], vec![place.dir("write")], vec![], 0).unwrap();
+    let done = run(&exec, &["cat", "f"]).await;
+    assert_eq!((done.stdout.as_str(), done.exit_code), ("write", Some(0)));
+    assert!(done.confined.contains("no Landlock"), "{done:?}");
+}
+
+/// Many at once: every one ends with its own output, and every slot comes back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_at_once() {
+    let place = Place::new();
+    let exec = Arc::new(place.exec(Profile::Standard));
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..30 {
+        let exec = exec.clone();
+        tasks.spawn(async move { (n, exec.run(exec.parse(&format!("echo {n}")).unwrap()).await.unwrap()) });
+    }
+    while let Some(done) = tasks.join_next().await {
+        let (n, done) = done.unwrap();
+        assert_eq!((done.stdout, done.exit_code), (format!("{n}\n"), Some(0)));
+    }
+    assert_eq!(exec.slots.available_permits(), 32);
+}
+
+/// Every future of the door can go to another thread.
+#[tokio::test]
+async fn futures_are_send() {
+    fn send<T: Send>(future: T) -> T {
+        future
+    }
+    let place = Place::new();
+    let exec = place.exec(Profile::Standard);
+    let session = send(exec.start(exec.parse("cat").unwrap(), "a")).await.unwrap();
+    send(session.send("x\n")).await.unwrap();
+    assert_eq!(send(session.read(0, 1, Duration::from_secs(10))).await.lines, ["x"]);
+    assert!(!send(session.terminate(true)).await.running);
+    send(exec.shutdown()).await;
+}

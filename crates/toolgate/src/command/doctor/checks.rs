@@ -247,15 +247,31 @@ async fn server(settings: &Settings) -> Vec<Finding> {
 async fn reachable(settings: &Settings, url: &str) -> Finding {
     let key = DataDir::open(&settings.data).and_then(|dir| client::given_key(None, &dir)).ok().flatten();
     let answer = match Client::new(url.to_owned(), key) {
-        Ok(client) => client.get("/health").await,
+        Ok(client) => client.get("/ready").await,
         Err(problem) => Err(problem),
     };
     match answer {
+        Ok(answer) if answer.status == 200 && answer.body["status"] == "degraded" => {
+            let of = |check: &serde_json::Value| {
+                format!(
+                    "{}: {}",
+                    check["name"].as_str().unwrap_or_default(),
+                    check["message"].as_str().unwrap_or("degraded")
+                )
+            };
+            let checks = answer.body["checks"].as_array().into_iter().flatten();
+            let ill: Vec<String> = checks.filter(|check| check["status"] != "healthy").map(of).collect();
+            Finding::warning(
+                "gateway",
+                format!("{url} answers; {}", ill.join("; ")),
+                "give it more room, or less to do",
+            )
+        }
         Ok(answer) if answer.status == 200 => Finding::ok("gateway", format!("{url} answers and is well")),
         Ok(answer) => Finding::wrong(
             "gateway",
             format!(
-                "{url}/health answers {} {}",
+                "{url}/ready answers {} {}",
                 answer.status,
                 answer.body["status"].as_str().unwrap_or_default()
             ),
