@@ -1,7 +1,7 @@
 //! `tools/call`: params to a `Call`, and what came of it to a result.
 
 use super::progress::{Outbox, Progress};
-use super::{Peer, Reply, SERVER_INFO};
+use super::{Peer, Reply, SERVER_INFO, leads_nowhere};
 use crate::Engine;
 use std::error::Error as _;
 use std::sync::Arc;
@@ -54,13 +54,16 @@ impl Pending {
     pub async fn run(self, engine: &Engine) -> Reply {
         let Self { id, era, call } = self;
         let call_id = call.id;
+        let door = call.scope.clone().map(|scope| (call.caller.clone(), scope));
         match engine.call(call).await {
             Ok(outcome) => Reply::whole(result::call(era, &id, &outcome, SERVER_INFO)),
             Err(error) => {
                 if let Some(source) = error.source() {
                     tracing::warn!(call = %call_id, kind = error.kind().label(), %source, "call failed");
                 }
-                Reply::error(era, &id, &error)
+                Reply::error(era, &id, &error).at_door(|| {
+                    door.is_some_and(|(caller, scope)| leads_nowhere(engine, &caller, Some(scope.as_str())))
+                })
             }
         }
     }

@@ -54,7 +54,7 @@ impl Mirrored {
         seen.retain(|entry| rights.sees(entry));
         match &seen[..] {
             [entry] => match self.0.get(&entry.index) {
-                Some(mirrors) => mirrors.check(headers, &*params.arguments()?),
+                Some(mirrors) => mirrors.check(headers, &params.arguments()?),
                 None => Ok(()),
             },
             _ => Ok(()),

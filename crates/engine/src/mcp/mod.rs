@@ -61,6 +61,11 @@ impl Peer {
         self.version.era()
     }
 
+    // A door to a server that is not there, or of which this caller may see nothing, leads nowhere in both cases.
+    fn leads_nowhere(&self, engine: &Engine) -> bool {
+        leads_nowhere(engine, &self.caller, self.scope())
+    }
+
     fn scope(&self) -> Option<&str> {
         self.scope.as_ref().map(ServerName::as_str)
     }
@@ -101,6 +106,12 @@ impl Reply {
         }
     }
 
+    // An error at a door that leads nowhere is 404 in both eras: it is the address that is wrong.
+    fn at_door(self, leads_nowhere: impl FnOnce() -> bool) -> Self {
+        let status = if leads_nowhere() { 404 } else { self.status };
+        Self { status, ..self }
+    }
+
     /// The answer to what is not a message.
     pub fn malformed(era: Era, malformed: &Malformed) -> Self {
         Self::fault(era, malformed.id.as_ref(), &malformed.fault)
@@ -132,7 +143,7 @@ pub fn start(engine: &Engine, peer: &Peer, request: &Incoming<'_>, outbox: Optio
         (Era::Legacy, "initialize") => {
             return Step::Done(match initialize::initialize(engine, peer, request) {
                 Ok(reply) => reply,
-                Err(fault) => Reply::fault(era, Some(id), &fault),
+                Err(fault) => Reply::fault(era, Some(id), &fault).at_door(|| peer.leads_nowhere(engine)),
             });
         }
         (Era::Legacy, "ping") => Ok(ResultWriter::new(era, id, 0).finish(SERVER_INFO)),
@@ -141,7 +152,7 @@ pub fn start(engine: &Engine, peer: &Peer, request: &Incoming<'_>, outbox: Optio
     };
     Step::Done(match body {
         Ok(body) => Reply::whole(body),
-        Err(fault) => Reply::fault(era, Some(id), &fault),
+        Err(fault) => Reply::fault(era, Some(id), &fault).at_door(|| peer.leads_nowhere(engine)),
     })
 }
 
@@ -151,6 +162,10 @@ pub async fn handle(engine: &Engine, peer: &Peer, request: &Incoming<'_>, outbox
         Step::Done(reply) => reply,
         Step::Call(pending) => pending.run(engine).await,
     }
+}
+
+fn leads_nowhere(engine: &Engine, caller: &Caller, scope: Option<&str>) -> bool {
+    scope.is_some() && engine.tools(caller, scope).is_err()
 }
 
 /// Whether a server of this name is mounted, whoever may see it.

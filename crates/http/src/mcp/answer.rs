@@ -165,3 +165,77 @@ impl Live {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+    use tokio::sync::mpsc;
+    use tokio::time::Instant;
+
+    async fn frame(body: &mut Body) -> Option<String> {
+        let data = body.frame().await?.unwrap().into_data().unwrap();
+        Some(String::from_utf8(data.to_vec()).unwrap())
+    }
+
+    const BOTH: Accepts = Accepts { json: true, sse: true };
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_stream_shows_that_it_lives_and_ends_with_the_shutdown() {
+        let (sender, notes) = mpsc::channel(1);
+        let (close, closing) = watch::channel(false);
+        let (held, free) = mpsc::channel::<()>(1);
+        let mut body = messages(notes, closing, held).into_body();
+        assert_eq!(
+            frame(&mut body).await.unwrap(),
+            ": keep-alive\n\n",
+            "at once, so that proxies see the head"
+        );
+        for _ in 0..3 {
+            let before = Instant::now();
+            assert_eq!(frame(&mut body).await.unwrap(), ": keep-alive\n\n");
+            assert!(before.elapsed() <= KEEP_ALIVE);
+        }
+        sender.send(b"{}".to_vec()).await.unwrap();
+        assert_eq!(frame(&mut body).await.unwrap(), "event: message\ndata: {}\n\n");
+        assert!(!free.is_closed());
+        close.send(true).unwrap();
+        assert_eq!(frame(&mut body).await, None);
+        drop(body);
+        assert!(free.is_closed(), "what the stream held is freed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_call_shows_that_it_lives_once_its_stream_has_begun() {
+        let (sender, notes) = mpsc::channel(4);
+        let run = async move {
+            tokio::time::sleep(Duration::from_secs(40)).await;
+            sender.send(b"[1]".to_vec()).await.unwrap();
+            Reply::whole(b"[2]".to_vec())
+        };
+        let mut body = progressing(run, notes, false, BOTH).await.into_body();
+        let mut chunks = Vec::new();
+        while let Some(chunk) = frame(&mut body).await {
+            chunks.push(chunk);
+        }
+        let (alive, rest) = chunks.split_at(3);
+        assert!(alive.iter().all(|c| c == ": keep-alive\n\n"), "at 0, 15 and 30 s: {chunks:?}");
+        assert_eq!(rest, ["event: message\ndata: [1]\n\n", "event: message\ndata: [2]\n\n"]);
+    }
+
+    #[tokio::test]
+    async fn progress_sent_just_before_the_end_is_not_lost() {
+        let (sender, notes) = mpsc::channel(4);
+        for n in 0..3 {
+            sender.try_send(vec![b'0' + n]).unwrap();
+        }
+        let run = async move {
+            drop(sender);
+            Reply::whole(b"end".to_vec())
+        };
+        let body = progressing(run, notes, true, BOTH).await.into_body();
+        let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        let data: Vec<_> = text.lines().filter_map(|l| l.strip_prefix("data: ")).collect();
+        assert_eq!(data, ["0", "1", "2", "end"]);
+    }
+}

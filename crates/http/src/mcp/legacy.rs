@@ -5,7 +5,7 @@
 
 use super::negotiate::{self, Accepts};
 use super::session::{Session, Use};
-use super::{Visit, answer, modern::OUTBOX};
+use super::{Refused, Visit, answer, modern::OUTBOX};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header as http_header};
 use axum::response::Response;
 use futures_util::future::Abortable;
@@ -24,13 +24,10 @@ fn refuse(status: StatusCode, id: Option<&Id>, why: &'static str) -> Response {
 }
 
 // The session that a request names, for as long as the request lasts.
-fn session(visit: &Visit, id: Option<&Id>) -> Result<Use, Response> {
+fn session(visit: &Visit, id: Option<&Id>) -> Result<Use, Refused> {
     let Some(name) = visit.headers.get(SESSION_ID) else {
-        return Err(refuse(
-            StatusCode::BAD_REQUEST,
-            id,
-            "header Mcp-Session-Id is missing; send initialize first",
-        ));
+        let why = "header Mcp-Session-Id is missing; send initialize first";
+        return Err(refuse(StatusCode::BAD_REQUEST, id, why).into());
     };
     let known = name
         .to_str()
@@ -43,7 +40,7 @@ fn session(visit: &Visit, id: Option<&Id>) -> Result<Use, Response> {
     let spoken = header::value(&visit.headers, header::PROTOCOL_VERSION).ok().flatten();
     if spoken.and_then(Version::parse).is_some_and(|version| !version.on_http()) {
         let why = "MCP-Protocol-Version: this version does not exist over HTTP";
-        return Err(refuse(StatusCode::BAD_REQUEST, id, why));
+        return Err(refuse(StatusCode::BAD_REQUEST, id, why).into());
     }
     Ok(used)
 }
@@ -66,7 +63,7 @@ pub(super) async fn request(visit: &Visit, accepts: Accepts, request: &Incoming<
     let id = &request.id;
     let mut used = match session(visit, Some(id)) {
         Ok(used) => used,
-        Err(refusal) => return refusal,
+        Err(refused) => return *refused,
     };
     if request.method == "initialize" {
         return refuse(StatusCode::BAD_REQUEST, Some(id), "this session is initialized already");
@@ -138,7 +135,7 @@ pub(super) async fn batch(
 ) -> Response {
     let used = match session(visit, None) {
         Ok(used) => used,
-        Err(refusal) => return refusal,
+        Err(refused) => return *refused,
     };
     if !used.session.version.has_batches() {
         let why = "Invalid request: batches exist only in protocol version 2025-03-26";
@@ -158,7 +155,7 @@ pub(super) async fn batch(
 pub(super) fn notification(visit: &Visit, method: &str, params: Option<&RawValue>) -> Response {
     let used = match session(visit, None) {
         Ok(used) => used,
-        Err(refusal) => return refusal,
+        Err(refused) => return *refused,
     };
     if let Some(id) = mcp::cancelled(method, params) {
         used.session.cancel(&id);
@@ -170,12 +167,12 @@ pub(super) fn notification(visit: &Visit, method: &str, params: Option<&RawValue
 pub(super) fn response(visit: &Visit) -> Response {
     match session(visit, None) {
         Ok(_) => answer::empty(StatusCode::ACCEPTED),
-        Err(refusal) => refusal,
+        Err(refused) => *refused,
     }
 }
 
 // GET and DELETE exist only for legacy sessions.
-fn legacy_only(visit: &Visit) -> Result<(), Response> {
+fn legacy_only(visit: &Visit) -> Result<(), Refused> {
     let said = header::value(&visit.headers, header::PROTOCOL_VERSION)
         .map_err(|fault| answer::fault(StatusCode::BAD_REQUEST, None, &fault))?;
     if era::of(said, false) == Era::Legacy {
@@ -183,24 +180,24 @@ fn legacy_only(visit: &Visit) -> Result<(), Response> {
     }
     let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED, None, "this protocol version has only POST");
     response.headers_mut().insert(http_header::ALLOW, HeaderValue::from_static("POST"));
-    Err(response)
+    Err(response.into())
 }
 
 /// GET: the session's standalone stream.
-pub(super) fn listen(visit: &Visit) -> Result<Response, Response> {
+pub(super) fn listen(visit: &Visit) -> Result<Response, Refused> {
     legacy_only(visit)?;
     if !negotiate::accepts(&visit.headers).is_some_and(|accepts| accepts.sse) {
-        return Err(refuse(StatusCode::NOT_ACCEPTABLE, None, "Accept must allow text/event-stream"));
+        return Err(refuse(StatusCode::NOT_ACCEPTABLE, None, "Accept must allow text/event-stream").into());
     }
     let mut used = session(visit, None)?;
     let Some(notes) = used.stream() else {
-        return Err(refuse(StatusCode::CONFLICT, None, "this session has a stream already"));
+        return Err(refuse(StatusCode::CONFLICT, None, "this session has a stream already").into());
     };
     Ok(answer::messages(notes, visit.app.closing(), used))
 }
 
 /// DELETE: the end of a session.
-pub(super) fn end(visit: &Visit) -> Result<Response, Response> {
+pub(super) fn end(visit: &Visit) -> Result<Response, Refused> {
     legacy_only(visit)?;
     let used = session(visit, None)?;
     visit.shared.sessions.close(&used.session.id, &visit.caller, visit.scope.as_ref());

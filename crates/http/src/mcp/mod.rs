@@ -53,6 +53,9 @@ struct Shared {
     mirrored: OnceLock<Mirrored>,
 }
 
+// An answer that ends a request early; boxed, because it is large and rare.
+type Refused = Box<Response>;
+
 // Everything that is known of an HTTP request before its body.
 struct Visit {
     app: AppState,
@@ -70,13 +73,13 @@ impl Visit {
         caller: Arc<Caller>,
         door: Option<Path<String>>,
         headers: HeaderMap,
-    ) -> Result<Self, Response> {
+    ) -> Result<Self, Refused> {
         let scope = match door.map(|Path(name)| ServerName::new(&name)) {
             None => None,
             Some(Ok(name)) => Some(name),
             Some(Err(_)) => {
                 let fault = Fault::invalid_request("there is no such server here");
-                return Err(answer::fault(StatusCode::NOT_FOUND, None, &fault));
+                return Err(answer::fault(StatusCode::NOT_FOUND, None, &fault).into());
             }
         };
         Ok(Self { app, shared, caller, scope, headers })
@@ -102,8 +105,8 @@ async fn get(
     headers: HeaderMap,
 ) -> Response {
     match Visit::new(app, shared, caller, door, headers) {
-        Ok(visit) => legacy::listen(&visit).unwrap_or_else(|refusal| refusal),
-        Err(refusal) => refusal,
+        Ok(visit) => legacy::listen(&visit).unwrap_or_else(|refused| *refused),
+        Err(refused) => *refused,
     }
 }
 
@@ -115,7 +118,7 @@ async fn delete(
     headers: HeaderMap,
 ) -> Response {
     match Visit::new(app, shared, caller, door, headers) {
-        Ok(visit) => legacy::end(&visit).unwrap_or_else(|refusal| refusal),
-        Err(refusal) => refusal,
+        Ok(visit) => legacy::end(&visit).unwrap_or_else(|refused| *refused),
+        Err(refused) => *refused,
     }
 }

@@ -4,9 +4,8 @@ use super::negotiate::{self, Accepts};
 use super::{Shared, Visit, answer, legacy, modern};
 use crate::{AppState, bounds};
 use axum::Extension;
-use axum::body::Body as HttpBody;
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
 use toolgate_core::Caller;
@@ -22,12 +21,13 @@ pub(super) async fn post(
     Extension(shared): Extension<Arc<Shared>>,
     Extension(caller): Extension<Arc<Caller>>,
     door: Option<Path<String>>,
-    headers: HeaderMap,
-    body: HttpBody,
+    request: Request,
 ) -> Response {
-    let visit = match Visit::new(app, shared, caller, door, headers) {
+    // Taken apart here, because the extractor of headers copies them.
+    let (head, body) = request.into_parts();
+    let visit = match Visit::new(app, shared, caller, door, head.headers) {
         Ok(visit) => visit,
-        Err(refusal) => return refusal,
+        Err(refused) => return *refused,
     };
     let accepts = match negotiate::check(&visit.headers) {
         Ok(accepts) => accepts,

@@ -110,7 +110,7 @@ async fn doors_of_unseen_servers_answer_like_those_of_none() {
     let (hidden, absent) = answers.split_at(3);
     assert_eq!(hidden, absent);
     assert!(
-        hidden.iter().all(|(_, status, answer)| *status == 400 && answer.contains("-32602")),
+        hidden.iter().all(|(_, status, answer)| *status == 404 && answer.contains("-32602")),
         "{hidden:?}"
     );
 }

@@ -64,6 +64,7 @@ async fn without_a_session_nothing_but_initialize() {
     let hidden =
         gate.post("/mcp/nothing", request(1, "initialize", json!({"protocolVersion": "x"})).to_string());
     let response = hidden.send().await.unwrap();
+    assert_eq!(response.status(), 404);
     assert!(!response.headers().contains_key("mcp-session-id"), "no session at a door to nothing");
     assert_eq!(gate.shared.sessions.sweep(), 0);
 }

@@ -1,5 +1,6 @@
 //! The MCP endpoint over real sockets, with a real engine and a small server made for the purpose.
 
+mod edge;
 mod legacy;
 mod modern;
 mod streams;

@@ -51,7 +51,7 @@ async fn statuses_and_codes() {
     let unknown_tool = modern(1, "tools/call", call("nothing", json!({})));
     assert_eq!(code(gate.modern("/mcp", &unknown_tool)).await, (400, -32602));
     let server = gate.modern("/mcp/nothing", &modern(1, "tools/list", json!({})));
-    assert_eq!(code(server).await, (400, -32602));
+    assert_eq!(code(server).await, (404, -32602));
     let no_name = gate.modern("/mcp/Not%20A%20Name", &modern(1, "tools/list", json!({})));
     assert_eq!(code(no_name).await, (404, -32600));
 }
