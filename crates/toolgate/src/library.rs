@@ -165,7 +165,7 @@ mod tests {
     use toolgate_core::server::Status;
     use toolgate_core::{BuiltIn, Caller, Ctx, Kind};
     use toolgate_host::{Host, egress, exec, files, system};
-    use toolgate_store::SHELF_FILE;
+    use toolgate_store::{Failure, SHELF_FILE, Tally};
     use toolgate_tools::a2a_unified::{A2aUnified, Sources};
     use toolgate_tools::insight::{CacheStats, Insight, ToolUse};
 
@@ -301,14 +301,12 @@ mod tests {
     #[tokio::test]
     async fn callers_see_counts_of_all_and_errors_of_their_own() {
         let house = House::new().await;
-        let failed = Some("no such key");
-        house.shelf.record_call("recall", "key:a", true, Duration::from_millis(2), None).await.unwrap();
-        house.shelf.record_call("recall", "key:a", false, Duration::from_millis(4), failed).await.unwrap();
-        house
-            .shelf
-            .record_call("recall", "key:b", false, Duration::from_millis(6), Some("theirs"))
-            .await
-            .unwrap();
+        let failure =
+            |caller: &str, message: &str| Failure { caller: caller.into(), message: message.into() };
+        let failures = vec![failure("key:a", "no such key"), failure("key:b", "theirs")];
+        let latency = Duration::from_millis(12);
+        let tally = Tally { tool: "recall".into(), calls: 3, failed: 2, latency, failures };
+        house.shelf.record_calls(&[tally]).await.unwrap();
         let recent = house.call("get_recent_errors", json!({})).await.unwrap();
         assert_eq!((&recent["count"], &recent["errors"][0]["error"]), (&json!(1), &json!("no such key")));
         let stats = house.call("get_error_stats", json!({})).await.unwrap();
