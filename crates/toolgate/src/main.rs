@@ -19,6 +19,7 @@ mod life;
 mod logging;
 mod output;
 mod servers;
+mod tally;
 mod wiring;
 
 use std::process::ExitCode;

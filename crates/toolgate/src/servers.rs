@@ -3,10 +3,13 @@
 //! Adding a server is one entry here. Nothing registers itself.
 
 use crate::config::Settings;
+use crate::library::ShelfLibrary;
 use anyhow::Result;
 use std::sync::Arc;
 use toolgate_core::BuiltIn;
 use toolgate_host::Host;
+use toolgate_store::Shelf;
+use toolgate_tools::a2a_unified::{A2aUnified, Sources};
 use toolgate_tools::desktop_commander::DesktopCommander;
 use toolgate_tools::insight::Insight;
 use toolgate_tools::omnipotent::Omnipotent;
@@ -16,6 +19,7 @@ pub struct Parts<'a> {
     pub settings: &'a Settings,
     pub host: &'a Host,
     pub insight: Arc<dyn Insight>,
+    pub shelf: &'a Arc<Shelf>,
 }
 
 /// Every server, in the order shown: its name here, its making in `mount`.
@@ -48,10 +52,10 @@ async fn make(name: &str, parts: &Parts<'_>) -> Result<Option<BuiltIn>> {
             Some(BuiltIn::mount(Omnipotent::new(host, parts.insight.clone(), env)))
         }
         "desktop-commander" => Some(BuiltIn::mount(DesktopCommander::new(host))),
-        // "a2a-unified": over `Shelf::open(&parts.settings.a2a_db)`, once the server is there.
-        _ => {
-            let _ = &parts.settings.a2a_db;
-            None
+        "a2a-unified" => {
+            let library = Arc::new(ShelfLibrary::new(parts.shelf.clone(), &parts.settings.a2a_db));
+            Some(BuiltIn::mount(A2aUnified::new(host, library, parts.insight.clone(), Sources::public()?)))
         }
+        _ => None,
     })
 }

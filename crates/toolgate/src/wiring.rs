@@ -10,14 +10,16 @@ use crate::health;
 use crate::insight::EngineInsight;
 use crate::key::KeyText;
 use crate::servers;
+use crate::tally::Recorder;
 use anyhow::{Context, Result};
+use std::path::Path;
 use std::sync::Arc;
 use toolgate_core::record::Decision;
 use toolgate_core::{Caller, Kind};
 use toolgate_engine::journal::Journal;
 use toolgate_engine::{ApiKey, Engine, Parts};
 use toolgate_host::Host;
-use toolgate_store::{KeyHash, NewKey, Store, StoreError};
+use toolgate_store::{KeyHash, NewKey, Shelf, Store, StoreError};
 
 /// Everything of one process, joined.
 pub struct Gate {
@@ -26,6 +28,8 @@ pub struct Gate {
     pub journal: Journal,
     pub host: Host,
     pub engine: Engine,
+    recorder: Arc<Recorder>,
+    shelf: Arc<Shelf>,
     /// The administrator's key when this start made it.
     pub fresh_key: Option<KeyText>,
     keys_changed: tokio::sync::Notify,
@@ -41,7 +45,10 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
     let journal = open_journal(&dir, &settings, kind).await?;
     let host = open_host(&settings)?;
     let insight = Arc::new(EngineInsight::new());
-    let server_parts = servers::Parts { settings: &settings, host: &host, insight: insight.clone() };
+    let shelf = Arc::new(open_shelf(&settings.a2a_db).await?);
+    let recorder = Recorder::new(shelf.clone());
+    let server_parts =
+        servers::Parts { settings: &settings, host: &host, insight: insight.clone(), shelf: &shelf };
     let mounted = servers::mount(&server_parts).await?;
     let stopped =
         store.server_states().await?.into_iter().filter(|(_, running)| !running).map(|(name, _)| name);
@@ -53,6 +60,11 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
         journal.clone(),
     );
     parts.stopped = stopped.collect();
+    parts.observe = {
+        let recorder = recorder.clone();
+        Box::new(move |record| recorder.observe(record))
+    };
+    recorder.keep_writing();
     parts.checks = health::checks(store.clone(), journal.clone(), host.clone());
     let engine = Engine::new(parts).map_err(public)?;
     insight.put(engine.clone());
@@ -62,6 +74,8 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
         journal,
         host,
         engine,
+        recorder,
+        shelf,
         fresh_key,
         keys_changed: tokio::sync::Notify::new(),
         reloading: tokio::sync::Semaphore::new(1),
@@ -87,6 +101,8 @@ impl Gate {
     pub async fn put_away(&self) -> Result<()> {
         self.host.exec().shutdown().await;
         let closed = self.journal.close().await.map_err(public);
+        self.recorder.flush().await;
+        self.shelf.close().await;
         self.store.close().await;
         closed
     }
@@ -118,11 +134,15 @@ pub fn local_caller() -> Caller {
 
 /// Open the store, with words an operator understands.
 pub async fn open_store(dir: &DataDir) -> Result<Store> {
-    Store::open(dir.path()).await.map_err(|error| store_error(&error, dir))
+    Store::open(dir.path()).await.map_err(|error| store_error(&error, &dir.database()))
 }
 
-fn store_error(error: &StoreError, dir: &DataDir) -> anyhow::Error {
-    let message = format!("{}: {}", dir.database().display(), error.message());
+async fn open_shelf(path: &Path) -> Result<Shelf> {
+    Shelf::open(path).await.map_err(|error| store_error(&error, path))
+}
+
+fn store_error(error: &StoreError, file: &Path) -> anyhow::Error {
+    let message = format!("{}: {}", file.display(), error.message());
     if error.kind() == Kind::Unavailable { exit::unavailable(message) } else { anyhow::anyhow!(message) }
 }
 
@@ -193,7 +213,7 @@ async fn ensure_admin(dir: &DataDir, store: &Store) -> Result<Option<KeyText>> {
     match insert_key(store, &key, "admin", vec!["admin".to_owned()], None).await {
         Ok(_) => {}
         Err(error) if error.kind() == Kind::Conflict => {}
-        Err(error) => return Err(store_error(&error, dir)),
+        Err(error) => return Err(store_error(&error, &dir.database())),
     }
     Ok(fresh.then_some(key))
 }

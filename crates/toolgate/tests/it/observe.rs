@@ -61,5 +61,5 @@ async fn logs_are_json_and_trace_ids_reach_the_journal() {
     {
         assert!(event.to_string().contains(&format!("\"{field}\"")), "{field} in {event}");
     }
-    assert!(!log.contains(&gate.key), "the log holds the key");
+    assert!(!events.iter().any(|e| e.to_string().contains(&gate.key)), "an event holds the key");
 }
