@@ -11,13 +11,22 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
+use std::time::Duration;
 use toolgate_core::Kind;
 use toolgate_core::unit::Size;
 
+/// Of a body that is too large, so much more is read and thrown away: a client that is still sending when the connection
+/// closes never sees the answer that tells it why.
+const MAX_DRAINED: usize = 64 << 20;
+const MAX_DRAINING: Duration = Duration::from_secs(2);
+
 /// Read a whole body within the limits: 413 when it is larger, 408 when it takes too long, 400 when it breaks off.
-pub(crate) async fn read(body: Body, limits: &Limits) -> Result<Bytes, Refusal> {
-    // A body that says at once that it is too large is not read at all; a client that asked first (Expect) never sends it.
+pub(crate) async fn read(headers: &HeaderMap, mut body: Body, limits: &Limits) -> Result<Bytes, Refusal> {
     if body.size_hint().lower() > limits.max_body as u64 {
+        // A client that asked first (Expect) has sent nothing and will not.
+        if !headers.contains_key(header::EXPECT) {
+            drain(&mut body).await;
+        }
         return Err(too_large(limits));
     }
     let collected = tokio::time::timeout(limits.body_timeout, collect(body, limits));
@@ -36,6 +45,7 @@ async fn collect(mut body: Body, limits: &Limits) -> Result<Bytes, Refusal> {
         let frame = frame.map_err(|_| Refusal::invalid("the request body broke off or is malformed"))?;
         let Ok(data) = frame.into_data() else { continue };
         if whole.len() + data.len() > limits.max_body {
+            drain(&mut body).await;
             return Err(too_large(limits));
         }
         // One frame is the usual case and needs no copy.
@@ -45,6 +55,19 @@ async fn collect(mut body: Body, limits: &Limits) -> Result<Bytes, Refusal> {
         whole.extend_from_slice(&data);
     }
     Ok(whole.freeze())
+}
+
+async fn drain(body: &mut Body) {
+    let _ = tokio::time::timeout(MAX_DRAINING, async {
+        let mut left = MAX_DRAINED;
+        while let Some(Ok(frame)) = body.frame().await {
+            match frame.data_ref().map_or(Some(left), |data| left.checked_sub(data.len())) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    })
+    .await;
 }
 
 fn too_large(limits: &Limits) -> Refusal {
@@ -69,7 +92,7 @@ pub(crate) async fn json<T: DeserializeOwned>(
     if typed.is_some_and(|value| !is_json(value)) {
         return Err(wrong_type());
     }
-    let bytes = read(body, limits).await?;
+    let bytes = read(headers, body, limits).await?;
     if bytes.is_empty() {
         return parse("{}");
     }

@@ -301,15 +301,12 @@ mod tests {
     #[tokio::test]
     async fn callers_see_counts_of_all_and_errors_of_their_own() {
         let house = House::new().await;
-        let tally = |ms, failure: Option<(&str, &str)>| {
-            let failures: Vec<_> =
-                failure.iter().map(|(c, m)| Failure { caller: (*c).into(), message: (*m).into() }).collect();
-            let (failed, latency) = (failures.len() as u64, Duration::from_millis(ms));
-            Tally { tool: "recall".into(), calls: 1, failed, latency, failures }
-        };
-        let calls =
-            [tally(2, None), tally(4, Some(("key:a", "no such key"))), tally(6, Some(("key:b", "theirs")))];
-        house.shelf.record_calls(&calls).await.unwrap();
+        let failure =
+            |caller: &str, message: &str| Failure { caller: caller.into(), message: message.into() };
+        let failures = vec![failure("key:a", "no such key"), failure("key:b", "theirs")];
+        let latency = Duration::from_millis(12);
+        let tally = Tally { tool: "recall".into(), calls: 3, failed: 2, latency, failures };
+        house.shelf.record_calls(&[tally]).await.unwrap();
         let recent = house.call("get_recent_errors", json!({})).await.unwrap();
         assert_eq!((&recent["count"], &recent["errors"][0]["error"]), (&json!(1), &json!("no such key")));
         let stats = house.call("get_error_stats", json!({})).await.unwrap();

@@ -142,7 +142,8 @@ fn holds(path: &Path, stat: &Stat, left: &mut usize) -> bool {
     // A hard link never crosses file systems.
     meta.is_dir()
         && meta.dev() == stat.st_dev
-        && std::fs::read_dir(path).is_ok_and(|entries| entries.flatten().any(|e| holds(&e.path(), stat, left)))
+        && std::fs::read_dir(path)
+            .is_ok_and(|entries| entries.flatten().any(|e| holds(&e.path(), stat, left)))
 }
 
 fn names(path: &Path) -> Vec<&OsStr> {

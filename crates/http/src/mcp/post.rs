@@ -33,7 +33,7 @@ pub(super) async fn post(
         Ok(accepts) => accepts,
         Err((status, fault)) => return answer::fault(status, None, &fault),
     };
-    match bounds::read(body, visit.app.limits()).await {
+    match bounds::read(&visit.headers, body, visit.app.limits()).await {
         Ok(body) => dispatch(&visit, accepts, &body).await,
         Err(refusal) => refusal.into_response(),
     }
