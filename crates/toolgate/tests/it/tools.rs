@@ -86,6 +86,11 @@ async fn the_gateways_own_secrets_stay_inside() {
             ("desktop-commander", "execute_command", json!({"command": format!("tar cf - {path}")})),
         ] {
             let (_, body) = gate.rest(server, tool, params).await.unwrap();
+            // A command that reads a hard link its owner made by hand is beyond Landlock; there redaction is the wall.
+            if path == "hard" && tool.contains("command") {
+                assert!(!body.to_string().contains(&secret), "{server} {tool}: {body}");
+                continue;
+            }
             assert!(!body.to_string().contains(&secret), "{server} {tool} {path}: {body}");
             assert!(
                 !body.to_string().contains("REDACTED"),
