@@ -13,7 +13,6 @@ mod exit;
 mod health;
 mod insight;
 mod key;
-#[allow(dead_code)] // until the server is on the list in `servers`
 mod library;
 mod life;
 mod logging;
