@@ -142,7 +142,7 @@ impl Check {
         } else if line.seq != self.due {
             misnumbered = self.number_jumps(&line, &at, linked, bytes);
         }
-        let signed = self.content(&line, &at, bytes, &hash);
+        let signed = self.content(&line, &at, bytes, linked);
         if !linked && !self.unreadable && !self.excused {
             match signed {
                 // A signature that fits vouches for this line, so the one before is not what was signed.
@@ -248,18 +248,29 @@ impl Check {
     fn out_of_place(&mut self, at: &At) {
         if let Some(gap) = self.gaps.iter_mut().find(|gap| (gap.first..=gap.last).contains(&at.seq)) {
             gap.filled += 1;
-            self.problem(at, What::Reordered, "it stands behind later lines".to_owned());
             self.report.lines += 1;
+            self.run_on(at, What::Reordered, "it stands behind later lines");
         } else {
-            self.problem(at, What::Duplicate, "a line of this number was there before".to_owned());
+            self.run_on(at, What::Duplicate, "a line of this number was there before");
+        }
+    }
+
+    // Neighbours with the same fate are one problem.
+    fn run_on(&mut self, at: &At, what: What, detail: &str) {
+        let next = Some(at.seq);
+        match self.report.problems.last_mut() {
+            Some(last) if last.what == what && last.last_seq.or(last.seq).map(|seq| seq + 1) == next => {
+                last.last_seq = next;
+            }
+            _ => self.problem(at, what, detail.to_owned()),
         }
     }
 
     // What the line says of itself; for a checkpoint, whether its signature is right.
-    fn content(&mut self, line: &Line<'_>, at: &At, bytes: &[u8], hash: &HexHash) -> Option<bool> {
+    fn content(&mut self, line: &Line<'_>, at: &At, bytes: &[u8], linked: bool) -> Option<bool> {
         match line.phase.as_ref() {
-            "header" => self.header(at, bytes),
-            "checkpoint" => return Some(self.checkpoint(line, at, bytes, hash)),
+            "header" => self.header(at, bytes, linked),
+            "checkpoint" => return Some(self.checkpoint(line, at, bytes)),
             "recovery" => {
                 if let Ok(recovery) = serde_json::from_slice(bytes) {
                     let (seq, time) = (line.seq, line.time.to_string());
@@ -271,7 +282,7 @@ impl Check {
         None
     }
 
-    fn header(&mut self, at: &At, bytes: &[u8]) {
+    fn header(&mut self, at: &At, bytes: &[u8], linked: bool) {
         let Ok(header) = serde_json::from_slice::<Header>(bytes) else {
             self.problem(at, What::Changed, "not a header".to_owned());
             return;
@@ -279,8 +290,9 @@ impl Check {
         if header.format != line::FORMAT {
             self.problem(at, What::Changed, format!("format {} is not known", header.format));
         }
-        if header.segment != self.segment {
-            self.problem(at, What::Reordered, format!("it is the header of segment {}", header.segment));
+        // In a segment out of place, its lines tell.
+        if header.segment != self.segment && linked {
+            self.problem(at, What::Changed, format!("it is the header of segment {}", header.segment));
         }
         if header.node != self.report.node {
             self.problem(at, What::WrongNode, format!("it was written as a chain of {:?}", header.node));
@@ -290,14 +302,14 @@ impl Check {
         }
     }
 
-    fn checkpoint(&mut self, line: &Line<'_>, at: &At, bytes: &[u8], hash: &HexHash) -> bool {
+    fn checkpoint(&mut self, line: &Line<'_>, at: &At, bytes: &[u8]) -> bool {
         let parsed = serde_json::from_slice::<Checkpoint>(bytes).ok().zip(line::signed_text(bytes));
         let Some((checkpoint, text)) = parsed else {
             self.problem(at, What::BadSignature, "a checkpoint without a signature".to_owned());
             return false;
         };
         if let Some(anchor) = &mut self.anchor {
-            match anchor.compare(line.seq, hash) {
+            match anchor.compare(line.seq, &line::hash(bytes)) {
                 Ok(Answer::Same) => self.report.anchored += 1,
                 Ok(Answer::Unknown) => {}
                 Ok(Answer::Different) => {
