@@ -64,7 +64,9 @@ fn the_tail_is_read_from_the_end_and_followed() {
     assert!(follow.poll().unwrap().is_empty());
     let journal = Journal::open_with(dir.path(), "n", small()).unwrap();
     let other = Journal::open_with(dir.path(), "new", small()).unwrap();
-    (60..100).for_each(|n| drop(if n % 3 == 0 { &journal } else { &other }.append(&record(n)).unwrap()));
+    for n in 60..100 {
+        if n % 3 == 0 { &journal } else { &other }.append(&record(n)).unwrap();
+    }
     assert_eq!(ids(&follow.poll().unwrap()), (60..100).collect::<Vec<_>>());
     assert!(follow.poll().unwrap().is_empty());
     journal.append(&record(100)).unwrap();
@@ -92,6 +94,22 @@ fn partial_huge_and_foreign_lines_are_passed_over() {
     bytes.extend(&good);
     fs::write(&path, &bytes).unwrap();
     assert_eq!(follow.poll().unwrap().len(), 3);
+}
+
+#[test]
+fn deep_arguments_do_not_hide_a_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open_with(dir.path(), "n", small()).unwrap();
+    let nested = |depth| (0..depth).fold(json!("core"), |inner, _| json!([inner]));
+    for depth in [64, 65, 127] {
+        journal.append(&Record { args: Some(nested(depth)), ..record(depth) }).unwrap();
+    }
+    drop(journal);
+    assert_ok(dir.path());
+    let found = all(dir.path(), Filter { text: Some("core".to_owned()), ..Filter::default() });
+    assert_eq!(found.len(), 3);
+    assert_eq!(found[0].record.args, Some(nested(64)));
+    assert_eq!(found[1].record.args, Some(json!(nested(65).to_string())));
 }
 
 #[test]

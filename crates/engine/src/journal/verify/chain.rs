@@ -238,7 +238,7 @@ impl Check {
             self.problem(at, What::Changed, format!("its number is {}, its place is {}", line.seq, self.due));
             return true;
         } else if line.seq > self.due {
-            self.gaps.push(Gap { first: self.due, last: line.seq - 1, at: at.clone(), filled: 0 });
+            self.gap(self.due, at.clone());
             self.excused = true;
             self.due = line.seq;
         }
@@ -272,7 +272,9 @@ impl Check {
             "header" => self.header(at, bytes, linked),
             "checkpoint" => return Some(self.checkpoint(line, at, bytes)),
             "recovery" => {
-                if let Ok(recovery) = serde_json::from_slice(bytes) {
+                if self.report.recoveries.len() < MOST_PROBLEMS
+                    && let Ok(recovery) = serde_json::from_slice(bytes)
+                {
                     let (seq, time) = (line.seq, line.time.to_string());
                     self.report.recoveries.push(RecoveryNote { seq, time, recovery });
                 }
@@ -295,7 +297,11 @@ impl Check {
             self.problem(at, What::Changed, format!("it is the header of segment {}", header.segment));
         }
         if header.node != self.report.node {
-            self.problem(at, What::WrongNode, format!("it was written as a chain of {:?}", header.node));
+            self.problem(
+                at,
+                What::WrongNode,
+                format!("it was written as a chain of {:?}", shown(&header.node)),
+            );
         }
         if header.public_key != self.key.hex() {
             self.foreign(at, &header.public_key);
@@ -327,7 +333,7 @@ impl Check {
             return false;
         }
         if checkpoint.node != self.report.node {
-            self.problem(at, What::WrongNode, format!("a checkpoint of {:?}", checkpoint.node));
+            self.problem(at, What::WrongNode, format!("a checkpoint of {:?}", shown(&checkpoint.node)));
         }
         if !self.key.signed(text.as_bytes(), &checkpoint.signature) {
             self.problem(at, What::BadSignature, "the signature is not over this chain".to_owned());
@@ -340,8 +346,8 @@ impl Check {
     // Told once: a chain written anew has it on every checkpoint.
     fn foreign(&mut self, at: &At, key: &str) {
         if !std::mem::replace(&mut self.unknown_key, true) {
-            let key: String = key.chars().take(80).collect();
-            self.problem(at, What::UnknownKey, format!("signed with the key {key}, which is not trusted"));
+            let key = shown(key);
+            self.problem(at, What::UnknownKey, format!("signed with the key {key:?}, which is not trusted"));
         }
     }
 
@@ -372,10 +378,17 @@ impl Check {
                 self.due = due + 1;
             }
             Some(Doubt::Number(at, due)) => {
-                let last = at.seq - 1;
-                self.gaps.push(Gap { first: due, last, at, filled: 0 });
+                self.gap(due, at);
             }
             None => {}
+        }
+    }
+
+    fn gap(&mut self, first: u64, at: At) {
+        if self.gaps.len() < MOST_PROBLEMS {
+            self.gaps.push(Gap { first, last: at.seq - 1, at, filled: 0 });
+        } else {
+            self.report.more_problems += 1;
         }
     }
 
@@ -472,4 +485,9 @@ impl Check {
             self.report.more_problems += 1;
         }
     }
+}
+
+// What a file says, bounded, for a message.
+fn shown(text: &str) -> String {
+    text.chars().take(80).collect()
 }
