@@ -119,6 +119,8 @@ pub fn run(shared: &Shared) {
             .map_or(Duration::from_secs(3600), |since| (since + writer.options.checkpoint_after) - now);
         writer = shared.wake.wait_timeout(writer, wait).unwrap_or_else(PoisonError::into_inner).0;
     }
+    // Nothing is written any more: whoever opens next may continue this chain.
+    writer.lock = None;
     let covered = writer.uncovered == 0;
     shared.synced.send_modify(|synced| synced.closed = covered && !synced.failed);
 }

@@ -18,6 +18,8 @@ use toolgate_core::record::{Decision, Phase};
 pub const FORMAT: u64 = 1;
 /// Longest line, in bytes without its newline. Longer ones are neither written nor read.
 pub const MAX_LINE: usize = 4 * 1024 * 1024;
+/// Arguments nested deeper are journaled as their JSON text: readers refuse deep JSON, and no record may hide so.
+pub const MOST_DEPTH: usize = 64;
 /// What stands in `prev` of the first line of a chain.
 pub const GENESIS: [u8; 64] = [b'0'; 64];
 
@@ -167,7 +169,10 @@ pub struct Draft {
 
 impl Draft {
     pub fn of(record: &Record) -> Self {
-        let args = record.args.as_ref().map(canon::to_string);
+        let args = record.args.as_ref().map(|args| {
+            let text = canon::to_string(args);
+            if deeper(args, MOST_DEPTH) { canon::to_string(&Value::String(text)) } else { text }
+        });
         let mut out = String::with_capacity(512 + args.as_ref().map_or(0, String::len));
         out.push('{');
         if let Some(args) = &args {
@@ -236,6 +241,14 @@ impl Draft {
         let _ = write!(line, "{}", place.seq);
         line.extend_from_slice(&text[self.seq_at..]);
         line.push(b'\n');
+    }
+}
+
+fn deeper(value: &Value, than: usize) -> bool {
+    match value {
+        Value::Array(items) => than == 0 || items.iter().any(|item| deeper(item, than - 1)),
+        Value::Object(members) => than == 0 || members.values().any(|member| deeper(member, than - 1)),
+        _ => false,
     }
 }
 

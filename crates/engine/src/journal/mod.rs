@@ -197,7 +197,7 @@ impl Journal {
         wait(&mut synced, |s| s.seq >= position.0).await
     }
 
-    /// Sign a last checkpoint, put everything on disk, and accept nothing more.
+    /// Sign a last checkpoint, put everything on disk, accept nothing more and let go of the chain.
     pub async fn close(&self) -> Result<(), Error> {
         let mut synced = self.0.shared.synced.subscribe();
         self.0.shared.begin_closing();

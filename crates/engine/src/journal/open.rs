@@ -107,7 +107,7 @@ impl Opening {
             closing: false,
             wanted: 0,
             stats: Stats::default(),
-            _lock: self.lock,
+            lock: Some(self.lock),
         })
     }
 

@@ -4,7 +4,7 @@
 //! not. Memory is bounded by one line per chain. Lines that are no records are passed over; broken ones are counted.
 
 use super::io_error;
-use super::line::{Header, Line};
+use super::line::Line;
 use super::segment::{self, Found, Lines, Segment};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -213,7 +213,7 @@ impl Chain {
     }
 }
 
-// Segments whose headers say that they cannot hold what is wanted are not read. A minute of slack for clock steps.
+// Segments whose first records say that they cannot hold what is wanted are not read. A minute of slack for clock steps.
 fn in_time(segments: Vec<Segment>, filter: &Filter) -> io::Result<VecDeque<Segment>> {
     let mut kept: VecDeque<Segment> = segments.into();
     if filter.since.is_none() && filter.until.is_none() {
@@ -239,9 +239,13 @@ fn trim(kept: &mut VecDeque<Segment>, begun: &[Option<Timestamp>], until: Timest
     kept.truncate(kept.len() - late);
 }
 
+// Time of the first record. Not the header's: a record's time is its maker's.
 fn begun(segment: &Segment) -> io::Result<Option<Timestamp>> {
     let mut lines = Lines::open(&segment.path, 0, segment.len)?;
-    let found = lines.next()?;
-    let header = serde_json::from_slice::<Header>(&lines.bytes).ok().filter(|_| found == Found::Line);
-    Ok(header.and_then(|header| header.time.parse().ok()))
+    while lines.next()? == Found::Line {
+        if let Some(line) = Line::parse(&lines.bytes).filter(Line::is_record) {
+            return Ok(line.time.parse().ok());
+        }
+    }
+    Ok(None)
 }

@@ -41,8 +41,8 @@ pub struct Writer {
     pub closing: bool,
     pub wanted: u64,
     pub stats: Stats,
-    /// Held for its lock alone.
-    pub _lock: File,
+    /// Held for its lock alone, until closed.
+    pub lock: Option<File>,
 }
 
 impl Writer {

@@ -142,7 +142,7 @@ impl Check {
         } else if line.seq != self.due {
             misnumbered = self.number_jumps(&line, &at, linked, bytes);
         }
-        let signed = self.content(&line, &at, bytes, &hash);
+        let signed = self.content(&line, &at, bytes, linked);
         if !linked && !self.unreadable && !self.excused {
             match signed {
                 // A signature that fits vouches for this line, so the one before is not what was signed.
@@ -238,7 +238,7 @@ impl Check {
             self.problem(at, What::Changed, format!("its number is {}, its place is {}", line.seq, self.due));
             return true;
         } else if line.seq > self.due {
-            self.gaps.push(Gap { first: self.due, last: line.seq - 1, at: at.clone(), filled: 0 });
+            self.gap(self.due, at.clone());
             self.excused = true;
             self.due = line.seq;
         }
@@ -248,20 +248,33 @@ impl Check {
     fn out_of_place(&mut self, at: &At) {
         if let Some(gap) = self.gaps.iter_mut().find(|gap| (gap.first..=gap.last).contains(&at.seq)) {
             gap.filled += 1;
-            self.problem(at, What::Reordered, "it stands behind later lines".to_owned());
             self.report.lines += 1;
+            self.run_on(at, What::Reordered, "it stands behind later lines");
         } else {
-            self.problem(at, What::Duplicate, "a line of this number was there before".to_owned());
+            self.run_on(at, What::Duplicate, "a line of this number was there before");
+        }
+    }
+
+    // Neighbours with the same fate are one problem.
+    fn run_on(&mut self, at: &At, what: What, detail: &str) {
+        let next = Some(at.seq);
+        match self.report.problems.last_mut() {
+            Some(last) if last.what == what && last.last_seq.or(last.seq).map(|seq| seq + 1) == next => {
+                last.last_seq = next;
+            }
+            _ => self.problem(at, what, detail.to_owned()),
         }
     }
 
     // What the line says of itself; for a checkpoint, whether its signature is right.
-    fn content(&mut self, line: &Line<'_>, at: &At, bytes: &[u8], hash: &HexHash) -> Option<bool> {
+    fn content(&mut self, line: &Line<'_>, at: &At, bytes: &[u8], linked: bool) -> Option<bool> {
         match line.phase.as_ref() {
-            "header" => self.header(at, bytes),
-            "checkpoint" => return Some(self.checkpoint(line, at, bytes, hash)),
+            "header" => self.header(at, bytes, linked),
+            "checkpoint" => return Some(self.checkpoint(line, at, bytes)),
             "recovery" => {
-                if let Ok(recovery) = serde_json::from_slice(bytes) {
+                if self.report.recoveries.len() < MOST_PROBLEMS
+                    && let Ok(recovery) = serde_json::from_slice(bytes)
+                {
                     let (seq, time) = (line.seq, line.time.to_string());
                     self.report.recoveries.push(RecoveryNote { seq, time, recovery });
                 }
@@ -271,7 +284,7 @@ impl Check {
         None
     }
 
-    fn header(&mut self, at: &At, bytes: &[u8]) {
+    fn header(&mut self, at: &At, bytes: &[u8], linked: bool) {
         let Ok(header) = serde_json::from_slice::<Header>(bytes) else {
             self.problem(at, What::Changed, "not a header".to_owned());
             return;
@@ -279,25 +292,30 @@ impl Check {
         if header.format != line::FORMAT {
             self.problem(at, What::Changed, format!("format {} is not known", header.format));
         }
-        if header.segment != self.segment {
-            self.problem(at, What::Reordered, format!("it is the header of segment {}", header.segment));
+        // In a segment out of place, its lines tell.
+        if header.segment != self.segment && linked {
+            self.problem(at, What::Changed, format!("it is the header of segment {}", header.segment));
         }
         if header.node != self.report.node {
-            self.problem(at, What::WrongNode, format!("it was written as a chain of {:?}", header.node));
+            self.problem(
+                at,
+                What::WrongNode,
+                format!("it was written as a chain of {:?}", shown(&header.node)),
+            );
         }
         if header.public_key != self.key.hex() {
             self.foreign(at, &header.public_key);
         }
     }
 
-    fn checkpoint(&mut self, line: &Line<'_>, at: &At, bytes: &[u8], hash: &HexHash) -> bool {
+    fn checkpoint(&mut self, line: &Line<'_>, at: &At, bytes: &[u8]) -> bool {
         let parsed = serde_json::from_slice::<Checkpoint>(bytes).ok().zip(line::signed_text(bytes));
         let Some((checkpoint, text)) = parsed else {
             self.problem(at, What::BadSignature, "a checkpoint without a signature".to_owned());
             return false;
         };
         if let Some(anchor) = &mut self.anchor {
-            match anchor.compare(line.seq, hash) {
+            match anchor.compare(line.seq, &line::hash(bytes)) {
                 Ok(Answer::Same) => self.report.anchored += 1,
                 Ok(Answer::Unknown) => {}
                 Ok(Answer::Different) => {
@@ -315,7 +333,7 @@ impl Check {
             return false;
         }
         if checkpoint.node != self.report.node {
-            self.problem(at, What::WrongNode, format!("a checkpoint of {:?}", checkpoint.node));
+            self.problem(at, What::WrongNode, format!("a checkpoint of {:?}", shown(&checkpoint.node)));
         }
         if !self.key.signed(text.as_bytes(), &checkpoint.signature) {
             self.problem(at, What::BadSignature, "the signature is not over this chain".to_owned());
@@ -328,8 +346,8 @@ impl Check {
     // Told once: a chain written anew has it on every checkpoint.
     fn foreign(&mut self, at: &At, key: &str) {
         if !std::mem::replace(&mut self.unknown_key, true) {
-            let key: String = key.chars().take(80).collect();
-            self.problem(at, What::UnknownKey, format!("signed with the key {key}, which is not trusted"));
+            let key = shown(key);
+            self.problem(at, What::UnknownKey, format!("signed with the key {key:?}, which is not trusted"));
         }
     }
 
@@ -360,10 +378,17 @@ impl Check {
                 self.due = due + 1;
             }
             Some(Doubt::Number(at, due)) => {
-                let last = at.seq - 1;
-                self.gaps.push(Gap { first: due, last, at, filled: 0 });
+                self.gap(due, at);
             }
             None => {}
+        }
+    }
+
+    fn gap(&mut self, first: u64, at: At) {
+        if self.gaps.len() < MOST_PROBLEMS {
+            self.gaps.push(Gap { first, last: at.seq - 1, at, filled: 0 });
+        } else {
+            self.report.more_problems += 1;
         }
     }
 
@@ -460,4 +485,9 @@ impl Check {
             self.report.more_problems += 1;
         }
     }
+}
+
+// What a file says, bounded, for a message.
+fn shown(text: &str) -> String {
+    text.chars().take(80).collect()
 }

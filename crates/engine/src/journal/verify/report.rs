@@ -15,7 +15,11 @@ pub struct Report {
 
 impl Report {
     pub fn new(key: TrustedKey, chains: Vec<ChainReport>) -> Self {
-        Self { ok: chains.iter().all(|chain| chain.problems.is_empty()), key, chains }
+        Self {
+            ok: chains.iter().all(|chain| chain.problems.is_empty() && chain.more_problems == 0),
+            key,
+            chains,
+        }
     }
 
     /// The problems of all chains.
