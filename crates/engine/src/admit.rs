@@ -33,6 +33,7 @@ pub(crate) struct Permit<'a> {
     _made_here: (),
 }
 
+#[expect(clippy::large_enum_variant, reason = "moved once and never stored")]
 pub(crate) enum Admission<'a> {
     Run(Permit<'a>),
     /// Answered without running: from the cache, or arguments that the tool's own types refuse.
@@ -106,7 +107,8 @@ pub(crate) async fn admit<'a>(
     };
 
     let effect = ready.effect();
-    let rule = match rights.verdict(entry, effect) {
+    let policy = rights.of(entry);
+    let rule = match policy.verdict(effect) {
         Verdict::Allow(rule) => rule.clone(),
         Verdict::Deny(rule) => {
             trail.decided(Decision::Deny, rule.clone(), Some(effect));
@@ -114,14 +116,12 @@ pub(crate) async fn admit<'a>(
             return Err(Error::new(Kind::Forbidden, format!("{may} {} something", effect.label())));
         }
     };
-    let policy = inner.snapshot.load().policy.tool(entry.server.as_str(), &entry.tool).cloned();
-    let limit = policy.as_ref().and_then(|p| p.rate_limit).unwrap_or(entry.rate);
     let key = rate::Key { caller: call.caller.id.clone(), tool: Some(entry.index) };
-    if let Err(wait) = inner.buckets.take(key, limit, now) {
+    if let Err(wait) = inner.buckets.take(key, policy.rate, now) {
         trail.decided(Decision::Deny, "rate: per tool".into(), Some(effect));
-        return Err(too_fast(&entry.tool, limit, wait));
+        return Err(too_fast(&entry.tool, policy.rate, wait));
     }
-    if policy.is_some_and(|p| p.approval_required) {
+    if policy.approval {
         trail.decided(Decision::Deny, "approval: required".into(), Some(effect));
         return Err(Error::new(
             Kind::ApprovalRequired,

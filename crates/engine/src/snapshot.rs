@@ -9,6 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use toolgate_core::name::ServerName;
 use toolgate_core::policy::{Policy, Verdict};
+use toolgate_core::unit::Rate;
 use toolgate_core::{Caller, Effect};
 
 type Roles = Arc<[Arc<str>]>;
@@ -30,19 +31,42 @@ pub(crate) struct Key {
 /// What one set of roles may do with every entry of the catalogue.
 pub(crate) struct Rights {
     pub digest: [u8; 32],
-    verdicts: Vec<[Verdict; 3]>,
+    rules: Vec<Rule>,
+}
+
+/// What policy says of one entry.
+pub(crate) struct Rule {
+    // One for each effect.
+    verdicts: [Verdict; 3],
+    /// Calls that each caller may make of it.
+    pub rate: Rate,
+    /// A person must approve each call.
+    pub approval: bool,
+}
+
+impl Rule {
+    /// The one decision: may the tool be called with this effect?
+    pub fn verdict(&self, effect: Effect) -> &Verdict {
+        &self.verdicts[effect as usize]
+    }
 }
 
 impl Rights {
     fn compile(policy: &Policy, roles: &[Arc<str>], catalogue: &Catalogue) -> Self {
-        let decide = |entry: &Entry, effect| policy.decide(roles, entry.server.as_str(), &entry.tool, effect);
-        let verdicts = catalogue.entries.iter().map(|entry| Effect::ALL.map(|e| decide(entry, e))).collect();
-        Self { digest: policy.digest(roles), verdicts }
+        let rule = |entry: &Arc<Entry>| {
+            let (server, tool) = (entry.server.as_str(), &*entry.tool);
+            let special = policy.tool(server, tool);
+            Rule {
+                verdicts: Effect::ALL.map(|effect| policy.decide(roles, server, tool, effect)),
+                rate: special.and_then(|p| p.rate_limit).unwrap_or(entry.rate),
+                approval: special.is_some_and(|p| p.approval_required),
+            }
+        };
+        Self { digest: policy.digest(roles), rules: catalogue.entries.iter().map(rule).collect() }
     }
 
-    /// The one decision: may this entry be called with this effect?
-    pub fn verdict(&self, entry: &Entry, effect: Effect) -> &Verdict {
-        &self.verdicts[entry.index][effect as usize]
+    pub fn of(&self, entry: &Entry) -> &Rule {
+        &self.rules[entry.index]
     }
 
     /// Whether any call of it may succeed: then, and only then, it is listed and known.
@@ -50,7 +74,7 @@ impl Rights {
         Effect::ALL
             .into_iter()
             .filter(|effect| (entry.spec.effect..=entry.spec.most).contains(effect))
-            .any(|effect| matches!(self.verdict(entry, effect), Verdict::Allow(_)))
+            .any(|effect| matches!(self.of(entry).verdict(effect), Verdict::Allow(_)))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The data path end to end inside the process: a real journal on disk, a real engine, a small server of odd tools.
 
+#![allow(clippy::unwrap_used)] // helpers of tests are not `#[test]` functions, which clippy.toml exempts
+
 mod odd;
 
 use odd::Setup;

@@ -212,14 +212,14 @@ mod tests {
     #[test]
     fn credential_places_are_closed() {
         for path in [
-            "/root/.ssh",
-            "/root/.ssh/known_hosts",
-            "/home/a/.SSH/x",
-            "/home/a/.aws/credentials",
+            "/h/a/.ssh",
+            "/h/a/.ssh/known_hosts",
+            "/h/a/.SSH/x",
+            "/h/a/.aws/credentials",
             "/w/.netrc",
             "/w/.git-credentials",
             "/w/.docker/config.json",
-            "/home/a/.config/gcloud/x.json",
+            "/h/a/.config/gcloud/x.json",
             "/etc/shadow",
             "/etc/sudoers.d/x",
             "/etc/ssl/private/a.key",

@@ -66,8 +66,7 @@ async fn load_until_killed(gate: &mut TestGate, round: u64) -> Vec<String> {
     for worker in workers {
         worker.await.unwrap();
     }
-    let seen = seen.lock().unwrap().clone();
-    seen
+    std::mem::take(&mut *seen.lock().unwrap())
 }
 
 // Ids of all answer records.

@@ -1,5 +1,8 @@
 //! The whole gateway as its users meet it: the real binary, real sockets, a data directory of its own for each test.
 
+// Helpers of tests are not `#[test]` functions, which clippy.toml exempts.
+#![allow(clippy::unwrap_used)]
+
 mod audit;
 mod bad_input;
 mod door_http;
