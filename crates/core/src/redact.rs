@@ -50,18 +50,19 @@ static FIRST: LazyLock<AhoCorasick> = LazyLock::new(|| {
 });
 
 static SECRETS: LazyLock<Regex> = LazyLock::new(|| {
+    // No boundary is asked for before a credential: in JSON text a line break before it is `\n`, which ends in a letter.
     let pattern = concat!(
-        r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
-        r"|\bgh[pousr]_[A-Za-z0-9]{36,}",
-        r"|\bgithub_pat_[A-Za-z0-9_]{22,}",
-        r"|\bxox[abprs]-[A-Za-z0-9-]{10,}",
-        r"|\bsk_(?:live|test)_[A-Za-z0-9]{24,}",
-        r"|\bsk-ant-[A-Za-z0-9_-]{20,}",
-        r"|\bAIza[A-Za-z0-9_-]{35}",
-        r"|\btg_[A-Za-z0-9]{12}_[A-Za-z0-9_-]{43}",
-        r"|\beyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}",
+        r"(?:AKIA|ASIA)[A-Z0-9]{16}(?-u:\b)",
+        r"|gh[pousr]_[A-Za-z0-9]{36,}",
+        r"|github_pat_[A-Za-z0-9_]{22,}",
+        r"|xox[abprs]-[A-Za-z0-9-]{10,}",
+        r"|sk_(?:live|test)_[A-Za-z0-9]{24,}",
+        r"|sk-ant-[A-Za-z0-9_-]{20,}",
+        r"|AIza[A-Za-z0-9_-]{35}",
+        r"|tg_[A-Za-z0-9]{12}_[A-Za-z0-9_-]{43}",
+        r"|eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}",
         r"|-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----[^\x22]*?(?:-----END (?:[A-Z]+ )*PRIVATE KEY-----|\x22|$)",
-        r"|\b[a-z][a-z0-9+.-]{1,20}://[^\s:/@\x22]{0,64}:(?P<password>[^\s/@\x22]{1,256})@",
+        r"|[a-z][a-z0-9+.-]{1,20}://[^\s:/@\x22]{0,64}:(?P<password>[^\s/@\x22]{1,256})@",
     );
     match Regex::new(pattern) {
         Ok(regex) => regex,
@@ -165,6 +166,11 @@ mod tests {
         ] {
             let shown = text(&format!("x {secret} y")).into_owned();
             assert_eq!(shown, format!("x {MASK} y"), "{secret}");
+            // As JSON text, where the character before it is the end of an escape.
+            for before in ["\n", "\t", "\0", "é"] {
+                let shown = text(&json!(format!("{before}{secret}{before}")).to_string()).into_owned();
+                assert_eq!(shown, json!(format!("{before}{MASK}{before}")).to_string(), "{secret}");
+            }
         }
         assert_eq!(text("postgres://bob:hunter2@db:5432/x"), format!("postgres://bob:{MASK}@db:5432/x"));
     }
