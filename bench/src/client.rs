@@ -54,9 +54,9 @@ impl Connection {
 }
 
 /// A POST with a JSON body.
-pub fn post(path: &str, key: &str, headers: &str, body: &str) -> Vec<u8> {
+pub fn post(host: &str, path: &str, key: &str, headers: &str, body: &str) -> Vec<u8> {
     format!(
-        "POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n\
+        "POST {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n\
          Accept: application/json, text/event-stream\r\n{headers}Content-Length: {}\r\n\r\n{body}",
         body.len()
     )

@@ -57,7 +57,7 @@ impl Gateway {
             let key = std::fs::read_to_string(data.join("admin.key")).unwrap_or_default();
             if let (false, Ok(mut connection)) = (key.is_empty(), Connection::open(&self.address).await) {
                 self.key = key.trim().to_owned();
-                let answer = connection.send(&request(Door::Rest, &self.key)).await?;
+                let answer = connection.send(&request(Door::Rest, &self.address, &self.key)).await?;
                 self.to_first_answer = started.elapsed();
                 if is_right(answer.status, answer.body) {
                     return Ok(());

@@ -32,9 +32,10 @@ pub struct Run {
 }
 
 /// The request: `get_env_var`, a built-in tool that only reads, is never cached and answers at once.
-pub fn request(door: Door, key: &str) -> Vec<u8> {
+pub fn request(door: Door, host: &str, key: &str) -> Vec<u8> {
     match door {
         Door::Rest => post(
+            host,
             "/mcp/omnipotent/tools/get_env_var",
             key,
             "",
@@ -43,7 +44,7 @@ pub fn request(door: Door, key: &str) -> Vec<u8> {
         Door::Modern => {
             let headers = "MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: omnipotent__get_env_var\r\n";
             let body = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"omnipotent__get_env_var","arguments":{"name":"LANG","default":"none"},"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"bench","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}}}"#;
-            post("/mcp", key, headers, body)
+            post(host, "/mcp", key, headers, body)
         }
     }
 }
@@ -58,7 +59,9 @@ pub async fn run(gateway: &Gateway, door: Door, connections: usize, length: Dura
     let started = Instant::now();
     let end = started + length;
     let workers: Vec<_> = (0..connections)
-        .map(|_| tokio::spawn(worker(gateway.address.clone(), request(door, &gateway.key), end)))
+        .map(|_| {
+            tokio::spawn(worker(gateway.address.clone(), request(door, &gateway.address, &gateway.key), end))
+        })
         .collect();
     let mut whole = Run { latency: Histogram::new(), errors: 0, first_error: None, elapsed: length };
     for worker in workers {

@@ -58,6 +58,7 @@ async fn main() -> Result<()> {
 
     println!("| door | connections | calls/s | p50 | p90 | p99 | max | errors | gateway CPU per call |");
     println!("|---|---|---|---|---|---|---|---|---|");
+    let mut wrong = 0;
     for door in [load::Door::Modern, load::Door::Rest] {
         for connections in ROUNDS {
             let before = gateway.cpu()?;
@@ -73,6 +74,7 @@ async fn main() -> Result<()> {
                 run.latency.at(1.0),
                 run.errors,
             );
+            wrong += run.errors;
             if let Some(first) = run.first_error {
                 println!("\nfirst error: {first}\n");
             }
@@ -81,6 +83,7 @@ async fn main() -> Result<()> {
     println!("resident memory after the load: {:.1} MiB", mib(gateway.memory()?));
     let verdict = gateway.stop_and_verify().await?;
     println!("journal: {verdict}");
+    anyhow::ensure!(wrong == 0, "{wrong} answers were not the right one");
     Ok(())
 }
 
