@@ -8,7 +8,8 @@ use crate::ctx::Ctx;
 use crate::kind::Kind;
 use crate::outcome::ToolOutput;
 use crate::spec::{Effect, Spec};
-use schemars::JsonSchema;
+use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -120,8 +121,11 @@ pub struct ToolDef<S> {
 impl<S: Send + Sync + 'static> ToolDef<S> {
     /// Describe tool `T`.
     pub fn of<T: Tool<Server = S>>() -> Self {
-        let settings =
-            || schemars::generate::SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
+        let settings = || {
+            schemars::generate::SchemaSettings::draft2020_12()
+                .with(|s| s.inline_subschemas = true)
+                .with_transform(RecursiveTransform(without_number_format))
+        };
         let mut input_schema = schema_of::<T>(settings());
         let description = take_description(&mut input_schema);
         let mut output_schema = schema_of::<T::Output>(settings().for_serialize());
@@ -182,6 +186,18 @@ fn schema_of<T: JsonSchema>(settings: schemars::generate::SchemaSettings) -> ser
         object.entry("properties").or_insert_with(|| serde_json::json!({}));
     }
     schema
+}
+
+// `uint64` and its like are no formats of JSON Schema: validators that clients use warn of each, and range says the same.
+fn without_number_format(schema: &mut Schema) {
+    let number = |kind: &serde_json::Value| kind == "integer" || kind == "number";
+    let numeric = schema.get("type").is_some_and(|t| match t {
+        serde_json::Value::Array(kinds) => kinds.iter().any(number),
+        kind => number(kind),
+    });
+    if numeric {
+        schema.remove("format");
+    }
 }
 
 fn take_description(schema: &mut serde_json::Value) -> String {

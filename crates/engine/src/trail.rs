@@ -197,7 +197,9 @@ fn log(record: &Record, kind: Option<Kind>, params: usize) {
         call_id = %record.id,
         error_type = kind.map_or("", Kind::label),
     );
-    if record.decision == Decision::Deny && !matches!(kind, Some(Kind::Cancelled | Kind::Unavailable)) {
+    if record.decision == Decision::Deny
+        && !matches!(kind, Some(Kind::Cancelled | Kind::Unavailable | Kind::Invalid))
+    {
         tracing::warn!(
             target: "security",
             event_type = kind.map_or("", Kind::label),
