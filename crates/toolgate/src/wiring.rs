@@ -221,7 +221,7 @@ async fn ensure_admin(dir: &DataDir, store: &Store) -> Result<Option<KeyText>> {
 // Opening reads the end of the chain and may have to mend it; a chain that another process holds is left to it.
 async fn open_journal(dir: &DataDir, settings: &Settings, kind: &str) -> Result<Journal> {
     let (dir, kind) = (dir.journal(), kind.to_owned());
-    let options = settings.document.journal.options(settings.journal_anchor.clone());
+    let options = settings.document.journal.clone();
     let opened = tokio::task::spawn_blocking(move || Journal::open_with(&dir, &kind, options)).await?;
     opened.map_err(|error| public(error).context("the audit journal"))
 }
@@ -232,9 +232,9 @@ pub fn open_host(settings: &Settings) -> Result<Host> {
     let of = |write: bool| {
         settings.roots.iter().filter(move |root| root.write == write).map(|root| root.path.clone())
     };
-    let egress = toolgate_host::egress::Http::new(document.egress.rules()).context("egress")?;
+    let egress = toolgate_host::egress::Http::new(document.egress.clone()).context("egress")?;
     let exec = toolgate_host::exec::Exec::new(
-        document.exec.rules(),
+        document.exec.clone(),
         of(false).collect(),
         of(true).collect(),
         settings.denied.clone(),

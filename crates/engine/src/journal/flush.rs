@@ -93,7 +93,7 @@ pub fn run(shared: &Shared) {
     let _stopped = Stopped(shared);
     let mut writer = shared.lock();
     loop {
-        let due = writer.uncovered_since.map(|since| since + writer.options.checkpoint_after);
+        let due = writer.uncovered_since.map(|since| since + writer.options.checkpoint_after.0);
         let now = Instant::now();
         let full = writer.uncovered >= writer.options.checkpoint_lines;
         if writer.uncovered > 0 && (writer.closing || full || due.is_some_and(|due| due <= now)) {
@@ -116,7 +116,7 @@ pub fn run(shared: &Shared) {
         }
         let wait = writer
             .uncovered_since
-            .map_or(Duration::from_secs(3600), |since| (since + writer.options.checkpoint_after) - now);
+            .map_or(Duration::from_secs(3600), |since| (since + writer.options.checkpoint_after.0) - now);
         writer = shared.wake.wait_timeout(writer, wait).unwrap_or_else(PoisonError::into_inner).0;
     }
     // Nothing is written any more: whoever opens next may continue this chain.

@@ -30,33 +30,37 @@ pub use verify::{
 
 use flush::{Shared, Synced};
 use line::Draft;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use toolgate_core::record::{Decision, Phase};
+use toolgate_core::unit::{Size, Span};
 use toolgate_core::{Error, Kind, Record};
 use writer::Writer;
 
 /// How a journal is kept.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// A segment is closed before it grows beyond this many bytes.
-    pub segment_bytes: u64,
+    /// A segment file is closed before it grows beyond this.
+    pub segment_size: Size,
     /// A checkpoint is signed after so many lines,
     pub checkpoint_lines: u64,
     /// and this long after the first line that no checkpoint covers.
-    pub checkpoint_after: Duration,
-    /// Every checkpoint is appended to this file too; keep it where this machine cannot change it.
+    pub checkpoint_after: Span,
+    /// A file to which every signed checkpoint is appended too; keep it where this machine cannot change it.
     pub anchor: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
-            segment_bytes: 64 * 1024 * 1024,
+            segment_size: Size(64 << 20),
             checkpoint_lines: 1000,
-            checkpoint_after: Duration::from_secs(1),
+            checkpoint_after: Span(Duration::from_secs(1)),
             anchor: None,
         }
     }

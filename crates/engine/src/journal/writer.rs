@@ -112,7 +112,7 @@ impl Writer {
 
     // A closed segment ends with a checkpoint, so that each can be checked alone.
     fn rotate_before(&mut self, more: u64) -> io::Result<()> {
-        if self.len + more <= self.options.segment_bytes || self.len < 1024 {
+        if self.len + more <= self.options.segment_size.0 || self.len < 1024 {
             return Ok(());
         }
         if self.uncovered > 0 {

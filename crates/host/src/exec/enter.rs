@@ -27,8 +27,8 @@ pub(super) fn limits(rules: &ExecRules, lifetime: Duration) -> Vec<(Resource, Rl
         (Resource::Nofile, MAX_OPEN),
         (Resource::Nproc, MAX_PROCESSES),
     ];
-    if rules.max_memory > 0 {
-        wanted.push((Resource::As, rules.max_memory));
+    if let Some(memory) = rules.max_memory {
+        wanted.push((Resource::As, memory.0));
     }
     wanted
         .into_iter()

@@ -41,6 +41,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
+use toolgate_core::unit::Size;
 use toolgate_core::{Effect, Kind};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);
@@ -76,8 +77,8 @@ pub struct ExecRules {
     pub path: Vec<PathBuf>,
     /// Children alive at once.
     pub max_children: usize,
-    /// Address space of a child, in bytes; 0 for no limit.
-    pub max_memory: u64,
+    /// Address space of a child; no limit when absent.
+    pub max_memory: Option<Size>,
 }
 
 impl Default for ExecRules {
@@ -89,7 +90,7 @@ impl Default for ExecRules {
             network: Vec::new(),
             path: Vec::new(),
             max_children: 32,
-            max_memory: 0,
+            max_memory: None,
         }
     }
 }

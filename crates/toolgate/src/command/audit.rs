@@ -21,9 +21,12 @@ const LOOK: Duration = Duration::from_millis(250);
 pub fn run(command: Audit, settings: &Settings, out: Out) -> Result<()> {
     let dir = DataDir::open(&settings.data)?.journal();
     match command {
-        Audit::Verify { public_key, anchor } => {
-            verify(&dir, public_key.as_deref(), anchor.or_else(|| settings.journal_anchor.clone()), out)
-        }
+        Audit::Verify { public_key, anchor } => verify(
+            &dir,
+            public_key.as_deref(),
+            anchor.or_else(|| settings.document.journal.anchor.clone()),
+            out,
+        ),
         Audit::Tail { follow, lines } => tail(&dir, follow, lines, out),
         Audit::Search(search) => {
             let mut filter = filter(&search.filter)?;

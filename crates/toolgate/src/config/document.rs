@@ -1,4 +1,5 @@
-//! `toolgate.yaml` as an operator writes it: one struct for each section, a default for every field.
+//! `toolgate.yaml` as an operator writes it: one struct for each section, a default for every field. A section that one
+//! crate owns is that crate's own struct.
 //!
 //! The JSON Schema that the file is checked against is generated from these types (`toolgate config schema`), so a doc
 //! comment here is what the operator reads. Nothing here is checked beyond its shape; `config::semantic` does the rest.
@@ -8,10 +9,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use toolgate_core::policy::{Role, ServerPolicy};
-use toolgate_core::unit::{Size, Span};
-use toolgate_engine::journal::Options;
+use toolgate_engine::journal;
 use toolgate_host::egress::EgressRules;
-use toolgate_host::exec::{ExecRules, Profile};
+use toolgate_host::exec::ExecRules;
 
 /// Configuration of Toolgate.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -34,10 +34,13 @@ pub struct Document {
     pub roles: BTreeMap<String, Role>,
     /// Rules for single tools, by server and tool.
     pub server_policies: BTreeMap<String, ServerPolicy>,
-    pub egress: Egress,
-    pub exec: Exec,
+    /// Where tools may connect to.
+    pub egress: EgressRules,
+    /// Which programs tools may run, and how far they are confined.
+    pub exec: ExecRules,
     pub files: Files,
-    pub journal: Journal,
+    /// The audit journal.
+    pub journal: journal::Options,
     pub servers: Servers,
     pub a2a: A2a,
 }
@@ -54,10 +57,10 @@ impl Default for Document {
             policy: None,
             roles: BTreeMap::new(),
             server_policies: BTreeMap::new(),
-            egress: Egress::default(),
-            exec: Exec::default(),
+            egress: EgressRules::default(),
+            exec: ExecRules::default(),
             files: Files::default(),
-            journal: Journal::default(),
+            journal: journal::Options::default(),
             servers: Servers::default(),
             a2a: A2a::default(),
         }
@@ -90,96 +93,6 @@ pub enum LogFormat {
     Text,
 }
 
-/// Where tools may connect to.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Egress {
-    /// Private services that may be reached although their address is private: `host:port`, or `host` for any port.
-    pub allow_private: Vec<String>,
-    /// When not empty: only these hosts (`example.org`, `*.example.org`) may be reached.
-    pub only: Vec<String>,
-    /// Hosts never reached.
-    pub deny: Vec<String>,
-    /// Redirects followed, each checked again.
-    pub max_redirects: Option<u8>,
-}
-
-impl Egress {
-    pub fn rules(&self) -> EgressRules {
-        EgressRules {
-            allow_private: self.allow_private.clone(),
-            only: self.only.clone(),
-            deny: self.deny.clone(),
-            max_redirects: self.max_redirects.map(usize::from),
-        }
-    }
-}
-
-/// Which programs tools may run, and how far they are confined.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Exec {
-    pub profile: Confinement,
-    /// Programs that may run, by name; empty means the built-in list.
-    pub allow: Vec<String>,
-    /// Environment variables passed on to programs, by name.
-    pub env: Vec<String>,
-    /// Programs that may use TCP under `profile: standard`, beside those that are there for it (git, npm, docker, ...).
-    pub network: Vec<String>,
-    /// Directories, besides the system's own, where programs are looked up.
-    pub path: Vec<PathBuf>,
-    /// Programs running at once.
-    pub max_children: u32,
-    /// Address space of one program; no limit when absent.
-    pub max_memory: Option<Size>,
-}
-
-impl Default for Exec {
-    fn default() -> Self {
-        let rules = ExecRules::default();
-        Self {
-            profile: Confinement::Standard,
-            allow: rules.allow,
-            env: rules.env,
-            network: rules.network,
-            path: rules.path,
-            max_children: u32::try_from(rules.max_children).unwrap_or(u32::MAX),
-            max_memory: (rules.max_memory > 0).then_some(Size(rules.max_memory)),
-        }
-    }
-}
-
-/// How far programs are confined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Confinement {
-    /// Own process group, limits, cleared environment; nothing else.
-    None,
-    /// And Landlock where the kernel has it.
-    #[default]
-    Standard,
-    /// And Landlock, or the program is not started.
-    Strict,
-}
-
-impl Exec {
-    pub fn rules(&self) -> ExecRules {
-        ExecRules {
-            profile: match self.profile {
-                Confinement::None => Profile::None,
-                Confinement::Standard => Profile::Standard,
-                Confinement::Strict => Profile::Strict,
-            },
-            allow: self.allow.clone(),
-            env: self.env.clone(),
-            network: self.network.clone(),
-            path: self.path.clone(),
-            max_children: self.max_children as usize,
-            max_memory: self.max_memory.map_or(0, |size| size.0),
-        }
-    }
-}
-
 /// Which files tools may use.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -199,44 +112,6 @@ pub struct FileRoot {
     /// Whether tools may write there.
     #[serde(default)]
     pub write: bool,
-}
-
-/// The audit journal.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Journal {
-    /// A file to which every signed checkpoint is appended too; keep it where this machine cannot change it.
-    pub anchor: Option<PathBuf>,
-    /// A segment file is closed before it grows beyond this.
-    pub segment_size: Size,
-    /// A checkpoint is signed after so many lines,
-    pub checkpoint_lines: u64,
-    /// and this long after the first line that no checkpoint covers.
-    pub checkpoint_after: Span,
-}
-
-impl Default for Journal {
-    fn default() -> Self {
-        let options = Options::default();
-        Self {
-            anchor: options.anchor,
-            segment_size: Size(options.segment_bytes),
-            checkpoint_lines: options.checkpoint_lines,
-            checkpoint_after: Span(options.checkpoint_after),
-        }
-    }
-}
-
-impl Journal {
-    /// `anchor`: the path made absolute.
-    pub fn options(&self, anchor: Option<PathBuf>) -> Options {
-        Options {
-            segment_bytes: self.segment_size.0,
-            checkpoint_lines: self.checkpoint_lines,
-            checkpoint_after: self.checkpoint_after.0,
-            anchor,
-        }
-    }
 }
 
 /// Built-in tool servers.

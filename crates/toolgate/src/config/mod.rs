@@ -55,7 +55,6 @@ pub struct Settings {
     /// Paths closed to tools, the data directory among them.
     pub denied: Vec<PathBuf>,
     pub a2a_db: PathBuf,
-    pub journal_anchor: Option<PathBuf>,
     /// The merged document as written, and where the values not from the file come from.
     pub written: Value,
     pub origins: Origins,
@@ -133,7 +132,7 @@ pub fn load(sources: &Sources, servers: &[&str]) -> Result<Settings, ConfigError
         }));
         return Err(ConfigError { problems });
     }
-    let document: Document = match deserialise(&written) {
+    let mut document: Document = match deserialise(&written) {
         Ok(document) => document,
         Err(misfits) => {
             problems.extend(misfits.into_iter().map(|(path, message)| Problem {
@@ -178,7 +177,7 @@ pub fn load(sources: &Sources, servers: &[&str]) -> Result<Settings, ConfigError
     let a2a_db =
         document.a2a.db_path.as_deref().map_or_else(|| data.join(toolgate_store::SHELF_FILE), from_file);
 
-    let journal_anchor = document.journal.anchor.as_deref().map(from_file);
+    document.journal.anchor = document.journal.anchor.as_deref().map(&from_file);
     let policy_path = document.policy.as_deref().map(from_file);
     let inline = !document.roles.is_empty() || !document.server_policies.is_empty();
     if policy_path.is_some() && inline {
@@ -207,19 +206,9 @@ pub fn load(sources: &Sources, servers: &[&str]) -> Result<Settings, ConfigError
         problems.push(Problem { origin: policy_label.clone(), path: path.to_owned(), message });
     });
     match (listen, policy) {
-        (Some(listen), Some(policy)) if problems.is_empty() => Ok(Settings {
-            document,
-            file,
-            listen,
-            data,
-            policy,
-            roots,
-            denied,
-            a2a_db,
-            journal_anchor,
-            written,
-            origins,
-        }),
+        (Some(listen), Some(policy)) if problems.is_empty() => {
+            Ok(Settings { document, file, listen, data, policy, roots, denied, a2a_db, written, origins })
+        }
         _ => Err(ConfigError { problems }),
     }
 }

@@ -20,7 +20,6 @@ pub fn effective(settings: &Settings) -> Vec<Shown> {
     let mut document = settings.document.clone();
     document.data = Some(settings.data.clone());
     document.a2a.db_path = Some(settings.a2a_db.clone());
-    document.journal.anchor = settings.journal_anchor.clone();
     let mut rows = Vec::new();
     let whole = serde_json::to_value(&document).unwrap_or_default();
     leaves(&whole, "", &mut |path, value| {

@@ -140,7 +140,7 @@ async fn checkpoints_come_by_count_and_by_time_and_go_to_the_anchor() {
     let dir = tempfile::tempdir().unwrap();
     let anchor = dir.path().join("anchor.jsonl");
     let options = Options {
-        checkpoint_after: Duration::from_millis(5),
+        checkpoint_after: Span(Duration::from_millis(5)),
         checkpoint_lines: u64::MAX,
         anchor: Some(anchor.clone()),
         ..Options::default()

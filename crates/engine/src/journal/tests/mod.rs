@@ -41,9 +41,9 @@ pub fn record(n: u64) -> Record {
 /// Small segments, checkpoints often and only by count.
 pub fn small() -> Options {
     Options {
-        segment_bytes: 8 * 1024,
+        segment_size: Size(8 << 10),
         checkpoint_lines: 5,
-        checkpoint_after: Duration::from_secs(3600),
+        checkpoint_after: Span(Duration::from_secs(3600)),
         anchor: None,
     }
 }

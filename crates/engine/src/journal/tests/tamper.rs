@@ -12,7 +12,7 @@ struct Victim(tempfile::TempDir);
 
 impl Victim {
     fn new() -> Self {
-        Self::with(Options { segment_bytes: 4 * 1024, ..small() })
+        Self::with(Options { segment_size: Size(4 << 10), ..small() })
     }
 
     fn with(options: Options) -> Self {
@@ -269,8 +269,11 @@ fn a_replaced_last_checkpoint() {
 #[test]
 fn a_chain_written_anew_with_another_key() {
     let anchor = tempfile::NamedTempFile::new().unwrap();
-    let victim =
-        Victim::with(Options { segment_bytes: 4 * 1024, anchor: Some(anchor.path().to_owned()), ..small() });
+    let victim = Victim::with(Options {
+        segment_size: Size(4 << 10),
+        anchor: Some(anchor.path().to_owned()),
+        ..small()
+    });
     let trusted = key_of(victim.path());
     let forger = Victim::new();
     fs::remove_dir_all(victim.path().join("n")).unwrap();

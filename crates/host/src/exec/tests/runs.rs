@@ -65,7 +65,7 @@ async fn no_descriptor_is_inherited_and_limits_hold() {
         "import os, resource as r\nprint([n for n in range(3, 4096) if os.path.exists(f'/proc/self/fd/{n}')])\n\
          print(r.getrlimit(r.RLIMIT_CORE), r.getrlimit(r.RLIMIT_NOFILE)[0] <= 4096, r.getrlimit(r.RLIMIT_AS))\n",
     );
-    let rules = ExecRules { allow: allow(), max_memory: 1 << 30, ..ExecRules::default() };
+    let rules = ExecRules { allow: allow(), max_memory: Some(Size(1 << 30)), ..ExecRules::default() };
     let done = run(&place.exec_with(rules, vec![]), &["python3", "fds.py"]).await;
     assert_eq!(
         done.stdout,

@@ -125,7 +125,8 @@ async fn keys(dir: &DataDir, store: &Store) -> Finding {
 }
 
 async fn audit(dir: &DataDir, settings: &Settings) -> Finding {
-    let options = journal::VerifyOptions { public_key: None, anchor: settings.journal_anchor.clone() };
+    let options =
+        journal::VerifyOptions { public_key: None, anchor: settings.document.journal.anchor.clone() };
     let path = dir.journal();
     let report = tokio::task::spawn_blocking(move || journal::verify(&path, &options, &mut |_, _| {})).await;
     match report {
@@ -194,7 +195,7 @@ fn clock(data: &Path) -> Finding {
 }
 
 fn confinement(settings: &Settings) -> Finding {
-    use crate::config::document::Confinement;
+    use toolgate_host::exec::Profile;
     let host = match wiring::open_host(settings) {
         Ok(host) => host,
         Err(problem) => {
@@ -205,17 +206,17 @@ fn confinement(settings: &Settings) -> Finding {
     let landlock = found.to_lowercase().contains("landlock");
     match (landlock, settings.document.exec.profile) {
         (true, _) => Finding::ok("confinement", found),
-        (false, Confinement::Strict) => Finding::wrong(
+        (false, Profile::Strict) => Finding::wrong(
             "confinement",
             found,
             "`exec.profile: strict` runs nothing here: use a kernel with Landlock (5.13 and later), or `standard`",
         ),
-        (false, Confinement::Standard) => Finding::warning(
+        (false, Profile::Standard) => Finding::warning(
             "confinement",
             found,
             "programs are not confined to the file roots: use a kernel with Landlock (5.13 and later)",
         ),
-        (false, Confinement::None) => Finding::warning("confinement", found, "set `exec.profile: standard`"),
+        (false, Profile::None) => Finding::warning("confinement", found, "set `exec.profile: standard`"),
     }
 }
 
