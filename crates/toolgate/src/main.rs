@@ -27,6 +27,9 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // No core dump holds keys, and no other process of this user reads them from /proc/PID/environ or mem. A second wall
+    // behind closed files and Landlock, so a kernel that refuses stops nothing.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let cli = cli::parse();
     let json = cli.global.json;
     match command::run(cli) {
