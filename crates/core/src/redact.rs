@@ -13,6 +13,8 @@ use std::sync::LazyLock;
 pub const MASK: &str = "***REDACTED***";
 // Longest text that the journal keeps of one argument, in bytes.
 const MAX_TEXT: usize = 256;
+// About how many bytes the journal keeps of all arguments of a call: bounds on each level alone multiply.
+const MAX_ARGUMENTS: usize = 16 * 1024;
 // Most items or members of one argument array or object that the journal keeps.
 const MAX_ITEMS: usize = 64;
 
@@ -110,37 +112,71 @@ pub fn is_secret_name(name: &str) -> bool {
         || name == "x_api_key"
 }
 
-/// Arguments as the journal keeps them: secrets masked, long texts and lists cut (what is cut is said).
+/// Arguments as the journal keeps them: secrets masked, long texts and lists cut (what is cut is said), about 16 KiB in
+/// all however they are nested.
 pub fn arguments(value: &Value) -> Value {
+    kept(value, &mut MAX_ARGUMENTS.clone())
+}
+
+// `left`: bytes that may still be kept. What has begun is finished, so that it is overdrawn by one text at most.
+fn kept(value: &Value, left: &mut usize) -> Value {
     match value {
-        Value::String(s) => Value::String(shortened(&text(s))),
+        Value::String(s) => {
+            let shown = shortened(&text(s), MAX_TEXT);
+            spend(left, shown.len() + 3);
+            Value::String(shown)
+        }
         Value::Array(items) => {
-            let mut kept: Vec<Value> = items.iter().take(MAX_ITEMS).map(arguments).collect();
-            if items.len() > MAX_ITEMS {
-                kept.push(format!("… {} more items", items.len() - MAX_ITEMS).into());
+            spend(left, 3);
+            let mut shown = Vec::new();
+            for item in items.iter().take(MAX_ITEMS) {
+                if *left == 0 {
+                    break;
+                }
+                shown.push(kept(item, left));
             }
-            Value::Array(kept)
+            if items.len() > shown.len() {
+                shown.push(format!("… {} more items", items.len() - shown.len()).into());
+            }
+            Value::Array(shown)
         }
         Value::Object(members) => {
-            let mut kept = serde_json::Map::new();
+            spend(left, 3);
+            let mut shown = serde_json::Map::new();
+            let mut seen = 0;
             for (name, member) in members.iter().take(MAX_ITEMS) {
-                let shown = if is_secret_name(name) { MASK.into() } else { arguments(member) };
-                kept.insert(shortened(name), shown);
+                if *left == 0 {
+                    break;
+                }
+                seen += 1;
+                let short = shortened(&text(name), MAX_TEXT);
+                spend(left, short.len() + 3);
+                let member = if is_secret_name(name) { MASK.into() } else { kept(member, left) };
+                shown.insert(short, member);
             }
-            if members.len() > MAX_ITEMS {
-                kept.insert("…".into(), format!("{} more members", members.len() - MAX_ITEMS).into());
+            if members.len() > seen {
+                shown.insert("…".into(), format!("{} more members", members.len() - seen).into());
             }
-            Value::Object(kept)
+            Value::Object(shown)
         }
-        other => other.clone(),
+        other => {
+            // No number is longer.
+            spend(left, 24);
+            other.clone()
+        }
     }
 }
 
-fn shortened(text: &str) -> String {
-    if text.len() <= MAX_TEXT {
+fn spend(left: &mut usize, bytes: usize) {
+    *left = left.saturating_sub(bytes);
+}
+
+/// The text, or its first `most` bytes and how many there are in all. Mask before: half a credential is not known as one.
+pub fn shortened(text: &str, most: usize) -> String {
+    if text.len() <= most {
         return text.to_owned();
     }
-    let mut cut = MAX_TEXT;
+    let mut cut = most;
     while !text.is_char_boundary(cut) {
         cut -= 1;
     }
@@ -202,5 +238,23 @@ mod tests {
         assert_eq!(shown["headers"], json!({"Authorization": MASK, "Accept": "z"}));
         assert!(shown["content"].as_str().unwrap().ends_with("(1000 bytes in all)"));
         assert_eq!(shown["list"].as_array().unwrap().len(), 65);
+    }
+
+    #[test]
+    fn nested_arguments_have_one_bound_in_all() {
+        let mut wide = json!("x".repeat(200));
+        for _ in 0..3 {
+            wide = Value::Array(vec![wide; 60]);
+        }
+        let mut deep = json!({"a".repeat(200): 1});
+        for _ in 0..100 {
+            deep = json!({"b".repeat(200): deep, "c": [1, 2]});
+        }
+        let many: serde_json::Map<_, _> = (0..64).map(|i| (format!("{i}"), wide.clone())).collect();
+        for value in [wide, deep, Value::Object(many)] {
+            let text = arguments(&value).to_string();
+            assert!((12_000..24_000).contains(&text.len()), "{}", text.len());
+            assert!(text.contains(" more "), "what is cut is said");
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::catalogue::Entry;
 use crate::rate;
 use crate::slots::Slot;
 use crate::snapshot::Rights;
-use crate::trail::Trail;
+use crate::trail::{MAX_MESSAGE, Trail};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -99,6 +99,8 @@ pub(crate) async fn admit<'a>(
         Ok(ready) => ready,
         Err(problem) => {
             deny(trail, "arguments: refused by the tool's schema");
+            // It echoes what was sent, whatever its size.
+            let problem = redact::shortened(&redact::text(&problem), MAX_MESSAGE);
             return Ok(Admission::Answer(refused(format!(
                 "invalid arguments for {}: {problem}",
                 entry.tool

@@ -11,10 +11,16 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use toolgate_core::record::{Decision, Phase};
+use toolgate_core::redact::{self, shortened};
 use toolgate_core::{Call, Effect, Error, Kind, Outcome, Record};
 
 // Longest name asked for that a record keeps, in bytes.
 const MAX_NAME: usize = 128;
+// Longest text about itself that a record keeps of a client.
+const MAX_CLIENT: usize = 256;
+// Longest text of a refusal that a record keeps. It may echo arguments, and no caller may make a record too large to be
+// written: a call would leave none.
+pub(crate) const MAX_MESSAGE: usize = 2048;
 
 pub(crate) struct Trail {
     inner: Arc<Inner>,
@@ -46,7 +52,10 @@ impl Trail {
             caller: call.caller.id.clone(),
             caller_name: call.caller.name.clone(),
             roles: call.caller.roles.clone(),
-            client: call.client.as_ref().map(|c| format!("{} {}", c.name, c.version).trim().to_owned()),
+            client: call
+                .client
+                .as_ref()
+                .map(|c| shortened(format!("{} {}", c.name, c.version).trim(), MAX_CLIENT)),
             server: call.scope.as_ref().map(|s| s.as_str().into()),
             tool: name.into(),
             effect: None,
@@ -137,7 +146,7 @@ impl Trail {
         self.record.time = now();
         self.record.duration_us = micros(self.arrived.elapsed());
         self.record.outcome = Some(Record::outcome_of(kind));
-        self.record.message = message.map(|m| toolgate_core::redact::text(&m).into_owned());
+        self.record.message = message.map(|m| shortened(&redact::text(&m), MAX_MESSAGE));
         let stats = self.entry.as_ref().map_or(&self.inner.counters.unknown, |e| &e.stats);
         stats.count(kind, self.ran_from.map(|from| from.elapsed()));
         log(&self.record, kind, self.params);
@@ -170,10 +179,11 @@ impl Inner {
             error_message = %error.message(),
             context = what,
         );
+        let refused = |kind| Error::new(kind, format!("{what}: {}", error.message()));
         match self.settings.journal_failure {
-            JournalFailure::Refuse => {
-                Err(Error::new(Kind::Unavailable, format!("{what}: {}", error.message())).because(error))
-            }
+            // The call's doing, not the journal's: the operator did not choose to let that go unrecorded.
+            _ if error.kind() == Kind::TooLarge => Err(refused(Kind::TooLarge).because(error)),
+            JournalFailure::Refuse => Err(refused(Kind::Unavailable).because(error)),
             JournalFailure::DropAndCount => {
                 self.lost.fetch_add(1, Ordering::Relaxed);
                 Ok(())

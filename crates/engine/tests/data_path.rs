@@ -108,6 +108,44 @@ async fn bad_arguments_are_the_tools_no() {
 }
 
 #[tokio::test]
+async fn huge_arguments_are_refused_in_few_words_and_recorded() {
+    for choice in [JournalFailure::Refuse, JournalFailure::DropAndCount] {
+        let setup = Setup::new(|s| s.journal_failure = choice).await;
+        let huge = "\u{200b}".repeat(4_000_000 / 3);
+        for (bad, part) in [(json!({&huge: 1}), "unknown field"), (json!({"text": [&huge]}), "invalid type")]
+        {
+            let Outcome::Refused(error) = setup.call("admin", "odd__put", bad).await.unwrap() else {
+                panic!()
+            };
+            assert_eq!(error.kind, Kind::Invalid);
+            assert!(
+                error.message.contains(part) && error.message.len() < 4096,
+                "{} bytes",
+                error.message.len()
+            );
+        }
+        let records = setup.records().await;
+        assert_eq!(records.len(), 2);
+        for record in records {
+            assert_eq!((&record["outcome"], &record["phase"]), (&json!("invalid"), &json!("answer")));
+            assert!(record.to_string().len() < 32 * 1024);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_large_to_record_does_not_run() {
+    for choice in [JournalFailure::Refuse, JournalFailure::DropAndCount] {
+        let setup = Setup::new(|s| s.journal_failure = choice).await;
+        let mut call = setup.make("admin", "odd__put", json!({"text": "x"}));
+        call.caller =
+            std::sync::Arc::new(toolgate_core::Caller::new("key:x", "n".repeat(5 << 20), ["admin"]));
+        assert_eq!(setup.engine.call(call).await.unwrap_err().kind(), Kind::TooLarge);
+        assert_eq!(setup.puts(), 0);
+    }
+}
+
+#[tokio::test]
 async fn rates_say_how_long_to_wait() {
     let setup = Setup::new(|s| s.per_tool = "3/hour".parse().unwrap()).await;
     for _ in 0..3 {
@@ -319,10 +357,8 @@ async fn when_the_journal_is_gone_nothing_runs_unseen() {
     {
         let setup = Setup::new(|s| s.journal_failure = choice).await;
         setup.break_journal().await;
-        let before = odd::PUTS.load(std::sync::atomic::Ordering::SeqCst);
         let answer = setup.call("admin", "odd__put", json!({"text": "x"})).await;
         assert_eq!(answer.as_ref().err().map(toolgate_core::Error::kind), expected, "{answer:?}");
-        let ran = odd::PUTS.load(std::sync::atomic::Ordering::SeqCst) - before;
-        assert_eq!(ran, usize::from(expected.is_none()), "a write never runs without its intent");
+        assert_eq!(setup.puts(), usize::from(expected.is_none()), "a write never runs without its intent");
     }
 }

@@ -3,22 +3,27 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use toolgate_core::spec::secs;
 use toolgate_core::{Ctx, Effect, Outcome, Server, Spec, Tool, ToolDef, ToolError};
 
-/// Writes that really ran.
-pub static PUTS: AtomicUsize = AtomicUsize::new(0);
 /// Pauses that run.
 pub static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
 pub const NAMES: [&str; 6] = ["echo", "put", "either", "count", "same", "wipe"];
 
-#[derive(Default)]
 pub struct Odd {
     counter: AtomicU64,
     tries: AtomicU64,
+    puts: Arc<AtomicUsize>,
+}
+
+impl Odd {
+    pub fn new(puts: Arc<AtomicUsize>) -> Self {
+        Self { counter: AtomicU64::new(0), tries: AtomicU64::new(0), puts }
+    }
 }
 
 pub struct Even;
@@ -69,7 +74,7 @@ macro_rules! tool {
 
 tool!(Echo { text: String }, Odd => Text, Spec::read("echo").aliases(&["say"]), |this, s| Ok(Text { text: this.text }));
 tool!(Put { text: String }, Odd => Text, Spec::write("put"), |this, s| {
-    PUTS.fetch_add(1, Ordering::SeqCst);
+    s.puts.fetch_add(1, Ordering::SeqCst);
     Ok(Text { text: this.text })
 });
 tool!(Wipe {}, Odd => Text, Spec::destroy("wipe"), |this, s| Ok(Text { text: String::new() }));
