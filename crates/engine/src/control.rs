@@ -170,11 +170,6 @@ impl Engine {
         self.0.cache.clear()
     }
 
-    /// Records that could not be journaled and were let go (`journal_failure: drop-and-count`).
-    pub fn lost_records(&self) -> u64 {
-        self.0.lost.load(Ordering::Relaxed)
-    }
-
     /// Health of the gateway, or of one server.
     pub async fn health(&self, scope: Option<&str>) -> Result<Report, Error> {
         let inner = &*self.0;

@@ -32,7 +32,7 @@ use arc_swap::ArcSwap;
 use catalogue::Catalogue;
 use snapshot::Snapshot;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use toolgate_core::name::ServerName;
 use toolgate_core::policy::Policy;
@@ -110,8 +110,6 @@ struct Inner {
     draining: AtomicBool,
     active: AtomicUsize,
     idle: tokio::sync::Notify,
-    // Records that could not be journaled and were let go.
-    lost: AtomicU64,
 }
 
 impl Engine {
@@ -136,7 +134,6 @@ impl Engine {
             draining: AtomicBool::new(false),
             active: AtomicUsize::new(0),
             idle: tokio::sync::Notify::new(),
-            lost: AtomicU64::new(0),
         })))
     }
 

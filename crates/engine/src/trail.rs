@@ -185,7 +185,7 @@ impl Inner {
             _ if error.kind() == Kind::TooLarge => Err(refused(Kind::TooLarge).because(error)),
             JournalFailure::Refuse => Err(refused(Kind::Unavailable).because(error)),
             JournalFailure::DropAndCount => {
-                self.lost.fetch_add(1, Ordering::Relaxed);
+                self.journal.count_dropped();
                 Ok(())
             }
         }

@@ -360,5 +360,7 @@ async fn when_the_journal_is_gone_nothing_runs_unseen() {
         let answer = setup.call("admin", "odd__put", json!({"text": "x"})).await;
         assert_eq!(answer.as_ref().err().map(toolgate_core::Error::kind), expected, "{answer:?}");
         assert_eq!(setup.puts(), usize::from(expected.is_none()), "a write never runs without its intent");
+        // Intent and answer; where calls are refused nothing is let go.
+        assert_eq!(setup.dropped(), if expected.is_none() { 2 } else { 0 });
     }
 }

@@ -105,6 +105,11 @@ impl Setup {
         self.puts.load(Ordering::SeqCst)
     }
 
+    /// Records that were let go.
+    pub fn dropped(&self) -> u64 {
+        self.journal.stats().dropped
+    }
+
     /// From now on no record can be written.
     pub async fn break_journal(&self) {
         self.journal.close().await.unwrap();
