@@ -51,7 +51,7 @@ pub(crate) async fn admit<'a>(
     let now = Instant::now();
     let deny = |trail: &mut Trail, rule: &str| trail.decided(Decision::Deny, rule.into(), None);
 
-    if inner.draining.load(Ordering::Acquire) {
+    if inner.draining.load(Ordering::SeqCst) {
         deny(trail, "gateway: shutting down");
         return Err(
             Error::new(Kind::Unavailable, "the gateway is shutting down").retry_after(Duration::from_secs(5))

@@ -199,15 +199,15 @@ impl Engine {
     /// Refuse new calls and wait for the running ones, at most `limit`. Says how many were still running then.
     pub async fn drain(&self, limit: Duration) -> usize {
         let inner = &*self.0;
-        inner.draining.store(true, Ordering::Release);
+        inner.draining.store(true, Ordering::SeqCst);
         let idle = async {
             loop {
+                // Told of a count that reaches zero from here on, so that none is missed between the look and the wait.
                 let notified = inner.idle.notified();
-                if inner.active.load(Ordering::Acquire) == 0 {
+                if inner.active.load(Ordering::SeqCst) == 0 {
                     return;
                 }
-                // The count may reach zero between the look and the wait, so look again now and then.
-                let _ = tokio::time::timeout(Duration::from_millis(50), notified).await;
+                notified.await;
             }
         };
         let _ = tokio::time::timeout(limit, idle).await;

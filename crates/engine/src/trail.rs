@@ -39,7 +39,8 @@ pub(crate) type Answer = Result<Outcome, Error>;
 
 impl Trail {
     pub fn begin(inner: Arc<Inner>, call: &Call) -> Self {
-        inner.active.fetch_add(1, Ordering::AcqRel);
+        // In one order with `draining`: a call that `drain` does not count sees that the gateway drains.
+        inner.active.fetch_add(1, Ordering::SeqCst);
         let mut name = call.tool.clone();
         if name.len() > MAX_NAME {
             let cut = (0..=MAX_NAME).rev().find(|i| name.is_char_boundary(*i)).unwrap_or(0);

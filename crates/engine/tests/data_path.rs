@@ -284,9 +284,7 @@ async fn draining_refuses_new_calls_and_waits_for_running_ones() {
         let (engine, call) = (setup.engine.clone(), setup.make("admin", "odd__pause", json!({"ms": 200})));
         async move { engine.call(call).await }
     });
-    while !setup.engine.metrics(None, 0).contains("odd")
-        || odd::RUNNING.load(std::sync::atomic::Ordering::SeqCst) == 0
-    {
+    while odd::RUNNING.load(std::sync::atomic::Ordering::SeqCst) == 0 {
         tokio::task::yield_now().await;
     }
     assert_eq!(setup.engine.drain(Duration::from_secs(5)).await, 0);
@@ -295,6 +293,23 @@ async fn draining_refuses_new_calls_and_waits_for_running_ones() {
         setup.call("admin", "odd__echo", json!({"text": ""})).await.unwrap_err().kind(),
         Kind::Unavailable
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_races_with_draining_is_counted_or_refused() {
+    for _ in 0..50 {
+        let setup = Setup::new(|_| {}).await;
+        let racing = tokio::spawn({
+            let (engine, call) =
+                (setup.engine.clone(), setup.make("admin", "odd__put", json!({"text": "x"})));
+            async move { engine.call(call).await }
+        });
+        assert_eq!(setup.engine.drain(Duration::from_secs(5)).await, 0);
+        let ran = setup.puts();
+        let answer = racing.await.unwrap();
+        assert_eq!(setup.puts(), ran, "nothing runs after draining: {answer:?}");
+        assert_eq!(answer.is_ok(), ran == 1);
+    }
 }
 
 #[tokio::test]
