@@ -146,6 +146,7 @@ pub(crate) async fn admit<'a>(
     let pass = match entry.spec.breaker.then(|| entry.breaker.pass(now)).transpose() {
         Ok(pass) => pass,
         Err(wait) => {
+            deny(trail, "breaker: open");
             return Err(Error::new(
                 Kind::Unavailable,
                 format!(
@@ -158,7 +159,7 @@ pub(crate) async fn admit<'a>(
         }
     };
     let limit = entry.spec.timeout.min(inner.settings.max_duration.0);
-    let slot = entry.slots.take(limit).await?;
+    let slot = entry.slots.take(limit).await.inspect_err(|_| deny(trail, "slots: busy"))?;
     let ctx = Ctx::new(call.id, call.caller.clone(), effect, Instant::now() + limit)
         .with_trace(call.trace.clone())
         .with_progress(call.progress.clone());

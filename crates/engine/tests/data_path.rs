@@ -239,12 +239,26 @@ async fn a_failing_tool_rests() {
     let refused = setup.call("admin", "odd__broken", json!({})).await.unwrap_err();
     assert_eq!(refused.kind(), Kind::Unavailable);
     assert!(refused.wait().unwrap() > Duration::from_secs(50));
+    let record = setup.records().await.pop().unwrap();
+    assert_eq!((&record["decision"], &record["rule"]), (&json!("deny"), &json!("breaker: open")));
+    assert_eq!(record["effect"], "read");
     let page = setup.engine.metrics(None, 0);
     assert!(page.contains(r#"circuit_breaker_state{server="odd",tool="broken"} 1"#), "{page}");
     assert!(
         page.contains(r#"mcp_tool_errors_total{server="odd",tool="broken",error_type="unavailable"} 6"#),
         "{page}"
     );
+}
+
+#[tokio::test]
+async fn a_busy_server_refuses_and_says_so_in_the_record() {
+    let setup = Setup::new(|s| (s.concurrency, s.queue) = (1, 0)).await;
+    let mut held = Box::pin(setup.call("admin", "odd__hang", json!({})));
+    assert!(tokio::time::timeout(Duration::from_millis(20), &mut held).await.is_err());
+    let refused = setup.call("admin", "odd__echo", json!({"text": ""})).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::Unavailable);
+    let record = setup.records().await.pop().unwrap();
+    assert_eq!((&record["decision"], &record["rule"]), (&json!("deny"), &json!("slots: busy")));
 }
 
 #[tokio::test]
