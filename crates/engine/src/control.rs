@@ -127,7 +127,7 @@ impl Engine {
         let record = Record {
             id: toolgate_core::id::CallId::new().to_string(),
             phase: Phase::Event,
-            time: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
+            time: crate::journal::now(),
             caller: caller.id.clone(),
             caller_name: caller.name.clone(),
             roles: caller.roles.clone(),

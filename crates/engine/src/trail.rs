@@ -6,6 +6,7 @@
 
 use crate::Inner;
 use crate::catalogue::Entry;
+use crate::journal::now;
 use crate::settings::JournalFailure;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -220,10 +221,6 @@ fn log(record: &Record, kind: Option<Kind>, params: usize) {
             event_category = "security",
         );
     }
-}
-
-fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -42,7 +42,7 @@ pub fn hex_text(hash: &HexHash) -> Cow<'_, str> {
     String::from_utf8_lossy(hash)
 }
 
-/// Now, as every time in the journal is written: RFC 3339, UTC, microseconds.
+/// Now, as every time in the journal and in reports is written: RFC 3339, UTC, microseconds.
 pub fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
 }

@@ -28,6 +28,8 @@ pub use verify::{
     ChainReport, KeySource, Problem, RecoveryNote, Report, TrustedKey, VerifyOptions, What, verify,
 };
 
+pub(crate) use line::now;
+
 use flush::{Shared, Synced};
 use line::Draft;
 use schemars::JsonSchema;
@@ -36,7 +38,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use toolgate_core::record::{Decision, Phase};
 use toolgate_core::unit::{Size, Span};
 use toolgate_core::{Error, Kind, Record};
 use writer::Writer;
@@ -161,32 +162,6 @@ impl Journal {
             self.0.shared.wake.notify_one();
         }
         appended.map(Position)
-    }
-
-    /// Append something that is not a call: who did what (`what` becomes the member `tool`), and a text for people.
-    pub fn append_event(&self, caller: &str, what: &str, message: &str) -> Result<Position, Error> {
-        self.append(&Record {
-            id: uuid::Uuid::now_v7().to_string(),
-            phase: Phase::Event,
-            time: line::now(),
-            caller: caller.into(),
-            caller_name: caller.into(),
-            roles: Arc::from([]),
-            client: None,
-            server: None,
-            tool: what.into(),
-            effect: None,
-            args_digest: None,
-            args: None,
-            decision: Decision::Allow,
-            rule: "event".into(),
-            outcome: None,
-            message: Some(message.to_owned()),
-            cached: false,
-            duration_us: 0,
-            bytes: 0,
-            trace_id: None,
-        })
     }
 
     /// Wait until everything up to `position` is on disk (group-committed fsync).

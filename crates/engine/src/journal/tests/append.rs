@@ -175,7 +175,7 @@ fn an_event_and_a_record_too_large() {
     let mut huge = record(0);
     huge.args = Some(json!("x".repeat(line::MAX_LINE)));
     assert_eq!(journal.append(&huge).unwrap_err().kind(), Kind::TooLarge);
-    journal.append_event("ada", "key_revoked", "key tg_1 revoked").unwrap();
+    journal.append(&Record { phase: Phase::Event, tool: "key_revoked".into(), ..record(1) }).unwrap();
     journal.count_dropped();
     let stats = journal.stats();
     assert_eq!((stats.records, stats.dropped), (1, 1));

@@ -11,6 +11,7 @@ use super::*;
 use serde_json::json;
 use std::fs;
 use toolgate_core::Effect;
+use toolgate_core::record::{Decision, Phase};
 
 /// A record as a tool call leaves it.
 pub fn record(n: u64) -> Record {
