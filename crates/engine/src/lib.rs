@@ -181,3 +181,6 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,11 +113,13 @@ impl Trail {
         intent.time = now();
         intent.duration_us = micros(self.arrived.elapsed());
         let written = match self.inner.journal.append(&intent) {
-            Ok(position) => self.inner.journal.durable(position).await,
+            Ok(position) => {
+                // The answer has the same id and digest; the arguments need not be kept twice.
+                self.record.args = None;
+                self.inner.journal.durable(position).await
+            }
             Err(error) => Err(error),
         };
-        // The answer has the same id and digest; the arguments need not be kept twice.
-        self.record.args = None;
         self.inner.on_failure(written, "the call was not run, because its intent could not be journaled")
     }
 
