@@ -30,14 +30,17 @@ pub use settings::{Breaker, Cache, JournalFailure, ServerSettings, Settings};
 use admit::Admission;
 use arc_swap::ArcSwap;
 use catalogue::Catalogue;
+use futures_util::FutureExt;
 use snapshot::Snapshot;
 use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
+use toolgate_core::id::CallId;
 use toolgate_core::name::ServerName;
 use toolgate_core::policy::Policy;
 use toolgate_core::{BuiltIn, Call, Caller, Error, Outcome, Record};
-use trail::Trail;
+use trail::{Answer, Trail};
 
 /// What is needed to verify an API key. The secret itself is never stored.
 #[derive(Debug, Clone)]
@@ -161,11 +164,23 @@ impl Engine {
     ///
     /// `Ok(Outcome::Refused)` is a tool's own no, invalid arguments included; `Err` is the gateway's.
     pub async fn call(&self, call: Call) -> Result<Outcome, Error> {
-        let inner = &*self.0;
-        let mut trail = Trail::begin(self.0.clone(), &call);
-        let answer = inner.answer(&call, &mut trail).await;
-        trail.settle(answer).await
+        let id = call.id;
+        let whole = async {
+            let mut trail = Trail::begin(self.0.clone(), &call);
+            let answer = contained(id, self.0.answer(&call, &mut trail)).await;
+            trail.settle(answer).await
+        };
+        // Recording has a barrier of its own: whoever waits for an answer gets one.
+        contained(id, whole).await
     }
+}
+
+// Code of tools runs outside their `run` too: it parses arguments and names their effect.
+async fn contained(id: CallId, part: impl Future<Output = Answer>) -> Answer {
+    AssertUnwindSafe(part).catch_unwind().await.unwrap_or_else(|_panic| {
+        tracing::error!(target: "error", error_type = "panic", error_message = "a call panicked", context = %id);
+        Err(Error::internal("a panic"))
+    })
 }
 
 impl Inner {

@@ -64,7 +64,7 @@ impl Trail {
             args_digest: None,
             args: None,
             decision: Decision::Deny,
-            rule: "cancelled before a decision".into(),
+            rule: "ended before a decision".into(),
             outcome: None,
             message: None,
             cached: false,
@@ -151,11 +151,13 @@ impl Trail {
         self.record.duration_us = micros(self.arrived.elapsed());
         self.record.outcome = Some(Record::outcome_of(kind));
         self.record.message = message.map(|m| shortened(&redact::text(&m), MAX_MESSAGE));
+        // First of all, so that nothing below can cost the record.
+        let position = self.inner.journal.append(&self.record);
         let stats = self.entry.as_ref().map_or(&self.inner.counters.unknown, |e| &e.stats);
         stats.count(kind, self.ran_from.map(|from| from.elapsed()));
         log(&self.record, kind, self.params);
         (self.inner.observe)(&self.record);
-        self.inner.journal.append(&self.record)
+        position
     }
 }
 

@@ -218,6 +218,21 @@ async fn a_panic_stays_inside() {
 }
 
 #[tokio::test]
+async fn a_panic_outside_of_running_is_answered_and_recorded_too() {
+    let setup = Setup::new(|_| {}).await;
+    for tool in ["panic_parse", "panic_effect"] {
+        let error = setup.call("admin", &format!("odd__{tool}"), json!({"text": "x"})).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Internal);
+        assert!(!error.message().contains("boom"));
+        let record = setup.records().await.pop().unwrap();
+        assert_eq!((&record["tool"], &record["outcome"]), (&json!(tool), &json!("internal")));
+        assert_eq!(record["decision"], "deny");
+    }
+    setup.call("admin", "odd__echo", json!({"text": ""})).await.unwrap();
+    assert_eq!(setup.engine.drain(Duration::from_secs(1)).await, 0);
+}
+
+#[tokio::test]
 async fn reads_are_tried_again_and_writes_never() {
     let setup = Setup::new(|s| s.read_attempts = 3).await;
     let outcome = setup.call("admin", "odd__flaky", json!({"succeed_at": 3})).await.unwrap();

@@ -122,6 +122,43 @@ impl Tool for Either {
     }
 }
 
+/// Panics where its arguments are parsed.
+#[derive(Deserialize, JsonSchema)]
+struct PanicParse {
+    #[serde(deserialize_with = "boom")]
+    #[allow(dead_code)]
+    text: String,
+}
+
+fn boom<'de, D: serde::Deserializer<'de>>(_: D) -> Result<String, D::Error> {
+    panic!("boom")
+}
+
+impl Tool for PanicParse {
+    type Server = Odd;
+    type Output = Text;
+    const SPEC: Spec = Spec::read("panic_parse");
+    async fn call(self, _server: &Odd, _ctx: &Ctx) -> Result<Text, ToolError> {
+        Ok(Text { text: self.text })
+    }
+}
+
+/// Panics where its effect is asked for.
+#[derive(Deserialize, JsonSchema)]
+struct PanicEffect {}
+
+impl Tool for PanicEffect {
+    type Server = Odd;
+    type Output = Text;
+    const SPEC: Spec = Spec::read("panic_effect").up_to(Effect::Write);
+    fn effect(&self) -> Effect {
+        panic!("boom")
+    }
+    async fn call(self, _server: &Odd, _ctx: &Ctx) -> Result<Text, ToolError> {
+        Ok(Text { text: String::new() })
+    }
+}
+
 impl Server for Odd {
     const NAME: &'static str = "odd";
     const ABOUT: &'static str = "Tools that misbehave.";
@@ -136,6 +173,8 @@ impl Server for Odd {
             ToolDef::of::<Hang>(),
             ToolDef::of::<Pause>(),
             ToolDef::of::<Panic>(),
+            ToolDef::of::<PanicParse>(),
+            ToolDef::of::<PanicEffect>(),
             ToolDef::of::<Flaky>(),
             ToolDef::of::<FlakyWrite>(),
             ToolDef::of::<Broken>(),
