@@ -86,7 +86,7 @@ impl Catalogue {
             own.and_then(|s| s.concurrency).unwrap_or(settings.concurrency),
             own.and_then(|s| s.queue).unwrap_or(settings.queue),
         ));
-        let rate = own.and_then(|s| s.per_tool).unwrap_or(settings.per_tool);
+        let rate = own.and_then(|s| s.per_tool).or(server.rate).unwrap_or(settings.per_tool);
         let server_label: Arc<str> = server.name.as_str().into();
         let first = self.entries.len();
         for tool in &server.tools {

@@ -8,7 +8,7 @@ use odd::Setup;
 use serde_json::json;
 use std::time::Duration;
 use toolgate_core::{Kind, Outcome};
-use toolgate_engine::JournalFailure;
+use toolgate_engine::{JournalFailure, ServerSettings};
 
 #[tokio::test]
 async fn a_call_is_decided_run_and_recorded() {
@@ -156,6 +156,22 @@ async fn rates_say_how_long_to_wait() {
     assert!(refused.wait().unwrap() > Duration::from_secs(1100));
     setup.call("viewer", "odd__echo", json!({"text": ""})).await.unwrap();
     setup.call("admin", "odd__same", json!({})).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_servers_own_rate_stands_between_its_settings_and_the_default() {
+    let allowed = async |setup: Setup| {
+        let mut calls = 0;
+        while calls < 9 && setup.call("admin", "even__same", json!({})).await.is_ok() {
+            calls += 1;
+        }
+        calls
+    };
+    assert_eq!(allowed(Setup::new(|_| {}).await).await, 2);
+    assert_eq!(allowed(Setup::new(|s| s.per_tool = "1/hour".parse().unwrap()).await).await, 2);
+    let own = ServerSettings { per_tool: "4/hour".parse().ok(), ..ServerSettings::default() };
+    let setup = Setup::new(|s| _ = s.servers.insert("even".to_owned(), own)).await;
+    assert_eq!(allowed(setup).await, 4);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use toolgate_core::spec::secs;
+use toolgate_core::unit::Rate;
 use toolgate_core::{Ctx, Effect, Outcome, Server, Spec, Tool, ToolDef, ToolError};
 
 /// Pauses that run.
@@ -185,6 +186,7 @@ impl Server for Odd {
 impl Server for Even {
     const NAME: &'static str = "even";
     const ABOUT: &'static str = "One tool.";
+    const RATE: Option<Rate> = Some(Rate { calls: 2, per: secs(3600) });
     fn tools() -> Vec<ToolDef<Self>> {
         vec![ToolDef::of::<EvenSame>()]
     }
