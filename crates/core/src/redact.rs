@@ -3,6 +3,7 @@
 //! Two measures: member names that hold secrets by convention (arguments only), and texts that look like a known kind of
 //! credential (CATALOGUE 1.7). A cheap literal scan comes first, so that a clean result costs one pass and no copy.
 
+use crate::caller::KEY_PREFIX;
 use aho_corasick::{AhoCorasick, MatchKind};
 use regex::Regex;
 use serde_json::Value;
@@ -39,7 +40,7 @@ const CLUES: [&str; 21] = [
     "-----BEGIN",
     "eyJ",
     "://",
-    "tg_",
+    KEY_PREFIX,
     "sk-ant-",
 ];
 
@@ -53,7 +54,7 @@ static FIRST: LazyLock<AhoCorasick> = LazyLock::new(|| {
 
 static SECRETS: LazyLock<Regex> = LazyLock::new(|| {
     // No boundary is asked for before a credential: in JSON text a line break before it is `\n`, which ends in a letter.
-    let pattern = concat!(
+    let before = concat!(
         r"(?:AKIA|ASIA)[A-Z0-9]{16}(?-u:\b)",
         r"|gh[pousr]_[A-Za-z0-9]{36,}",
         r"|github_pat_[A-Za-z0-9_]{22,}",
@@ -61,12 +62,15 @@ static SECRETS: LazyLock<Regex> = LazyLock::new(|| {
         r"|sk_(?:live|test)_[A-Za-z0-9]{24,}",
         r"|sk-ant-[A-Za-z0-9_-]{20,}",
         r"|AIza[A-Za-z0-9_-]{35}",
-        r"|tg_[A-Za-z0-9]{12}_[A-Za-z0-9_-]{43}",
+        r"|",
+    );
+    let after = concat!(
+        r"[A-Za-z0-9]{12}_[A-Za-z0-9_-]{43}",
         r"|eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}",
         r"|-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----[^\x22]*?(?:-----END (?:[A-Z]+ )*PRIVATE KEY-----|\x22|$)",
         r"|[a-z][a-z0-9+.-]{1,20}://[^\s:/@\x22]{0,64}:(?P<password>[^\s/@\x22]{1,256})@",
     );
-    match Regex::new(pattern) {
+    match Regex::new(&[before, KEY_PREFIX, after].concat()) {
         Ok(regex) => regex,
         Err(error) => unreachable!("fixed pattern: {error}"),
     }

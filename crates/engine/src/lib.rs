@@ -23,7 +23,6 @@ mod trail;
 pub use cache::CacheStats;
 pub use catalogue::{Entry, ServerView};
 pub use control::ConnectionGuard;
-pub use identify::PREFIX;
 pub use metrics::ToolUse;
 pub use settings::{Breaker, Cache, JournalFailure, ServerSettings, Settings};
 
