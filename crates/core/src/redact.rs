@@ -96,7 +96,7 @@ pub fn text(input: &str) -> Cow<'_, str> {
 
 /// Whether a member of this name holds a secret by convention.
 pub fn is_secret_name(name: &str) -> bool {
-    const WHOLE: [&str; 7] = ["auth", "cookie", "set-cookie", "pin", "otp", "jwt", "bearer"];
+    const WHOLE: [&str; 7] = ["auth", "cookie", "set_cookie", "pin", "otp", "jwt", "bearer"];
     const PARTS: [&str; 10] = [
         "password",
         "passwd",
@@ -109,8 +109,9 @@ pub fn is_secret_name(name: &str) -> bool {
         "credential",
         "authorization",
     ];
-    let name = name.to_ascii_lowercase().replace('-', "_");
-    WHOLE.iter().any(|w| w.replace('-', "_") == name)
+    let plain = |c: char| if c == '-' { '_' } else { c.to_ascii_lowercase() };
+    let name: String = name.chars().map(plain).collect();
+    WHOLE.contains(&name.as_str())
         || PARTS.iter().any(|p| name.contains(p))
         || name.ends_with("_key") && name.contains("access")
         || name == "x_api_key"
@@ -230,6 +231,16 @@ mod tests {
     fn clean_text_is_not_copied() {
         assert!(matches!(text("nothing here: https://example.org/a@b"), Cow::Borrowed(_)));
         assert_eq!(text("eyJ is not a token"), "eyJ is not a token");
+    }
+
+    #[test]
+    fn names_of_secrets() {
+        for name in ["Set-Cookie", "set_cookie", "PIN", "X-Api-Key", "db-password", "aws_access-Key", "JWT"] {
+            assert!(is_secret_name(name), "{name}");
+        }
+        for name in ["pinned", "key", "cookies", "author", "public_key", ""] {
+            assert!(!is_secret_name(name), "{name}");
+        }
     }
 
     #[test]

@@ -87,6 +87,22 @@ fn records(dir: &Path) -> Vec<Value> {
 }
 
 #[tokio::test]
+async fn rights_are_compiled_once_for_each_snapshot() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, _) = engine(&Journal::open(dir.path(), "n").unwrap(), JournalFailure::Refuse);
+    let rights = |role: &str| {
+        let caller = Caller::new("local", "local", [role]);
+        engine.0.snapshot.load().rights(&caller, &engine.0.catalogue)
+    };
+    let sees = |role: &str| engine.0.catalogue.entries.iter().filter(|e| rights(role).sees(e)).count();
+    let first = rights("admin");
+    assert!(Arc::ptr_eq(&first, &rights("admin")));
+    assert_eq!((sees("viewer"), sees("admin"), sees("nobody")), (1, 2, 0));
+    engine.replace_policy(Policy::default());
+    assert!(!Arc::ptr_eq(&first, &rights("admin")), "another policy, other rights");
+}
+
+#[tokio::test]
 async fn appended_but_not_on_disk_is_not_good_enough_for_a_write() {
     use JournalFailure::{DropAndCount, Refuse};
     // The first fsync is the intent's, the second the answer's.
