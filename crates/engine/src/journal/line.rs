@@ -20,6 +20,9 @@ pub const FORMAT: u64 = 1;
 pub const MAX_LINE: usize = 4 * 1024 * 1024;
 /// Arguments nested deeper are journaled as their JSON text: readers refuse deep JSON, and no record may hide so.
 pub const MOST_DEPTH: usize = 64;
+/// Highest number that a line, a head or a segment may have: numbers read from files are added to. No chain gets there,
+/// and JSON holds no higher one exactly.
+pub const MOST_SEQ: u64 = 1 << 53;
 /// What stands in `prev` of the first line of a chain.
 pub const GENESIS: [u8; 64] = [b'0'; 64];
 
@@ -66,7 +69,7 @@ impl<'a> Line<'a> {
             parsed.phase.as_ref(),
             "intent" | "answer" | "event" | "header" | "checkpoint" | "recovery"
         );
-        known.then_some(parsed)
+        (known && (1..=MOST_SEQ).contains(&parsed.seq)).then_some(parsed)
     }
 
     pub fn is_record(&self) -> bool {
