@@ -2,8 +2,9 @@
 //!
 //! Written by the engine (`append` before a call is answered, `durable` for what changes something); read, from files
 //! alone, by the command line (`verify`, `tail`, `search`, `export`). Invariants: one process per chain (a lock);
-//! one line per append, whole or not at all; a number is never used twice. `append` is one write(2) to the page cache
-//! under a std mutex that is never held across an await or an fsync. Absent on purpose: deletion, retention, rewriting.
+//! one line per append, whole or not at all; a number is used once, power loss aside. `append` is one write(2) to the
+//! page cache under a std mutex that is never held across an await, an fsync or the anchor file. Absent on purpose:
+//! deletion, retention, rewriting.
 
 mod export;
 mod flush;

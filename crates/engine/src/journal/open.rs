@@ -69,10 +69,13 @@ struct State {
     seq: u64,
     prev: HexHash,
     uncovered: u64,
-    /// Hash of the line that the head file names, when it is in this segment.
+    /// Hashes of the lines with the numbers from `lines_before + 1` on: one of them is the line that the head file names,
+    /// when it is in this segment.
     lines_before: u64,
     hashes: Vec<HexHash>,
     recovery: Recovery,
+    /// The segment before, when there is one.
+    closed: Option<PathBuf>,
 }
 
 impl Opening {
@@ -123,6 +126,7 @@ impl Opening {
             lines_before: 0,
             hashes: Vec::new(),
             recovery: Recovery::default(),
+            closed: None,
         };
         let chain = self.chain.clone();
         let mut writer = self.writer(open_segment(&first)?, &state)?;
@@ -169,6 +173,12 @@ impl Opening {
                 writer.recovery(&state.recovery)?;
                 tracing::warn!(recovery = ?state.recovery, "the journal was not closed cleanly; see its recovery line");
             }
+            // The process before may have died between closing a segment and its fsync: what is published as durable
+            // from here on stands on that segment and on both names.
+            if let Some(closed) = &state.closed {
+                File::open(closed)?.sync_all()?;
+            }
+            File::open(&writer.chain)?.sync_all()?;
             writer.file.sync_all()?;
             Ok(writer)
         };
@@ -186,6 +196,7 @@ fn last_state(opening: &Opening, mut segments: Vec<Segment>) -> Result<Option<St
             if cut.cut_bytes.is_some() {
                 state.recovery = cut;
             }
+            state.closed = segments.pop().map(|before| before.path);
             return Ok(Some(state));
         }
         if !segments.is_empty() {
@@ -209,6 +220,7 @@ fn scan(opening: &Opening, segment: &Segment) -> Result<State, Error> {
         lines_before: 0,
         hashes: Vec::new(),
         recovery: Recovery::default(),
+        closed: None,
     };
     loop {
         match lines.next().map_err(unreadable)? {

@@ -93,6 +93,11 @@ impl Writer {
 
     /// Begin the segment `number` with its header.
     pub fn begin_segment(&mut self, number: u64) -> io::Result<()> {
+        // Here, because `write_buffer` would then cut the new file.
+        if self.dirty {
+            self.file.set_len(self.len)?;
+            self.dirty = false;
+        }
         let path = self.chain.join(segment::file_name(number));
         let file = open_segment(&path)?;
         file.set_len(0)?;

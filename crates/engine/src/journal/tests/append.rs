@@ -187,6 +187,24 @@ fn an_event_and_a_record_too_large() {
 }
 
 #[test]
+fn half_a_line_is_cut_from_the_segment_it_is_in() {
+    use std::io::Write;
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open_with(dir.path(), "n", quiet()).unwrap();
+    journal.append(&record(0)).unwrap();
+    let mut writer = journal.0.shared.lock();
+    writer.checkpoint().unwrap();
+    writer.dirty = true;
+    (&*writer.file).write_all(b"{\"half\":").unwrap();
+    writer.begin_segment(2).unwrap();
+    drop(writer);
+    journal.append(&record(1)).unwrap();
+    drop(journal);
+    let chain = &assert_ok(dir.path()).chains[0];
+    assert_eq!((chain.records, chain.segments), (2, 2));
+}
+
+#[test]
 fn a_poisoned_lock_is_survived() {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::open_with(dir.path(), "n", small()).unwrap();
