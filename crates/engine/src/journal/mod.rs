@@ -6,6 +6,7 @@
 //! page cache under a std mutex that is never held across an await, an fsync or the anchor file. Absent on purpose:
 //! deletion, retention, rewriting.
 
+mod anchor;
 mod export;
 mod flush;
 mod head;
@@ -31,6 +32,7 @@ pub use verify::{
 
 pub(crate) use line::now;
 
+use anchor::Anchor;
 use flush::{Shared, Synced};
 use line::Draft;
 use schemars::JsonSchema;
@@ -188,7 +190,14 @@ impl Journal {
     pub fn stats(&self) -> Stats {
         let synced = *self.0.shared.synced.borrow();
         let writer = self.0.shared.lock();
-        Stats { seq: writer.seq, synced: synced.seq, sync_failed: synced.failed, ..writer.stats.clone() }
+        let anchor_failures = writer.anchor.as_ref().map_or(writer.stats.anchor_failures, Anchor::failures);
+        Stats {
+            seq: writer.seq,
+            anchor_failures,
+            synced: synced.seq,
+            sync_failed: synced.failed,
+            ..writer.stats.clone()
+        }
     }
 
     /// Count a record that could not be written, where settings say drop-and-count.

@@ -3,6 +3,7 @@
 //! Called by `Journal::open`. Invariant: nothing is cut or lost silently, and a chain that does not hold together is
 //! not continued. Reads one segment, not the whole chain: that is `verify`.
 
+use super::anchor::Anchor;
 use super::head::{self, Head};
 use super::key::{self, SigningKey};
 use super::line::{self, GENESIS, Header, HexHash, Line, Recovery};
@@ -36,11 +37,8 @@ pub fn open(dir: &Path, node: &str, options: Options) -> Result<Writer, Error> {
         key::load_or_create(dir, !chains.is_empty())?
     };
     let (node, chain, lock) = free_chain(dir, node)?;
-    let anchor = options
-        .anchor
-        .as_ref()
-        .map(|path| fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path));
-    let anchor = anchor.transpose().map_err(|e| io_error("open the journal's anchor file", e))?;
+    let anchor = options.anchor.as_deref().map(Anchor::open).transpose();
+    let anchor = anchor.map_err(|e| io_error("open the journal's anchor file", e))?;
     let opening = Opening { node, chain, lock, options, key, anchor };
     let segments = segment::list(&opening.chain).map_err(|e| io_error("read the journal", e))?;
     let head = head::read(&opening.chain).map_err(|e| io_error("read the journal's head", e))?;
@@ -59,7 +57,7 @@ struct Opening {
     lock: File,
     options: Options,
     key: SigningKey,
-    anchor: Option<File>,
+    anchor: Option<Anchor>,
 }
 
 // What the last segment says.

@@ -1,5 +1,6 @@
 //! Tests of the journal: real files, real processes, real signals.
 
+mod anchor;
 mod append;
 mod crash;
 mod opening;
