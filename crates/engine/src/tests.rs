@@ -103,6 +103,18 @@ async fn rights_are_compiled_once_for_each_snapshot() {
 }
 
 #[tokio::test]
+async fn a_panic_while_recording_is_answered_and_the_record_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path(), "n").unwrap();
+    let servers = vec![BuiltIn::mount(Shelf::default())];
+    let parts = Parts::new(Settings::default(), servers, Policy::default(), Vec::new(), journal);
+    let engine = Engine::new(Parts { observe: Box::new(|_| panic!("boom")), ..parts }).unwrap();
+    assert_eq!(engine.call(call("look")).await.unwrap_err().kind(), Kind::Internal);
+    assert_eq!(records(dir.path()).len(), 1);
+    assert_eq!(engine.drain(std::time::Duration::from_secs(1)).await, 0);
+}
+
+#[tokio::test]
 async fn appended_but_not_on_disk_is_not_good_enough_for_a_write() {
     use JournalFailure::{DropAndCount, Refuse};
     // The first fsync is the intent's, the second the answer's.
