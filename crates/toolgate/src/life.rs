@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 /// How often the store is asked whether another process changed it.
 const POLL: Duration = Duration::from_secs(1);
 /// How long running calls may take to end after a shutdown was asked for.
-const DRAIN: Duration = Duration::from_secs(30);
+pub const DRAIN: Duration = Duration::from_secs(30);
 
 /// Tasks that keep a gate up to date; they end when this is dropped.
 pub struct Watch {
