@@ -46,7 +46,7 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
     let host = open_host(&settings)?;
     let insight = Arc::new(EngineInsight::new());
     let shelf = Arc::new(open_shelf(&settings.a2a_db).await?);
-    let recorder = Recorder::new(shelf.clone());
+    let recorder = Recorder::new(shelf.clone(), store.clone());
     let server_parts =
         servers::Parts { settings: &settings, host: &host, insight: insight.clone(), shelf: &shelf };
     let mounted = servers::mount(&server_parts).await?;
@@ -101,7 +101,7 @@ impl Gate {
     pub async fn put_away(&self) -> Result<()> {
         self.host.exec().shutdown().await;
         let closed = self.journal.close().await.map_err(public);
-        self.recorder.flush().await;
+        self.recorder.flush(true).await;
         self.shelf.close().await;
         self.store.close().await;
         closed
