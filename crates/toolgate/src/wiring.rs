@@ -49,7 +49,7 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
     let recorder = Recorder::new(shelf.clone(), store.clone());
     let server_parts =
         servers::Parts { settings: &settings, host: &host, insight: insight.clone(), shelf: &shelf };
-    let mounted = servers::mount(&server_parts).await?;
+    let mounted = servers::mount(&server_parts)?;
     let stopped =
         store.server_states().await?.into_iter().filter(|(_, running)| !running).map(|(name, _)| name);
     let mut parts = Parts::new(
