@@ -1,7 +1,8 @@
 //! The life of a serving process: taking changes over while it runs, and ending in order.
 //!
-//! Used by `serve` and `stdio`. Keys change by control socket (at once) or, when a command could not reach it, by the
-//! store's version, asked every second. SIGHUP reads policy and keys again. The first SIGTERM or SIGINT ends in order,
+//! Used by `serve` and `stdio`. What the store holds (keys, stopped servers) is taken over
+//! when the control socket says so (at once) or when the store's version, asked every second, shows that another process
+//! wrote. SIGHUP reads policy and keys again. The first SIGTERM or SIGINT ends in order,
 //! the second at once.
 
 use crate::config::Sources;
@@ -33,11 +34,11 @@ pub async fn watch(gate: &Arc<Gate>, sources: &Sources, url: Option<String>) -> 
     let shared = gate.clone();
     tasks.spawn(control.serve(move || {
         let gate = shared.clone();
-        async move { gate.reload_keys().await }
+        async move { gate.reload().await }
     }));
     tasks.spawn(poll(gate.clone(), gate.store.data_version().await?));
     // A change between the opening of the gate and the binding of the socket has reached neither.
-    gate.reload_keys().await?;
+    gate.reload().await?;
     let (gate, sources) = (gate.clone(), sources.clone());
     tasks.spawn(async move {
         while hangup.recv().await.is_some() {
@@ -69,7 +70,7 @@ async fn poll(gate: Arc<Gate>, mut seen: i64) {
         let looked = async {
             let version = gate.store.data_version().await?;
             if seen != version {
-                gate.reload_keys().await?;
+                gate.reload().await?;
             }
             anyhow::Ok(version)
         };
@@ -77,7 +78,7 @@ async fn poll(gate: Arc<Gate>, mut seen: i64) {
             Ok(version) => (seen, ill) = (version, false),
             // Said once, not every second.
             Err(problem) if !ill => {
-                failed("looking for changed keys", &problem);
+                failed("looking for changes", &problem);
                 ill = true;
             }
             Err(_) => {}
