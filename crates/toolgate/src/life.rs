@@ -56,9 +56,11 @@ async fn reload(gate: &Gate, sources: &Sources) -> Result<()> {
     let sources = sources.clone();
     let fresh =
         tokio::task::spawn_blocking(move || crate::config::load(&sources, servers::names())).await??;
-    gate.reload_keys().await?;
+    // Journaled first: what cannot be recorded is not done.
+    gate.event("policy_reloaded", None).await?;
+    gate.reload().await?;
     gate.engine.replace_policy(fresh.policy);
-    gate.event("policy_reloaded", None).await
+    Ok(())
 }
 
 async fn poll(gate: Arc<Gate>, mut seen: i64) {
