@@ -132,8 +132,56 @@ pub async fn end(gate: Arc<Gate>, watch: Watch) -> Result<()> {
     if left > 0 {
         tracing::warn!(calls = left, "calls still running are cut off");
     }
-    gate.event("gateway_stopped", None).await?;
+    // A journal that cannot be written is said, and keeps nothing else from being put away.
+    let said = gate.event("gateway_stopped", None).await;
     let mut tasks = watch.tasks;
     tasks.shutdown().await;
-    gate.put_away().await
+    let closed = gate.put_away().await;
+    said.and(closed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wiring;
+    use toolgate_core::Caller;
+
+    fn sources(dir: &std::path::Path) -> Sources {
+        let mut sources = Sources { cwd: dir.to_path_buf(), ..Sources::default() };
+        sources.flags.data = Some(dir.join("data").display().to_string());
+        sources.config = Some(dir.join("toolgate.yaml"));
+        sources
+    }
+
+    async fn gate(dir: &std::path::Path) -> Arc<Gate> {
+        std::fs::write(dir.join("toolgate.yaml"), "version: 1\n").unwrap();
+        let settings = crate::config::load(&sources(dir), servers::names()).unwrap();
+        Arc::new(wiring::open(settings, "serve").await.unwrap())
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_journal_that_cannot_be_written_keeps_nothing_from_being_put_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let gate = gate(dir.path()).await;
+        let watch = watch(&gate, &sources(dir.path()), None).await.unwrap();
+        gate.journal.close().await.unwrap();
+        assert!(end(gate.clone(), watch).await.is_err(), "and it is said");
+        assert_eq!(std::fs::read_dir(gate.dir.run()).unwrap().count(), 0, "the control socket is gone");
+        assert!(gate.store.list_keys().await.is_err(), "the store is closed");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_policy_that_cannot_be_journaled_does_not_come_into_force() {
+        let dir = tempfile::tempdir().unwrap();
+        let gate = gate(dir.path()).await;
+        let guest = Caller::new("x", "x", ["guest"]);
+        let opened = "version: 1\nroles: { guest: { permissions: [\"monitoring:read\"] } }\n";
+        std::fs::write(dir.path().join("toolgate.yaml"), opened).unwrap();
+        reload(&gate, &sources(dir.path())).await.unwrap();
+        assert!(gate.engine.may_observe(&guest));
+        std::fs::write(dir.path().join("toolgate.yaml"), "version: 1\n").unwrap();
+        gate.journal.close().await.unwrap();
+        assert!(reload(&gate, &sources(dir.path())).await.is_err());
+        assert!(gate.engine.may_observe(&guest), "the old policy stays");
+    }
 }
