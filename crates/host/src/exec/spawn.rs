@@ -178,6 +178,9 @@ fn begin(ground: &Ground, start: Start) -> Result<Child, HostError> {
     // Not reaped yet, so the number still means this child.
     let pidfd = rustix::process::Pid::from_raw(pid)
         .and_then(|p| rustix::process::pidfd_open(p, rustix::process::PidfdFlags::empty()).ok())
+    // Out of memory, the kernel shall take the child, not the gateway. Best effort. Not between fork and exec: what is
+    // forked from a process that is not dumpable may not open it, unless it runs as root.
+    let _ = std::fs::write(format!("/proc/{pid}/oom_score_adj"), "500");
         .and_then(watched);
     Ok(Child {
         pid,
