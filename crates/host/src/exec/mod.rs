@@ -5,8 +5,8 @@
 //! and enter.rs (started how), child.rs (ended for certain), capture.rs or ring.rs and session.rs (its output).
 //!
 //! Argument rules keep a program from being another one; they do not judge a project's own files. What holds a child
-//! that runs code is Landlock: read and write roots, no TCP unless the program is there to use the network (and never
-//! under the profile `strict`), no signals out. Without Landlock (profile `none`, or `standard` on an old kernel) a
+//! that runs code is Landlock: read and write roots (nothing to write when the command counts as reading), no TCP
+//! unless the program is there to use the network (and never under the profile `strict`), no signals out. Without Landlock (profile `none`, or `standard` on an old kernel) a
 //! child reads what the gateway's user reads, and `Finished::confined` says so. Absent on purpose: shells, terminals,
 //! file name patterns, a way to switch rules off per call.
 
