@@ -5,6 +5,7 @@
 
 pub mod a2a_unified;
 pub mod desktop_commander;
+mod ended;
 pub mod insight;
 pub mod omnipotent;
 #[cfg(test)]

@@ -399,6 +399,8 @@ fn all_problems_of_the_rules_come_at_once() {
         deny: vec!["*.10.0.0.1".into()],
         max_redirects: Some(100),
     };
+    assert_eq!(rules.problems().len(), 7 + 1 + 1 + 1, "{:?}", rules.problems());
+    assert!(rules.problems().iter().all(|p| p.split_once(": ").is_some_and(|(path, _)| !path.contains(' '))));
     let text = Http::new(rules).err().unwrap().message.into_owned();
     for part in ["allow_private[0]", "allow_private[6]", "only[0]", "deny[0]", "max_redirects"] {
         assert!(text.contains(part), "{part}: {text}");
@@ -408,7 +410,7 @@ fn all_problems_of_the_rules_come_at_once() {
         only: vec!["b.test".into()],
         ..EgressRules::default()
     };
-    assert!(Http::new(unreachable).err().unwrap().message.contains("leaves out"));
+    assert!(Http::new(unreachable).err().unwrap().message.contains("is left out by"));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use toolgate_core::Kind;
+use toolgate_core::{Effect, Kind};
 
 /// What holds for every child.
 pub(super) struct Ground {
@@ -145,9 +145,12 @@ fn begin(ground: &Ground, start: Start) -> Result<Child, HostError> {
         }
         (profile, abi) => {
             let strict = profile == Profile::Strict;
+            // What counts as reading is held to it by the kernel too, not by the tables of arguments alone.
+            let only_reads = command.effect() == Effect::Read;
+            let both: Vec<PathBuf> = ground.read.iter().chain(&ground.write).cloned().collect();
             let reach = Reach {
-                read: &ground.read,
-                write: &ground.write,
+                read: if only_reads { &both } else { &ground.read },
+                write: if only_reads { &[] } else { &ground.write },
                 denied: &ground.denied,
                 programs: &ground.rules.path,
                 temp: &temp.path,
@@ -175,6 +178,9 @@ fn begin(ground: &Ground, start: Start) -> Result<Child, HostError> {
     let _guard = runtime.enter();
     let mut inner = process.spawn().map_err(|e| failed("the system refused", &e))?;
     let pid = inner.id().and_then(|id| i32::try_from(id).ok()).unwrap_or_default();
+    // Out of memory, the kernel shall take the child, not the gateway. Best effort. Not between fork and exec: what is
+    // forked from a process that is not dumpable may not open it, unless it runs as root.
+    let _ = std::fs::write(format!("/proc/{pid}/oom_score_adj"), "500");
     // Not reaped yet, so the number still means this child.
     let pidfd = rustix::process::Pid::from_raw(pid)
         .and_then(|p| rustix::process::pidfd_open(p, rustix::process::PidfdFlags::empty()).ok())

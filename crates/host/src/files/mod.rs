@@ -26,7 +26,7 @@ use toolgate_core::Kind;
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Root {
-    /// Absolute path of an existing directory.
+    /// Absolute path of an existing directory; in a configuration file, also relative to that file.
     pub path: PathBuf,
     /// Whether files may be made and changed there.
     #[serde(default)]

@@ -1,6 +1,6 @@
 //! What can be read: servers, tools, health, metrics; starting and stopping.
 
-use super::{ADMIN, READER, answer, gate};
+use super::{ADMIN, READER, answer, gate, gate_of};
 use crate::Settings;
 use http::Method;
 use serde_json::json;
@@ -105,5 +105,17 @@ async fn only_administrators_stop_and_start() {
     let call = gate.post(READER, "/mcp/lab/tools/echo", r#"{"params":{"text":"x"}}"#).await;
     assert_eq!(call.status, 503, "{}", call.text);
     assert_eq!(gate.post(ADMIN, "/mcp/servers/lab/start", "{}").await.json()["running"], json!(true));
+    assert_eq!(gate.post(READER, "/mcp/lab/tools/echo", r#"{"params":{"text":"x"}}"#).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_stop_that_cannot_be_kept_did_not_happen() {
+    let broken = || toolgate_core::Error::new(toolgate_core::Kind::Unavailable, "the disk is full");
+    let gate = gate_of(Settings::default(), |edge| {
+        edge.keep = std::sync::Arc::new(move |_, _| Box::pin(async move { Err(broken()) }));
+    })
+    .await;
+    let answer = gate.post(ADMIN, "/mcp/servers/lab/stop", "").await;
+    assert_eq!(answer.status, 503, "{}", answer.text);
     assert_eq!(gate.post(READER, "/mcp/lab/tools/echo", r#"{"params":{"text":"x"}}"#).await.status, 200);
 }

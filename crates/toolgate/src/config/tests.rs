@@ -64,7 +64,8 @@ limits:
   read_attempts: 0
   max_duration: 0s
   servers: { omnipotnet: {} }
-exec: { allow: [/bin/sh], max_children: 0 }
+exec: { allow: [/bin/sh, bash], network: [a/b], env: [LD_PRELOAD], path: [bin], max_children: 0 }
+egress: { allow_private: ["http://a"], deny: ["*"], max_redirects: 21 }
 files: { roots: [ { path: nowhere } ] }
 servers: { enabled: [desktop-comander] }
 "#,

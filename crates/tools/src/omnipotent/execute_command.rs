@@ -1,8 +1,9 @@
 //! Tool `execute_command` of the system server.
 
 use super::Omnipotent;
+use crate::ended::Ended;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::time::Duration;
 use toolgate_core::spec::secs;
 use toolgate_core::{Ctx, Effect, Spec, Tool, ToolError, param};
@@ -31,22 +32,6 @@ fn thirty() -> u64 {
     30
 }
 
-/// What the program did.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct Ended {
-    command: String,
-    /// Exit status; null when a signal ended it.
-    returncode: Option<i32>,
-    stdout: String,
-    stderr: String,
-    success: bool,
-    timed_out: bool,
-    /// Bytes of output that were left out of the middle.
-    cut: u64,
-    /// How it was confined.
-    confined: String,
-}
-
 impl Tool for ExecuteCommand {
     type Server = Omnipotent;
     type Output = Ended;
@@ -63,16 +48,7 @@ impl Tool for ExecuteCommand {
         command.timeout = Duration::from_secs(self.timeout.clamp(1, 600));
         command.max_output = MAX_OUTPUT;
         let ended = server.host.exec().run(command).await?;
-        Ok(Ended {
-            command: self.command,
-            returncode: ended.exit_code,
-            success: ended.exit_code == Some(0) && !ended.timed_out,
-            stdout: ended.stdout,
-            stderr: ended.stderr,
-            timed_out: ended.timed_out,
-            cut: ended.cut,
-            confined: ended.confined,
-        })
+        Ok(Ended::of(self.command, ended))
     }
 }
 

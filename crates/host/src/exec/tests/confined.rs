@@ -138,6 +138,39 @@ async fn network_and_signals() {
     }
 }
 
+/// A command that counts as reading writes nothing but its own temporary directory, whatever its program does.
+#[tokio::test]
+async fn readers_cannot_write() {
+    let place = place();
+    for profile in [Profile::Standard, Profile::Strict] {
+        let exec = place.exec(profile);
+        let python = exec.parse("python3 try.py").unwrap();
+        for (what, path, reader, writer) in [
+            ("write", "new", "PermissionError", "yes"),
+            ("write", "f", "PermissionError", "yes"),
+            ("read", "f", "yes", "yes"),
+            ("read", &place.file("read/f"), "yes", "yes"),
+        ] {
+            // As if the table were wrong about a program: `cat` by its rule, python by what it does.
+            for (rule, expected) in [("cat", reader), ("make", writer)] {
+                let mut command = python.clone();
+                command.rule = Rule::of(rule);
+                command.args = ["try.py", what, path].map(str::to_owned).to_vec();
+                let effect = if rule == "cat" { Effect::Read } else { Effect::Write };
+                assert_eq!(command.effect(), effect);
+                let done = exec.run(command).await.unwrap();
+                assert_eq!(done.stdout.trim(), expected, "{profile:?} {rule} {what} {path}: {done:?}");
+            }
+        }
+        let own = "import os, tempfile; tempfile.TemporaryFile(); print('yes')";
+        place.script("own.py", own);
+        let mut command = python.clone();
+        command.rule = Rule::of("cat");
+        command.args = vec!["own.py".to_owned()];
+        assert_eq!(exec.run(command).await.unwrap().stdout.trim(), "yes", "{profile:?}");
+    }
+}
+
 /// The operator can give TCP to a program.
 #[tokio::test]
 async fn network_by_setting() {
