@@ -7,7 +7,7 @@
 //!   a2a-unified.db       the agent-to-agent server's database
 //!   journal/             the audit journal, one chain for each node
 //!   run/                 what running processes leave: <pid>.sock, <pid>.json
-//!   workspace/           writable file root when started from `/`
+//!   workspace/           writable file root when started from a home or system directory
 //! ```
 
 use crate::exit;

@@ -112,7 +112,9 @@ impl Visit for Fields {
         self.put(field, json!(value));
     }
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, json!(value));
+        // An event has no other way to carry an object.
+        let object = if field.name() == "tags" { serde_json::from_str(value).ok() } else { None };
+        self.put(field, object.unwrap_or_else(|| json!(value)));
     }
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
         let mut text = value.to_string();

@@ -61,7 +61,8 @@ impl Recorder {
             tally.failed += 1;
             if tally.failures.len() < MAX_FAILURES {
                 let message = record.message.clone().unwrap_or_default();
-                tally.failures.push(Failure { caller: record.caller.to_string(), message });
+                let at = record.time.parse().unwrap_or_else(|_| jiff::Timestamp::now());
+                tally.failures.push(Failure { caller: record.caller.to_string(), message, at });
             }
         }
     }

@@ -9,6 +9,7 @@ use crate::exit;
 use crate::health;
 use crate::insight::EngineInsight;
 use crate::key::KeyText;
+use crate::meter::Meter;
 use crate::servers;
 use crate::tally::Recorder;
 use anyhow::{Context, Result};
@@ -29,6 +30,7 @@ pub struct Gate {
     pub host: Host,
     pub engine: Engine,
     recorder: Arc<Recorder>,
+    meter: Arc<Meter>,
     shelf: Arc<Shelf>,
     /// The administrator's key when this start made it.
     pub fresh_key: Option<KeyText>,
@@ -47,6 +49,7 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
     let insight = Arc::new(EngineInsight::new());
     let shelf = Arc::new(open_shelf(&settings.a2a_db).await?);
     let recorder = Recorder::new(shelf.clone(), store.clone());
+    let meter = Arc::new(Meter::default());
     let server_parts =
         servers::Parts { settings: &settings, host: &host, insight: insight.clone(), shelf: &shelf };
     let mounted = servers::mount(&server_parts)?;
@@ -61,11 +64,15 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
     );
     parts.stopped = stopped.collect();
     parts.observe = {
-        let recorder = recorder.clone();
-        Box::new(move |record| recorder.observe(record))
+        let (recorder, meter) = (recorder.clone(), meter.clone());
+        Box::new(move |record| {
+            recorder.observe(record);
+            meter.observe(record);
+        })
     };
     recorder.keep_writing();
-    parts.checks = health::checks(store.clone(), journal.clone(), host.clone());
+    meter.keep_logging();
+    parts.checks = health::checks(store.clone(), journal.clone(), host.clone(), dir.path().to_path_buf());
     let engine = Engine::new(parts).map_err(public)?;
     insight.put(engine.clone());
     Ok(Gate {
@@ -75,6 +82,7 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
         host,
         engine,
         recorder,
+        meter,
         shelf,
         fresh_key,
         keys_changed: tokio::sync::Notify::new(),
@@ -126,6 +134,7 @@ impl Gate {
     pub async fn put_away(&self) -> Result<()> {
         self.host.exec().shutdown().await;
         let closed = self.journal.close().await.map_err(public);
+        self.meter.flush();
         self.recorder.flush(true).await;
         self.shelf.close().await;
         self.store.close().await;
@@ -179,7 +188,7 @@ pub fn public(error: toolgate_core::Error) -> anyhow::Error {
         text.push_str(&format!(": {cause}"));
         source = cause.source();
     }
-    if error.kind() == Kind::Unavailable { exit::unavailable(text) } else { anyhow::anyhow!(text) }
+    if error.kind() == Kind::Unavailable { exit::unavailable(text) } else { exit::failed(error.kind(), text) }
 }
 
 /// Active keys, as the engine wants them.

@@ -85,6 +85,11 @@ pub struct Files {
     roots: Arc<Roots>,
 }
 
+/// Whether a directory is among the places that no root opens: credential stores, `/proc` and the like.
+pub fn is_closed(path: &std::path::Path) -> bool {
+    denied::Denied::none().covers(path)
+}
+
 impl Files {
     /// `denied`: paths (files or directories) inside the roots that stay closed, beside the built-in list of credential
     /// stores. The gateway's own data directory belongs here. All problems are in one text.

@@ -101,6 +101,14 @@ async fn only_administrators_stop_and_start() {
     assert_eq!(gate.post(ADMIN, "/mcp/servers/lab/stop", r#"{"force":true}"#).await.status, 400);
     let stopped = gate.post(ADMIN, "/mcp/servers/lab/stop", "").await;
     assert_eq!((stopped.status, &stopped.json()["running"]), (200, &json!(false)), "{}", stopped.text);
+    for page in ["/mcp/servers/lab", "/mcp/servers/lab/stop"] {
+        let seen = if page.ends_with("stop") {
+            gate.post(ADMIN, page, "").await
+        } else {
+            gate.get(ADMIN, page).await
+        };
+        assert_eq!(seen.json()["state"], json!("stopped"), "{}", seen.text);
+    }
     assert_eq!(gate.get(READER, "/mcp/lab/tools").await.json()["tools"], json!([]));
     let call = gate.post(READER, "/mcp/lab/tools/echo", r#"{"params":{"text":"x"}}"#).await;
     assert_eq!(call.status, 503, "{}", call.text);

@@ -98,7 +98,8 @@ pub enum LogFormat {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Files {
-    /// Directories that tools may use; default: the current directory for writing, `/usr`, `/opt` and `/etc` for reading.
+    /// Directories that tools may use; default: the current directory for writing (`DATA/workspace` when that is a home
+    /// or system directory), `/usr`, `/opt` and `/etc` for reading.
     pub roots: Option<Vec<Root>>,
     /// Paths inside the roots that stay closed. The data directory always is.
     pub deny: Vec<PathBuf>,

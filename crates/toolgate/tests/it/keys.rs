@@ -57,7 +57,7 @@ async fn an_unknown_role_is_refused_with_the_known_ones() {
     let made = gate.run(&["keys", "create", "x", "--role", "emperor"]).unwrap();
     assert!(!made.status.success());
     let text = String::from_utf8_lossy(&made.stderr).into_owned();
-    assert!(text.contains("emperor") && text.contains("viewer"), "{text}");
+    assert!(text.contains("emperor") && text.contains("viewer") && text.contains("--config FILE"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
