@@ -288,7 +288,7 @@ mod tests {
         assert_eq!((&rows["count"], &rows["truncated"]), (&json!(1000), &json!(true)));
         assert_eq!(sql("SELEC 1").await.unwrap_err().kind, Kind::Invalid);
         assert_eq!(sql("SELECT 1; SELECT 2").await.unwrap_err().kind, Kind::Invalid);
-        assert_eq!(sql("SELECT 1; DROP TABLE mine").await.unwrap_err().kind, Kind::Forbidden);
+        assert_eq!(sql("SELECT 1; DROP TABLE mine").await.unwrap_err().kind, Kind::Invalid);
         assert_eq!(sql("SELECT * FROM error_log").await.unwrap_err().kind, Kind::Forbidden);
         assert_eq!(sql("DROP TABLE memory").await.unwrap_err().kind, Kind::Forbidden);
         assert_eq!(sql("ATTACH '/tmp/x' AS x").await.unwrap_err().kind, Kind::Forbidden);

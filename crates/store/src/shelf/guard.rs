@@ -85,7 +85,8 @@ pub(super) fn compile(
         set_lasting(db, mode);
         compiled
     };
-    if let Some(why) = watch.denied {
+    // Of several statements none runs: saying which of them is not allowed would only mislead.
+    if let (Some(why), false) = (watch.denied, compiled == Err(Refusal::Several)) {
         return Err(Refusal::Denied(why));
     }
     let (wanted, read_only) = compiled?;
