@@ -92,7 +92,8 @@ impl Shelf {
     /// goes on until it ends or its time is up.
     ///
     /// Errors: `Invalid` with SQLite's message, `Forbidden` for what the guard refuses, `Conflict` for a broken
-    /// constraint, `Timeout`, `TooLarge`, and those of a failing database.
+    /// constraint, `TooLarge` (also when it runs too long), `Timeout` when it waits too long, and those of a failing
+    /// database.
     pub async fn sql(
         &self,
         query: &str,
@@ -307,14 +308,15 @@ fn too_slow(timeout: Duration) -> StoreError {
         "the statement took longer than {} ms and was stopped; nothing was changed: narrow it, or use an index",
         timeout.as_millis()
     );
-    StoreError::new(Kind::Timeout, text)
+    // Not `Timeout`: the database is well, and the same statement would take as long again.
+    StoreError::new(Kind::TooLarge, text)
 }
 
 fn refused(refusal: Refusal, given: usize) -> StoreError {
     match refusal {
         Refusal::Denied(why) => StoreError::new(Kind::Forbidden, why),
         Refusal::Empty => StoreError::invalid("the statement is empty"),
-        Refusal::Several => StoreError::invalid("one statement per call, please: there are several"),
+        Refusal::Several => StoreError::invalid("one statement at a time: there are several; make a call for each"),
         Refusal::Params { wanted } => {
             StoreError::invalid(format!("the statement has {wanted} parameters, {given} values were given"))
         }
