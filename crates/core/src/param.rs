@@ -204,13 +204,21 @@ mod tests {
             assert_eq!(page(value).unwrap().timeout.get(), number);
         }
         assert_eq!(serde_json::from_str::<Page>("{}").unwrap().timeout.count(), 30);
-        for bad in [json!(0), json!(601), json!(-1), json!("0"), json!("x"), json!(u64::MAX), json!(1.5), json!(null)] {
+        for bad in [
+            json!(0),
+            json!(601),
+            json!(-1),
+            json!("0"),
+            json!("x"),
+            json!(u64::MAX),
+            json!(1.5),
+            json!(null),
+        ] {
             let error = page(bad.clone()).unwrap_err().to_string();
             assert!(error.contains("an integer from 1 to 600"), "{bad}: {error}");
         }
         let schema = schemars::schema_for!(Page).to_value();
-        let expected =
-            json!({"type": "integer", "description": "Seconds.", "minimum": 1, "maximum": 600, "default": 30});
+        let expected = json!({"type": "integer", "description": "Seconds.", "minimum": 1, "maximum": 600, "default": 30});
         assert_eq!(schema["properties"]["timeout"], expected);
     }
 

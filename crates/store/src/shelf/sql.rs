@@ -316,7 +316,9 @@ fn refused(refusal: Refusal, given: usize) -> StoreError {
     match refusal {
         Refusal::Denied(why) => StoreError::new(Kind::Forbidden, why),
         Refusal::Empty => StoreError::invalid("the statement is empty"),
-        Refusal::Several => StoreError::invalid("one statement at a time: there are several; make a call for each"),
+        Refusal::Several => {
+            StoreError::invalid("one statement at a time: there are several; make a call for each")
+        }
         Refusal::Params { wanted } => {
             StoreError::invalid(format!("the statement has {wanted} parameters, {given} values were given"))
         }

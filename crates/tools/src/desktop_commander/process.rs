@@ -28,10 +28,6 @@ pub struct Ended {
     confined: String,
 }
 
-pub(super) fn limit(seconds: u64) -> Duration {
-    Duration::from_secs(seconds.clamp(1, 600))
-}
-
 /// The command in its verified directory: the one asked for, or the workspace.
 pub(super) async fn placed(
     server: &DesktopCommander,
@@ -50,9 +46,9 @@ pub(super) async fn run(
     server: &DesktopCommander,
     line: String,
     mut command: Command,
-    timeout: u64,
+    timeout: Duration,
 ) -> Result<Ended, ToolError> {
-    command.timeout = limit(timeout);
+    command.timeout = timeout;
     command.max_output = MAX_OUTPUT;
     let working_directory = command.cwd.as_ref().map(|d| d.display().to_string());
     let ended = server.host.exec().run(command).await?;

@@ -14,6 +14,7 @@ const MAX_EACH: usize = 256 << 10;
 #[serde(deny_unknown_fields)]
 pub struct ReadMultipleFiles {
     /// Absolute paths, or ones relative to the workspace.
+    #[schemars(length(min = 1, max = 20))]
     paths: Vec<String>,
 }
 

@@ -4,8 +4,9 @@ use super::Omnipotent;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
+use toolgate_core::param::{self, Within};
 use toolgate_core::spec::secs;
-use toolgate_core::{Ctx, Effect, Spec, Tool, ToolError, param};
+use toolgate_core::{Ctx, Effect, Spec, Tool, ToolError};
 use toolgate_host::exec;
 
 const MAX_OUTPUT: usize = 1 << 20;
@@ -23,12 +24,8 @@ pub struct ExecuteCommand {
     #[allow(dead_code)]
     shell: bool,
     /// Seconds until it is killed, 1 to 600.
-    #[serde(default = "thirty", deserialize_with = "param::integer")]
-    timeout: u64,
-}
-
-fn thirty() -> u64 {
-    30
+    #[serde(default)]
+    timeout: Within<1, 600, 30>,
 }
 
 /// What the program did.
@@ -60,7 +57,7 @@ impl Tool for ExecuteCommand {
     async fn call(self, server: &Omnipotent, _ctx: &Ctx) -> Result<Ended, ToolError> {
         let mut command = server.host.exec().parse(&self.command)?;
         command.cwd = server.host.files().base().map(Into::into);
-        command.timeout = Duration::from_secs(self.timeout.clamp(1, 600));
+        command.timeout = Duration::from_secs(self.timeout.get().into());
         command.max_output = MAX_OUTPUT;
         let ended = server.host.exec().run(command).await?;
         Ok(Ended {
@@ -108,6 +105,12 @@ mod tests {
         ] {
             let kind = refusal::<ExecuteCommand>(&server, json!({"command": line})).await;
             assert!(matches!(kind, Kind::Forbidden | Kind::Invalid), "{line}: {kind}");
+        }
+        for timeout in [0, 601] {
+            let arguments = json!({"command": "ls", "timeout": timeout});
+            let error = call::<ExecuteCommand>(&server, arguments).await.unwrap_err();
+            assert_eq!(error.kind, Kind::Invalid);
+            assert!(error.message.contains("an integer from 1 to 600"), "{error}");
         }
     }
 
