@@ -9,6 +9,7 @@ use toolgate_core::{Ctx, Spec, Tool, ToolError};
 
 const MAX_QUERY: usize = 4096;
 const MAX_SOURCE: usize = 128;
+const ALL: &str = "all";
 
 /// Search imported documents and memories. Finds what holds all words, the last one also as a beginning; if nothing has
 /// them all, what holds any. Upper case, accents and punctuation do not matter.
@@ -21,8 +22,12 @@ pub struct SearchKnowledge {
     #[serde(default)]
     limit: Within<1, 100, 10>,
     /// `all`, `memory`, `knowledge` (all documents), or the source of documents, e.g. `handbook`.
-    #[serde(default)]
+    #[serde(default = "all")]
     source: Option<String>,
+}
+
+fn all() -> Option<String> {
+    Some(ALL.to_owned())
 }
 
 /// What was found, the best first.
@@ -56,7 +61,7 @@ impl Tool for SearchKnowledge {
 
     async fn call(self, server: &A2aUnified, _ctx: &Ctx) -> Result<Found, ToolError> {
         bounded("query", &self.query, MAX_QUERY)?;
-        let source = given(self.source).unwrap_or_else(|| "all".to_owned());
+        let source = given(self.source).unwrap_or_else(|| ALL.to_owned());
         at_most("source", &source, MAX_SOURCE)?;
         let hits = server.library.search(&self.query, &source, self.limit.get()).await?;
         let hint = if hits.is_empty() { Some(hint(server, &source).await?) } else { None };

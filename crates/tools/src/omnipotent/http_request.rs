@@ -38,7 +38,7 @@ pub struct HttpRequest {
 }
 
 /// An HTTP method.
-#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Verb {
     #[default]
