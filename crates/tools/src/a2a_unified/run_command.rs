@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 use toolgate_core::spec::secs;
 use toolgate_core::{Ctx, Effect, Spec, Tool, ToolError};
-use toolgate_host::exec;
+use toolgate_host::exec::{self, Confined};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_OUTPUT: usize = 1 << 20;
@@ -36,8 +36,7 @@ pub struct Ended {
     timed_out: bool,
     /// Bytes of output that were left out of the middle.
     cut: u64,
-    /// How it was confined.
-    confined: String,
+    confined: Confined,
 }
 
 impl Tool for RunCommand {
@@ -88,6 +87,10 @@ mod tests {
         std::fs::write(dir.path().join("d/seen.txt"), "").unwrap();
         let done = call::<RunCommand>(&server, json!({"command": "ls", "cwd": "d"})).await.unwrap();
         assert_eq!((&done["stdout"], &done["success"]), (&json!("seen.txt\n"), &json!(true)));
+        assert!(
+            ["none", "landlock", "strict"].map(Into::into).contains(&done["confined"]),
+            "a word, no paths"
+        );
         let done = call::<RunCommand>(&server, json!({"command": "ls", "cwd": ""})).await.unwrap();
         assert_eq!((&done["stdout"], &done["returncode"]), (&json!("d\n"), &json!(0)));
         let failed = call::<RunCommand>(&server, json!({"command": "ls none"})).await.unwrap();

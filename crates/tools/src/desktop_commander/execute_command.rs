@@ -59,6 +59,10 @@ mod tests {
         let arguments = json!({"command": "cat x.txt", "working_directory": "sub"});
         let done = call::<ExecuteCommand>(&server, arguments).await.unwrap();
         assert_eq!((done["stdout"].clone(), done["exit_code"].clone()), (json!("hello\n"), json!(0)));
+        assert!(
+            ["none", "landlock", "strict"].map(Into::into).contains(&done["confined"]),
+            "a word, no paths"
+        );
         assert!(done["working_directory"].as_str().unwrap().ends_with("/sub"));
     }
 

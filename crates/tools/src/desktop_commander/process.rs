@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Duration;
 use toolgate_core::ToolError;
-use toolgate_host::exec::Command;
+use toolgate_host::exec::{Command, Confined};
 
 // CATALOGUE 1.2 allows 10 MB of output; stdout and stderr share it, and it has to fit into a result.
 const MAX_OUTPUT: usize = 4 << 20;
@@ -24,8 +24,7 @@ pub struct Ended {
     duration_ms: u64,
     /// Bytes of output that were left out of the middle.
     cut: u64,
-    /// How it was confined.
-    confined: String,
+    confined: Confined,
 }
 
 /// The command in its verified directory: the one asked for, or the workspace.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use toolgate_core::param::{self, Within};
 use toolgate_core::spec::secs;
 use toolgate_core::{Ctx, Effect, Spec, Tool, ToolError};
-use toolgate_host::exec;
+use toolgate_host::exec::{self, Confined};
 
 const MAX_OUTPUT: usize = 1 << 20;
 
@@ -40,8 +40,7 @@ pub struct Ended {
     timed_out: bool,
     /// Bytes of output that were left out of the middle.
     cut: u64,
-    /// How it was confined.
-    confined: String,
+    confined: Confined,
 }
 
 impl Tool for ExecuteCommand {
@@ -86,6 +85,10 @@ mod tests {
         std::fs::write(dir.path().join("seen.txt"), "").unwrap();
         let done = call::<ExecuteCommand>(&server, json!({"command": "ls", "timeout": "10"})).await.unwrap();
         assert_eq!((done["stdout"].clone(), done["success"].clone()), (json!("seen.txt\n"), json!(true)));
+        assert!(
+            ["none", "landlock", "strict"].map(Into::into).contains(&done["confined"]),
+            "a word, no paths"
+        );
         let failed = call::<ExecuteCommand>(&server, json!({"command": "ls none"})).await.unwrap();
         assert_eq!(failed["success"], false);
     }
