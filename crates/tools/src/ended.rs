@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use toolgate_host::exec::Finished;
+use toolgate_host::exec::{Confined, Finished};
 
 /// What the program did.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -16,8 +16,7 @@ pub struct Ended {
     timed_out: bool,
     /// Bytes of output that were left out of the middle.
     cut: u64,
-    /// How it was confined.
-    confined: String,
+    confined: Confined,
 }
 
 impl Ended {

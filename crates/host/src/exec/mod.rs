@@ -176,6 +176,18 @@ pub fn effect_of(line: &str) -> Effect {
     }
 }
 
+/// How a child was confined, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Confined {
+    /// Process group and limits only.
+    None,
+    /// Landlock, with what the profile `standard` allows.
+    Landlock,
+    /// Landlock, under the profile `strict`.
+    Strict,
+}
+
 /// What came of a command that ran to its end.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Finished {
@@ -188,8 +200,9 @@ pub struct Finished {
     pub cut: u64,
     pub timed_out: bool,
     pub duration: Duration,
-    /// How it was confined, in words, e.g. `landlock abi 7, no tcp`.
-    pub confined: String,
+    pub confined: Confined,
+    /// The same in words and in full, for the operator: it names paths, e.g. `landlock abi 7, no tcp`.
+    pub confinement: String,
 }
 
 /// State of a long process at one moment.

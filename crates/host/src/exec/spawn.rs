@@ -6,7 +6,7 @@
 
 use super::child::{Child, Parts, sweep};
 use super::confine::{Reach, confine, denied_here};
-use super::{Command, ExecRules, Profile, enter, environment};
+use super::{Command, Confined, ExecRules, Profile, enter, environment};
 use crate::HostError;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -138,10 +138,13 @@ fn begin(ground: &Ground, start: Start) -> Result<Child, HostError> {
     arguments_stay_clear(ground, &command, &cwd)?;
 
     let rule = command.rule;
-    let (confinement, confined) = match (ground.rules.profile, ground.abi) {
-        (Profile::None, _) => (None, "process group and limits only (profile none)".to_owned()),
+    let (ruleset, confined, confinement) = match (ground.rules.profile, ground.abi) {
+        (Profile::None, _) => {
+            (None, Confined::None, "process group and limits only (profile none)".to_owned())
+        }
         (Profile::Standard, 0) => {
-            (None, "process group and limits only: this kernel has no Landlock".to_owned())
+            let words = "process group and limits only: this kernel has no Landlock";
+            (None, Confined::None, words.to_owned())
         }
         (profile, abi) => {
             let strict = profile == Profile::Strict;
@@ -159,7 +162,9 @@ fn begin(ground: &Ground, start: Start) -> Result<Child, HostError> {
                 strict,
             };
             let made = confine(&reach, abi).map_err(|e| failed("it cannot be confined", &e))?;
-            (Some(made.ruleset), made.words)
+            tracing::debug!(program = %command.name, confinement = made.words, "a program is confined");
+            let word = if strict { Confined::Strict } else { Confined::Landlock };
+            (Some(made.ruleset), word, made.words)
         }
     };
 
@@ -173,7 +178,7 @@ fn begin(ground: &Ground, start: Start) -> Result<Child, HostError> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    enter::prepare(&mut process, enter::limits(&ground.rules, lifetime), confinement.as_ref());
+    enter::prepare(&mut process, enter::limits(&ground.rules, lifetime), ruleset.as_ref());
 
     let _guard = runtime.enter();
     let mut inner = process.spawn().map_err(|e| failed("the system refused", &e))?;
@@ -191,6 +196,7 @@ fn begin(ground: &Ground, start: Start) -> Result<Child, HostError> {
         stdout: inner.stdout.take(),
         stderr: inner.stderr.take(),
         confined,
+        confinement,
         pidfd,
         jobs,
         runtime: runtime.clone(),

@@ -145,6 +145,7 @@ async fn messages_help() {
         (" -- nothing", 0, "empty"),
         ("SELECT 1; SELECT 2", 0, "one statement"),
         ("SELECT 1; garbage", 0, "one statement"),
+        ("select 1; drop table memory", 0, "one statement"),
         ("SELECT 1 \0", 0, "NUL"),
     ] {
         let error = read(&shelf, sql, &vec![json!(1); params]).await.unwrap_err();

@@ -64,6 +64,10 @@ mod tests {
         std::fs::write(dir.path().join("d/seen.txt"), "").unwrap();
         let done = call::<RunCommand>(&server, json!({"command": "ls", "cwd": "d"})).await.unwrap();
         assert_eq!((&done["stdout"], &done["success"]), (&json!("seen.txt\n"), &json!(true)));
+        assert!(
+            ["none", "landlock", "strict"].map(Into::into).contains(&done["confined"]),
+            "a word, no paths"
+        );
         let done = call::<RunCommand>(&server, json!({"command": "ls", "cwd": ""})).await.unwrap();
         assert_eq!((&done["stdout"], &done["returncode"]), (&json!("d\n"), &json!(0)));
         let failed = call::<RunCommand>(&server, json!({"command": "ls none"})).await.unwrap();

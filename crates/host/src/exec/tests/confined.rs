@@ -62,7 +62,9 @@ async fn files() {
             place.script("try2.py", &TRY.replace("sys.argv[1:3]", &format!("({what:?}, {path:?})")));
             let done = run(&exec, &["python3", "try2.py"]).await;
             assert_eq!(done.stdout.trim(), expected, "{profile:?} {what} {path}: {done:?}");
-            assert!(done.confined.starts_with("landlock abi"), "{done:?}");
+            assert!(done.confinement.starts_with("landlock abi"), "{done:?}");
+            let word = if profile == Profile::Strict { Confined::Strict } else { Confined::Landlock };
+            assert_eq!(done.confined, word);
         }
         let outside = place.file("outside/f");
         let _ = std::fs::remove_file(place.dir("write").join("link"));
@@ -112,7 +114,7 @@ async fn denied_paths_inside_a_root() {
             place.script("try2.py", &TRY.replace("sys.argv[1:3]", line));
             let done = run(&exec, &["python3", "try2.py"]).await;
             assert_eq!(done.stdout.trim(), expected, "{profile:?} {line}: {done:?}");
-            assert!(done.confined.contains("no new entries directly in"), "{done:?}");
+            assert!(done.confinement.contains("no new entries directly in"), "{done:?}");
         }
         let listed = attempt(&exec, "list", &["."]).await;
         assert_eq!(listed, if profile == Profile::Strict { "PermissionError" } else { "yes" });
@@ -200,7 +202,7 @@ async fn network_programs() {
         command.timeout = Duration::from_secs(1);
         let done = exec.run(command).await.unwrap();
         assert_eq!(listener.accept().is_ok(), reached, "{profile:?}: {done:?}");
-        assert!(done.confined.contains(if reached { "tcp allowed" } else { "no tcp" }), "{done:?}");
+        assert!(done.confinement.contains(if reached { "tcp allowed" } else { "no tcp" }), "{done:?}");
     }
 }
 
