@@ -6,9 +6,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use toolgate_core::record::Decision;
 use toolgate_core::server::{Health, Status};
 use toolgate_engine::health::Checks;
-use toolgate_engine::journal::Journal;
+use toolgate_engine::journal::{self, Journal};
 use toolgate_host::Host;
 use toolgate_store::Store;
 
@@ -68,7 +69,12 @@ fn written(journal: &Journal, failures: &Mutex<Failures>) -> Health {
     let stats = journal.stats();
     failures.failing |= stats.failures > failures.seen;
     if failures.failing && !stats.sync_failed {
-        let tried = journal.append_event("health", "journal_tried_again", "after appends that failed");
+        let tried = journal.append(&journal::event(
+            &crate::wiring::local_caller(),
+            "journal_tried_again",
+            Some("after appends that failed"),
+            Decision::Allow,
+        ));
         failures.failing = tried.is_err();
         failures.seen = journal.stats().failures;
         if let Err(problem) = tried {
@@ -142,7 +148,8 @@ mod tests {
         let failures = Mutex::default();
         let look = || written(&journal, &failures);
         let long = "c".repeat(2000);
-        journal.append_event("a", "b", &long).unwrap();
+        let record = journal::event(&crate::wiring::local_caller(), "b", Some(&long), Decision::Allow);
+        journal.append(&record).unwrap();
         assert_eq!(look().status, Status::Healthy);
         let (records, chain) = (journal.stats().records, journal.chain().0.to_path_buf());
         let segments = std::fs::read_dir(&chain).unwrap().map(|entry| entry.unwrap().path());
@@ -150,7 +157,7 @@ mod tests {
         let last = segments.filter_map(number).max().unwrap();
         let blocked = chain.join(format!("{:08}.jsonl", last + 1));
         std::fs::create_dir(&blocked).unwrap();
-        assert!(journal.append_event("a", "b", &long).is_err());
+        assert!(journal.append(&record).is_err());
         for _ in 0..2 {
             let health = look();
             assert_eq!(health.status, Status::Unhealthy);
