@@ -151,7 +151,8 @@ fn begin(ground: &Ground, start: Start) -> Result<Child, HostError> {
                 denied: &ground.denied,
                 programs: &ground.rules.path,
                 temp: &temp.path,
-                tcp: !strict && (rule.network || ground.rules.network.contains(&command.name)),
+                tcp: !strict
+                    && (rule.connects(&command.args) || ground.rules.network.contains(&command.name)),
                 proc: rule.proc,
                 strict,
             };
