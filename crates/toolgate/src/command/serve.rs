@@ -8,6 +8,7 @@ use crate::output::{Out, Paint};
 use crate::wiring::{self, Gate};
 use anyhow::Result;
 use serde_json::json;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -61,12 +62,13 @@ fn url(address: SocketAddr) -> String {
     format!("http://{shown}")
 }
 
-// One line of JSON for programs; for people the address, the new key (once) and what to do next.
+// One line of JSON for programs; for people the address and what to do next. The new key is shown on a terminal only:
+// elsewhere the output is a log, which others read and keep. Programs read it from its file.
 fn greet(gate: &Gate, url: &str, out: Out) -> std::io::Result<()> {
-    let key = gate.fresh_key.as_ref().map(|key| key.reveal());
+    let file = gate.dir.admin_key_file();
     if out.json {
         return out.line(
-            json!({ "url": url, "mcp": format!("{url}/mcp"), "data": gate.dir.path(), "admin_key": key }),
+            json!({ "url": url, "mcp": format!("{url}/mcp"), "data": gate.dir.path(), "admin_key_file": file }),
         );
     }
     out.line(format!(
@@ -75,9 +77,13 @@ fn greet(gate: &Gate, url: &str, out: Out) -> std::io::Result<()> {
         out.paint(Paint::Good, &format!("{url}/mcp"))
     ))?;
     out.line(format!("data directory: {}", gate.dir.path().display()))?;
-    if let Some(key) = key {
-        out.line(format!("administrator's key, shown this once: {key}"))?;
-        out.line(format!("it is kept in {}", gate.dir.admin_key_file().display()))?;
+    if let Some(key) = &gate.fresh_key {
+        if std::io::stdout().is_terminal() {
+            out.line(format!("administrator's key, shown this once: {}", key.reveal()))?;
+            out.line(format!("it is kept in {}", file.display()))?;
+        } else {
+            out.line(format!("the administrator's key was made and is in {}", file.display()))?;
+        }
         out.line("next: toolgate connect claude-code --install   (or claude-desktop, vscode, cursor)")?;
     }
     Ok(())
