@@ -10,6 +10,7 @@ use anyhow::Result;
 use serde_json::json;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 pub async fn run(settings: Settings, sources: Sources, out: Out) -> Result<()> {
@@ -78,20 +79,31 @@ fn greet(gate: &Gate, url: &str, out: Out) -> std::io::Result<()> {
     ))?;
     out.line(format!("data directory: {}", gate.dir.path().display()))?;
     if let Some(key) = &gate.fresh_key {
-        if std::io::stdout().is_terminal() {
-            out.line(format!("administrator's key, shown this once: {}", key.reveal()))?;
-            out.line(format!("it is kept in {}", file.display()))?;
-        } else {
-            out.line(format!("the administrator's key was made and is in {}", file.display()))?;
-        }
+        out.line(key_line(key.reveal(), &file, std::io::stdout().is_terminal()))?;
         out.line("next: toolgate connect claude-code --install   (or claude-desktop, vscode, cursor)")?;
     }
     Ok(())
 }
 
+fn key_line(key: &str, file: &Path, terminal: bool) -> String {
+    let file = file.display();
+    if terminal {
+        format!("administrator's key, shown this once: {key}\nit is kept in {file}")
+    } else {
+        format!("the administrator's key was made and is kept in {file}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_gets_no_key() {
+        let line = |terminal| key_line("tg_secret", Path::new("/d/admin.key"), terminal);
+        assert!(line(true).contains("tg_secret") && line(true).contains("/d/admin.key"));
+        assert!(!line(false).contains("tg_secret") && line(false).contains("/d/admin.key"));
+    }
 
     #[test]
     fn urls_can_be_connected_to() {
