@@ -7,6 +7,7 @@ mod admit;
 mod breaker;
 mod cache;
 mod catalogue;
+mod changes;
 mod control;
 pub mod health;
 mod identify;
@@ -21,6 +22,7 @@ mod snapshot;
 mod trail;
 
 pub use cache::CacheStats;
+pub use changes::Told;
 pub use catalogue::{Entry, ServerView};
 pub use control::ConnectionGuard;
 pub use identify::PREFIX;
@@ -36,7 +38,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use toolgate_core::name::ServerName;
 use toolgate_core::policy::Policy;
-use toolgate_core::{BuiltIn, Call, Caller, Error, Outcome, Record};
+use toolgate_core::{BuiltIn, Call, Caller, Error, Face, Outcome, Record};
 use trail::Trail;
 
 /// What is needed to verify an API key. The secret itself is never stored.
@@ -105,6 +107,7 @@ struct Inner {
     cache: cache::Cache,
     counters: metrics::Counters,
     journal: journal::Journal,
+    changes: changes::Changes,
     observe: Observer,
     checks: health::Checks,
     draining: AtomicBool,
@@ -116,7 +119,8 @@ struct Inner {
 
 impl Engine {
     pub fn new(parts: Parts) -> Result<Self, Error> {
-        let catalogue = Catalogue::new(parts.servers, &parts.settings)?;
+        let changes = changes::Changes::new();
+        let catalogue = Catalogue::new(parts.servers, &parts.settings, &changes)?;
         let stopped: BTreeSet<ServerName> =
             parts.stopped.iter().filter_map(|n| ServerName::new(n).ok()).collect();
         let keys = Arc::new(snapshot::keys(parts.keys));
@@ -131,6 +135,7 @@ impl Engine {
             buckets: rate::Buckets::new(),
             counters: metrics::Counters::default(),
             journal: parts.journal,
+            changes,
             observe: parts.observe,
             checks: parts.checks,
             draining: AtomicBool::new(false),
@@ -145,9 +150,14 @@ impl Engine {
         identify::identify(&self.0.snapshot.load(), key, jiff::Timestamp::now().as_second())
     }
 
-    /// Tools this caller may call, in catalogue order; with a scope, one server's. Decided by the same table as `call`.
-    /// A scope that names no server of which the caller may see something is `NotFound`.
+    /// Tools this caller may call; see `list`.
     pub fn tools(&self, caller: &Caller, scope: Option<&str>) -> Result<Vec<Arc<Entry>>, Error> {
+        self.list(Face::Tool, caller, scope)
+    }
+
+    /// What this caller may call, read or get, in catalogue order; with a scope, one server's. Decided by the same table
+    /// as `call`. A scope that names no server of which the caller may see something is `NotFound`.
+    pub fn list(&self, face: Face, caller: &Caller, scope: Option<&str>) -> Result<Vec<Arc<Entry>>, Error> {
         let inner = &*self.0;
         let snapshot = inner.snapshot.load();
         let rights = snapshot.rights(caller, &inner.catalogue);
@@ -157,7 +167,8 @@ impl Engine {
         if let Some(server) = scope.filter(|_| seen.peek().is_none()) {
             return Err(control::no_such_server(server));
         }
-        Ok(seen.filter(|entry| !snapshot.stopped.contains(&entry.server)).cloned().collect())
+        let wanted = |entry: &&Arc<Entry>| entry.face == face && !snapshot.stopped.contains(&entry.server);
+        Ok(seen.filter(wanted).cloned().collect())
     }
 
     /// Decide, run, record. The only path to a tool. Dropping the future cancels the call (and records that).
@@ -175,12 +186,12 @@ impl Inner {
     async fn answer(&self, call: &Call, trail: &mut Trail) -> Result<Outcome, Error> {
         let snapshot = self.snapshot.load_full();
         let rights = snapshot.rights(&call.caller, &self.catalogue);
-        let mut found = self.catalogue.find(&call.tool, call.scope.as_ref());
-        found.retain(|entry| rights.sees(entry));
-        let stopped = matches!(&found[..], [entry] if snapshot.stopped.contains(&entry.server));
+        let mut found = self.catalogue.find(call.face, &call.tool, call.scope.as_ref());
+        found.entries.retain(|entry| rights.sees(entry));
+        let stopped = matches!(&found.entries[..], [entry] if snapshot.stopped.contains(&entry.server));
         match admit::admit(self, &rights, &found, stopped, call, trail).await? {
             Admission::Answer(outcome) => Ok(outcome),
-            Admission::Run(permit) => run::run(self, permit, call, trail).await,
+            Admission::Run(permit) => run::run(self, permit, trail).await,
         }
     }
 }

@@ -8,13 +8,13 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use toolgate_core::tool::Ready;
-use toolgate_core::{Call, Ctx, Effect, Error, Kind, Outcome, ToolError, ToolOutput, redact};
+use toolgate_core::{Ctx, Effect, Error, Kind, Outcome, ToolError, ToolOutput, redact};
 
 // Wait before the second try of a read, and twice as long before each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 
-pub(crate) async fn run(inner: &Inner, permit: Permit<'_>, call: &Call, trail: &mut Trail) -> Answer {
-    let Permit { entry, ready, ctx, limit, cache_key, pass, .. } = permit;
+pub(crate) async fn run(inner: &Inner, permit: Permit<'_>, trail: &mut Trail) -> Answer {
+    let Permit { entry, arguments, ready, ctx, limit, cache_key, pass, .. } = permit;
     if ctx.effect > Effect::Read {
         trail.intent().await?;
     }
@@ -25,7 +25,7 @@ pub(crate) async fn run(inner: &Inner, permit: Permit<'_>, call: &Call, trail: &
         let again = ctx.effect == Effect::Read
             && matches!(&outcome, Err(e) if e.kind.retryable())
             && Instant::now() + wait < ctx.deadline;
-        let Some(ready) = again.then(|| entry.run.prepare(&call.arguments).ok()).flatten() else { break };
+        let Some(ready) = again.then(|| entry.run.prepare(arguments).ok()).flatten() else { break };
         tokio::time::sleep(wait).await;
         wait *= 2;
         outcome = attempt(ready, &ctx, limit).await;
@@ -46,6 +46,13 @@ pub(crate) async fn run(inner: &Inner, permit: Permit<'_>, call: &Call, trail: &
         Err(mut error) => {
             if let std::borrow::Cow::Owned(masked) = redact::text(&error.message) {
                 error.message = masked.into();
+            }
+            if error.protocol {
+                let refused = Error::new(error.kind, error.message);
+                return Err(match error.data {
+                    Some(data) => refused.with_data(*data),
+                    None => refused,
+                });
             }
             Outcome::Refused(error)
         }
@@ -85,7 +92,7 @@ fn clean(output: ToolOutput) -> Result<ToolOutput, Error> {
         std::borrow::Cow::Borrowed(_) => Ok(output),
         std::borrow::Cow::Owned(masked) => {
             let json = serde_json::value::RawValue::from_string(masked).map_err(Error::internal)?;
-            Ok(ToolOutput { json: Arc::from(json) })
+            Ok(ToolOutput { json: Arc::from(json), whole: output.whole })
         }
     }
 }

@@ -1,0 +1,160 @@
+//! `Session`: what a legacy client and the gateway agreed on, and what the gateway waits for from it.
+//!
+//! Made by `initialize`; kept by the transport (an HTTP session, a stdio channel), which brings the client's answers
+//! here. `Saved` is the part that outlives the process.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::oneshot;
+use toolgate_core::ClientInfo;
+use toolgate_core::link::Loudness;
+use toolgate_core::uri::MAX_URI;
+use toolgate_wire::era::Version;
+use toolgate_wire::members::text;
+use toolgate_wire::{Fault, Id};
+
+/// Resources that one session may subscribe to.
+pub const MAX_SUBSCRIPTIONS: usize = 1000;
+// Questions of one session that wait for an answer.
+const MAX_WAITING: usize = 256;
+// Ids of our requests begin with it, so that they cannot be taken for anybody else's.
+const PREFIX: &str = "tg-";
+
+/// What a session is made of again after a restart.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Saved {
+    version: String,
+    client: Option<ClientInfo>,
+    capabilities: Value,
+    loudness: Loudness,
+    subscriptions: BTreeSet<String>,
+}
+
+/// A legacy session, whatever the transport.
+pub struct Session {
+    pub version: Version,
+    pub client: Option<Arc<ClientInfo>>,
+    capabilities: Value,
+    state: Mutex<State>,
+}
+
+struct State {
+    loudness: Loudness,
+    subscriptions: BTreeSet<String>,
+    waiting: HashMap<u64, oneshot::Sender<Result<Value, Fault>>>,
+    asked: u64,
+}
+
+impl Session {
+    pub(super) fn new(version: Version, client: Option<Arc<ClientInfo>>, capabilities: Value) -> Self {
+        // Until the client says otherwise it hears of what a person would want to know.
+        Self::with(version, client, capabilities, Loudness::Info, BTreeSet::new())
+    }
+
+    fn with(
+        version: Version,
+        client: Option<Arc<ClientInfo>>,
+        capabilities: Value,
+        loudness: Loudness,
+        subscriptions: BTreeSet<String>,
+    ) -> Self {
+        let state = State { loudness, subscriptions, waiting: HashMap::new(), asked: 0 };
+        Self { version, client, capabilities, state: Mutex::new(state) }
+    }
+
+    /// The session that was saved; `None` when it is of a version that is spoken no more.
+    pub fn restored(saved: Saved) -> Option<Self> {
+        let version = Version::parse(&saved.version)?;
+        let client = saved.client.map(Arc::new);
+        Some(Self::with(version, client, saved.capabilities, saved.loudness, saved.subscriptions))
+    }
+
+    pub fn saved(&self) -> Saved {
+        let state = self.lock();
+        Saved {
+            version: self.version.as_str().to_owned(),
+            client: self.client.as_deref().cloned(),
+            capabilities: self.capabilities.clone(),
+            loudness: state.loudness,
+            subscriptions: state.subscriptions.clone(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn capabilities(&self) -> &Value {
+        &self.capabilities
+    }
+
+    pub(super) fn loudness(&self) -> Loudness {
+        self.lock().loudness
+    }
+
+    pub(super) fn set_loudness(&self, loudness: Loudness) {
+        self.lock().loudness = loudness;
+    }
+
+    pub(super) fn subscribe(&self, uri: &str) -> Result<(), Fault> {
+        let mut state = self.lock();
+        if uri.len() > MAX_URI || (state.subscriptions.len() >= MAX_SUBSCRIPTIONS && !state.subscriptions.contains(uri)) {
+            let why = format!("a session subscribes to at most {MAX_SUBSCRIPTIONS} resources of {MAX_URI} bytes of URI");
+            return Err(Fault::invalid_params(why));
+        }
+        state.subscriptions.insert(uri.to_owned());
+        Ok(())
+    }
+
+    pub(super) fn unsubscribe(&self, uri: &str) {
+        self.lock().subscriptions.remove(uri);
+    }
+
+    pub(super) fn is_subscribed(&self, uri: &str) -> bool {
+        self.lock().subscriptions.contains(uri)
+    }
+
+    /// Make room for an answer: the id to ask under, and where the answer arrives. `None` when too many are open.
+    pub(super) fn expect(&self) -> Option<(u64, oneshot::Receiver<Result<Value, Fault>>)> {
+        let mut state = self.lock();
+        if state.waiting.len() >= MAX_WAITING {
+            return None;
+        }
+        state.asked += 1;
+        let number = state.asked;
+        let (sender, receiver) = oneshot::channel();
+        state.waiting.insert(number, sender);
+        Some((number, receiver))
+    }
+
+    /// Nobody waits for this answer any more.
+    pub(super) fn forget(&self, number: u64) {
+        self.lock().waiting.remove(&number);
+    }
+
+    /// A response of the client. What answers nothing is dropped.
+    pub fn answer(&self, id: Option<&Id>, result: Option<&RawValue>, error: Option<&RawValue>) {
+        let number = id.and_then(|id| {
+            let raw: Box<RawValue> = serde_json::from_str(id.json()).ok()?;
+            text(&raw)?.strip_prefix(PREFIX)?.parse().ok()
+        });
+        let Some(waiting) = number.and_then(|number: u64| self.lock().waiting.remove(&number)) else { return };
+        let parse = |raw: &RawValue| serde_json::from_str::<Value>(raw.get()).unwrap_or_default();
+        let _ = waiting.send(match (result, error) {
+            (Some(result), _) => Ok(parse(result)),
+            (None, error) => {
+                let error = error.map(parse).unwrap_or_default();
+                let why: String = error["message"].as_str().unwrap_or("no reason given").chars().take(500).collect();
+                Err(Fault::new(error["code"].as_i64().unwrap_or_default(), why))
+            }
+        });
+    }
+}
+
+/// The id that a question is sent under.
+pub(super) fn wire_id(number: u64) -> String {
+    format!("{PREFIX}{number}")
+}
