@@ -5,6 +5,9 @@
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+/// Every API key begins with it: `tg_<id>_<secret>`.
+pub const KEY_PREFIX: &str = "tg_";
+
 /// What the client says of itself. For display and the journal; decides nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientInfo {

@@ -3,6 +3,7 @@
 //! Two measures: member names that hold secrets by convention (arguments only), and texts that look like a known kind of
 //! credential (CATALOGUE 1.7). A cheap literal scan comes first, so that a clean result costs one pass and no copy.
 
+use crate::caller::KEY_PREFIX;
 use aho_corasick::{AhoCorasick, MatchKind};
 use regex::Regex;
 use serde_json::Value;
@@ -13,6 +14,8 @@ use std::sync::LazyLock;
 pub const MASK: &str = "***REDACTED***";
 // Longest text that the journal keeps of one argument, in bytes.
 const MAX_TEXT: usize = 256;
+// About how many bytes the journal keeps of all arguments of a call: bounds on each level alone multiply.
+const MAX_ARGUMENTS: usize = 16 * 1024;
 // Most items or members of one argument array or object that the journal keeps.
 const MAX_ITEMS: usize = 64;
 
@@ -37,7 +40,7 @@ const CLUES: [&str; 21] = [
     "-----BEGIN",
     "eyJ",
     "://",
-    "tg_",
+    KEY_PREFIX,
     "sk-ant-",
 ];
 
@@ -51,7 +54,7 @@ static FIRST: LazyLock<AhoCorasick> = LazyLock::new(|| {
 
 static SECRETS: LazyLock<Regex> = LazyLock::new(|| {
     // No boundary is asked for before a credential: in JSON text a line break before it is `\n`, which ends in a letter.
-    let pattern = concat!(
+    let before = concat!(
         r"(?:AKIA|ASIA)[A-Z0-9]{16}(?-u:\b)",
         r"|gh[pousr]_[A-Za-z0-9]{36,}",
         r"|github_pat_[A-Za-z0-9_]{22,}",
@@ -59,12 +62,15 @@ static SECRETS: LazyLock<Regex> = LazyLock::new(|| {
         r"|sk_(?:live|test)_[A-Za-z0-9]{24,}",
         r"|sk-ant-[A-Za-z0-9_-]{20,}",
         r"|AIza[A-Za-z0-9_-]{35}",
-        r"|tg_[A-Za-z0-9]{12}_[A-Za-z0-9_-]{43}",
+        r"|",
+    );
+    let after = concat!(
+        r"[A-Za-z0-9]{12}_[A-Za-z0-9_-]{43}",
         r"|eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}",
         r"|-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----[^\x22]*?(?:-----END (?:[A-Z]+ )*PRIVATE KEY-----|\x22|$)",
         r"|[a-z][a-z0-9+.-]{1,20}://[^\s:/@\x22]{0,64}:(?P<password>[^\s/@\x22]{1,256})@",
     );
-    match Regex::new(pattern) {
+    match Regex::new(&[before, KEY_PREFIX, after].concat()) {
         Ok(regex) => regex,
         Err(error) => unreachable!("fixed pattern: {error}"),
     }
@@ -90,7 +96,7 @@ pub fn text(input: &str) -> Cow<'_, str> {
 
 /// Whether a member of this name holds a secret by convention.
 pub fn is_secret_name(name: &str) -> bool {
-    const WHOLE: [&str; 7] = ["auth", "cookie", "set-cookie", "pin", "otp", "jwt", "bearer"];
+    const WHOLE: [&str; 7] = ["auth", "cookie", "set_cookie", "pin", "otp", "jwt", "bearer"];
     const PARTS: [&str; 10] = [
         "password",
         "passwd",
@@ -103,44 +109,79 @@ pub fn is_secret_name(name: &str) -> bool {
         "credential",
         "authorization",
     ];
-    let name = name.to_ascii_lowercase().replace('-', "_");
-    WHOLE.iter().any(|w| w.replace('-', "_") == name)
+    let plain = |c: char| if c == '-' { '_' } else { c.to_ascii_lowercase() };
+    let name: String = name.chars().map(plain).collect();
+    WHOLE.contains(&name.as_str())
         || PARTS.iter().any(|p| name.contains(p))
         || name.ends_with("_key") && name.contains("access")
         || name == "x_api_key"
 }
 
-/// Arguments as the journal keeps them: secrets masked, long texts and lists cut (what is cut is said).
+/// Arguments as the journal keeps them: secrets masked, long texts and lists cut (what is cut is said), about 16 KiB in
+/// all however they are nested.
 pub fn arguments(value: &Value) -> Value {
+    kept(value, &mut MAX_ARGUMENTS.clone())
+}
+
+// `left`: bytes that may still be kept. What has begun is finished, so that it is overdrawn by one text at most.
+fn kept(value: &Value, left: &mut usize) -> Value {
     match value {
-        Value::String(s) => Value::String(shortened(&text(s))),
+        Value::String(s) => {
+            let shown = shortened(&text(s), MAX_TEXT);
+            spend(left, shown.len() + 3);
+            Value::String(shown)
+        }
         Value::Array(items) => {
-            let mut kept: Vec<Value> = items.iter().take(MAX_ITEMS).map(arguments).collect();
-            if items.len() > MAX_ITEMS {
-                kept.push(format!("… {} more items", items.len() - MAX_ITEMS).into());
+            spend(left, 3);
+            let mut shown = Vec::new();
+            for item in items.iter().take(MAX_ITEMS) {
+                if *left == 0 {
+                    break;
+                }
+                shown.push(kept(item, left));
             }
-            Value::Array(kept)
+            if items.len() > shown.len() {
+                shown.push(format!("… {} more items", items.len() - shown.len()).into());
+            }
+            Value::Array(shown)
         }
         Value::Object(members) => {
-            let mut kept = serde_json::Map::new();
+            spend(left, 3);
+            let mut shown = serde_json::Map::new();
+            let mut seen = 0;
             for (name, member) in members.iter().take(MAX_ITEMS) {
-                let shown = if is_secret_name(name) { MASK.into() } else { arguments(member) };
-                kept.insert(shortened(name), shown);
+                if *left == 0 {
+                    break;
+                }
+                seen += 1;
+                let short = shortened(&text(name), MAX_TEXT);
+                spend(left, short.len() + 3);
+                let member = if is_secret_name(name) { MASK.into() } else { kept(member, left) };
+                shown.insert(short, member);
             }
-            if members.len() > MAX_ITEMS {
-                kept.insert("…".into(), format!("{} more members", members.len() - MAX_ITEMS).into());
+            if members.len() > seen {
+                shown.insert("…".into(), format!("{} more members", members.len() - seen).into());
             }
-            Value::Object(kept)
+            Value::Object(shown)
         }
-        other => other.clone(),
+        other => {
+            // No number is longer.
+            spend(left, 24);
+            other.clone()
+        }
     }
 }
 
-fn shortened(text: &str) -> String {
-    if text.len() <= MAX_TEXT {
+fn spend(left: &mut usize, bytes: usize) {
+    *left = left.saturating_sub(bytes);
+}
+
+/// The text, or its first `most` bytes and how many there are in all. Mask before: half a credential is not known as one.
+pub fn shortened(text: &str, most: usize) -> String {
+    if text.len() <= most {
         return text.to_owned();
     }
-    let mut cut = MAX_TEXT;
+    let mut cut = most;
     while !text.is_char_boundary(cut) {
         cut -= 1;
     }
@@ -193,6 +234,16 @@ mod tests {
     }
 
     #[test]
+    fn names_of_secrets() {
+        for name in ["Set-Cookie", "set_cookie", "PIN", "X-Api-Key", "db-password", "aws_access-Key", "JWT"] {
+            assert!(is_secret_name(name), "{name}");
+        }
+        for name in ["pinned", "key", "cookies", "author", "public_key", ""] {
+            assert!(!is_secret_name(name), "{name}");
+        }
+    }
+
+    #[test]
     fn arguments_are_masked_and_cut() {
         let shown = arguments(&json!({
             "password": "x", "headers": {"Authorization": "Bearer y", "Accept": "z"}, "content": "c".repeat(1000),
@@ -202,5 +253,23 @@ mod tests {
         assert_eq!(shown["headers"], json!({"Authorization": MASK, "Accept": "z"}));
         assert!(shown["content"].as_str().unwrap().ends_with("(1000 bytes in all)"));
         assert_eq!(shown["list"].as_array().unwrap().len(), 65);
+    }
+
+    #[test]
+    fn nested_arguments_have_one_bound_in_all() {
+        let mut wide = json!("x".repeat(200));
+        for _ in 0..3 {
+            wide = Value::Array(vec![wide; 12]);
+        }
+        let mut deep = json!({"a".repeat(200): 1});
+        for _ in 0..100 {
+            deep = json!({"b".repeat(200): deep, "c": [1, 2]});
+        }
+        let many: serde_json::Map<_, _> = (0..64).map(|i| (format!("{i}"), wide.clone())).collect();
+        for value in [wide, deep, Value::Object(many)] {
+            let text = arguments(&value).to_string();
+            assert!((12_000..24_000).contains(&text.len()), "{}", text.len());
+            assert!(text.contains(" more "), "what is cut is said");
+        }
     }
 }

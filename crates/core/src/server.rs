@@ -5,6 +5,7 @@
 use crate::name::ServerName;
 use crate::offer::{MountedPrompt, MountedResource, PromptDef, ResourceDef};
 use crate::tool::{BoxFuture, Ready, ToolDef};
+use crate::unit::Rate;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -54,6 +55,8 @@ pub trait Server: Sized + Send + Sync + 'static {
     /// One or two sentences for a person who chooses servers.
     const ABOUT: &'static str;
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    /// Calls of one caller to one of its tools, where it should differ from the gateway's default; settings overrule it.
+    const RATE: Option<Rate> = None;
 
     /// Every tool, in the order shown.
     fn tools() -> Vec<ToolDef<Self>>;
@@ -137,6 +140,7 @@ pub struct BuiltIn {
     pub name: ServerName,
     pub about: &'static str,
     pub version: &'static str,
+    pub rate: Option<Rate>,
     pub tools: Vec<Arc<dyn AnyTool>>,
     pub resources: Vec<MountedResource>,
     pub prompts: Vec<MountedPrompt>,
@@ -154,15 +158,9 @@ impl BuiltIn {
             Ok(name) => name,
             Err(problem) => panic!("built-in server {:?}: {problem}", S::NAME),
         };
-        Self {
-            name,
-            about: S::ABOUT,
-            version: S::VERSION,
-            tools,
-            resources,
-            prompts,
-            checks: Arc::new(Checked(server)),
-        }
+        let checks = Arc::new(Checked(server));
+        let (about, version, rate) = (S::ABOUT, S::VERSION, S::RATE);
+        Self { name, about, version, rate, tools, resources, prompts, checks }
     }
 
     pub fn state(&self) -> State {

@@ -40,7 +40,7 @@ pub struct Spec {
     pub timeout: Duration,
     /// How long a result may be served again to callers of the same rights. Only for calls that read.
     pub cache: Option<Duration>,
-    /// Relative weight in budgets; 1 is a cheap local read.
+    /// Relative weight in budgets, which nothing keeps yet; 1 is a cheap local read.
     pub cost: u32,
     /// Bytes of result kept; the rest is cut and said.
     pub max_output: usize,

@@ -11,7 +11,7 @@ use crate::catalogue::{Entry, Found};
 use crate::rate;
 use crate::slots::Slot;
 use crate::snapshot::Rights;
-use crate::trail::Trail;
+use crate::trail::{MAX_MESSAGE, Trail};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use toolgate_core::policy::Verdict;
 use toolgate_core::record::Decision;
 use toolgate_core::tool::Ready;
-use toolgate_core::{Call, Ctx, Face, Effect, Error, Kind, Outcome, ToolError, ToolOutput, canon, redact};
+use toolgate_core::{Call, Ctx, Effect, Error, Face, Kind, Outcome, ToolError, ToolOutput, canon, redact};
 
 /// The granted right to run one call once. Only `admit` makes one; running consumes it.
 pub(crate) struct Permit<'a> {
@@ -53,7 +53,7 @@ pub(crate) async fn admit<'a>(
     let now = Instant::now();
     let deny = |trail: &mut Trail, rule: &str| trail.decided(Decision::Deny, rule.into(), None);
 
-    if inner.draining.load(Ordering::Acquire) {
+    if inner.draining.load(Ordering::SeqCst) {
         deny(trail, "gateway: shutting down");
         return Err(
             Error::new(Kind::Unavailable, "the gateway is shutting down").retry_after(Duration::from_secs(5))
@@ -102,6 +102,8 @@ pub(crate) async fn admit<'a>(
         Ok(ready) => ready,
         Err(problem) => {
             deny(trail, "arguments: refused by the tool's schema");
+            // It echoes what was sent, whatever its size.
+            let problem = redact::shortened(&redact::text(&problem), MAX_MESSAGE);
             return Ok(Admission::Answer(refused(format!(
                 "invalid arguments for {}: {problem}",
                 entry.tool
@@ -147,6 +149,7 @@ pub(crate) async fn admit<'a>(
     let pass = match entry.spec.breaker.then(|| entry.breaker.pass(now)).transpose() {
         Ok(pass) => pass,
         Err(wait) => {
+            deny(trail, "breaker: open");
             return Err(Error::new(
                 Kind::Unavailable,
                 format!(
@@ -159,12 +162,22 @@ pub(crate) async fn admit<'a>(
         }
     };
     let limit = entry.spec.timeout.min(inner.settings.max_duration.0);
-    let slot = entry.slots.take(limit).await?;
+    let slot = entry.slots.take(limit).await.inspect_err(|_| deny(trail, "slots: busy"))?;
     let ctx = Ctx::new(call.id, call.caller.clone(), effect, Instant::now() + limit)
         .with_trace(call.trace.clone())
         .with_link(call.link.clone())
         .with_tell(entry.tell.clone());
-    Ok(Admission::Run(Permit { entry, arguments: given, ready, ctx, limit, cache_key, pass, _slot: slot, _made_here: () }))
+    Ok(Admission::Run(Permit {
+        entry,
+        arguments: given,
+        ready,
+        ctx,
+        limit,
+        cache_key,
+        pass,
+        _slot: slot,
+        _made_here: (),
+    }))
 }
 
 /// The same words for what is not there and what may not be seen.
@@ -175,8 +188,10 @@ pub(crate) fn no_such(face: Face, name: &str) -> Error {
         Face::Prompt => ("prompt", "prompts/list"),
         Face::Resource => ("resource", "resources/list"),
     };
-    let error =
-        Error::new(Kind::NotFound, format!("there is no {what} {shown:?} here; {list} names those there are"));
+    let error = Error::new(
+        Kind::NotFound,
+        format!("there is no {what} {shown:?} here; {list} names those there are"),
+    );
     if face == Face::Resource { error.with_data(serde_json::json!({ "uri": shown })) } else { error }
 }
 

@@ -74,7 +74,13 @@ impl Breaker {
 impl Pass<'_> {
     pub fn succeeded(mut self) {
         self.told = true;
-        *self.breaker.lock() = State::Closed { failed: 0 };
+        let mut state = self.breaker.lock();
+        *state = match *state {
+            State::Closed { .. } => State::Closed { failed: 0 },
+            State::Probing if self.probe => State::Closed { failed: 0 },
+            // A straggler, as below: only the probe closes it again.
+            other => other,
+        };
     }
 
     pub fn failed(mut self, now: Instant) {
@@ -130,6 +136,27 @@ mod tests {
         assert_eq!(b.position(later), Position::Open);
         b.pass(later + Duration::from_secs(61)).ok().unwrap().succeeded();
         assert_eq!(b.position(later), Position::Closed);
+    }
+
+    #[test]
+    fn stragglers_neither_close_nor_open_it() {
+        let b = breaker();
+        let t = Instant::now();
+        let (late, later, latest) =
+            (b.pass(t).ok().unwrap(), b.pass(t).ok().unwrap(), b.pass(t).ok().unwrap());
+        for _ in 0..5 {
+            b.pass(t).ok().unwrap().failed(t);
+        }
+        late.succeeded();
+        assert_eq!(b.position(t), Position::Open);
+        let again = t + Duration::from_secs(61);
+        let probe = b.pass(again).ok().unwrap();
+        later.succeeded();
+        latest.failed(again);
+        assert_eq!(b.position(again), Position::HalfOpen);
+        assert!(b.pass(again).is_err(), "the probe is still out");
+        probe.succeeded();
+        assert_eq!(b.position(again), Position::Closed);
     }
 
     #[test]

@@ -113,7 +113,7 @@ impl Catalogue {
             own.and_then(|s| s.concurrency).unwrap_or(settings.concurrency),
             own.and_then(|s| s.queue).unwrap_or(settings.queue),
         ));
-        let rate = own.and_then(|s| s.per_tool).unwrap_or(settings.per_tool);
+        let rate = own.and_then(|s| s.per_tool).or(server.rate).unwrap_or(settings.per_tool);
         let server_label: Arc<str> = server.name.as_str().into();
         let first = self.entries.len();
         let tell = changes.of(&server.name);
@@ -148,7 +148,10 @@ impl Catalogue {
             };
             // One name means one thing in a server, so that a policy or a metric never means two.
             if self.entries[first..].iter().any(|other| other.tool == entry.tool) {
-                return Err(Error::invalid(format!("two things of {} are named {}", server.name, entry.tool)));
+                return Err(Error::invalid(format!(
+                    "two things of {} are named {}",
+                    server.name, entry.tool
+                )));
             }
             match face {
                 Face::Resource => self.resources.push(index),
@@ -274,9 +277,8 @@ impl Offer<'_> {
 
 // The members of the schema of a prompt's arguments, as MCP lists them.
 fn prompt_arguments(schema: &Value) -> Vec<Value> {
-    let required = |name: &str| {
-        schema["required"].as_array().is_some_and(|required| required.iter().any(|r| r == name))
-    };
+    let required =
+        |name: &str| schema["required"].as_array().is_some_and(|required| required.iter().any(|r| r == name));
     let argument = |(name, member): (&String, &Value)| {
         let mut argument = json!({ "name": name, "required": required(name) });
         if let Some(text) = member["description"].as_str() {

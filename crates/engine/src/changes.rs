@@ -3,11 +3,11 @@
 //! Servers tell through their calls' `Ctx`; streams of clients listen. A listener that falls behind is told that it did
 //! and reads the lists again; nobody is held up by it. What a caller may hear is decided where it is delivered.
 
+use std::sync::Arc;
 use tokio::sync::broadcast;
 use toolgate_core::ctx::Tell;
 use toolgate_core::link::Change;
 use toolgate_core::name::ServerName;
-use std::sync::Arc;
 
 // Changes that a slow listener may be behind.
 const BEHIND: usize = 1024;

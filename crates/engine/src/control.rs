@@ -127,7 +127,7 @@ impl Engine {
         let record = Record {
             id: toolgate_core::id::CallId::new().to_string(),
             phase: Phase::Event,
-            time: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
+            time: crate::journal::now(),
             caller: caller.id.clone(),
             caller_name: caller.name.clone(),
             roles: caller.roles.clone(),
@@ -170,11 +170,6 @@ impl Engine {
         self.0.cache.clear()
     }
 
-    /// Records that could not be journaled and were let go (`journal_failure: drop-and-count`).
-    pub fn lost_records(&self) -> u64 {
-        self.0.lost.load(Ordering::Relaxed)
-    }
-
     /// Health of the gateway, or of one server.
     pub async fn health(&self, scope: Option<&str>) -> Result<Report, Error> {
         let inner = &*self.0;
@@ -204,15 +199,16 @@ impl Engine {
     /// Refuse new calls and wait for the running ones, at most `limit`. Says how many were still running then.
     pub async fn drain(&self, limit: Duration) -> usize {
         let inner = &*self.0;
-        inner.draining.store(true, Ordering::Release);
+        inner.draining.store(true, Ordering::SeqCst);
+        inner.closing.send_replace(true);
         let idle = async {
             loop {
+                // Told of a count that reaches zero from here on, so that none is missed between the look and the wait.
                 let notified = inner.idle.notified();
-                if inner.active.load(Ordering::Acquire) == 0 {
+                if inner.active.load(Ordering::SeqCst) == 0 {
                     return;
                 }
-                // The count may reach zero between the look and the wait, so look again now and then.
-                let _ = tokio::time::timeout(Duration::from_millis(50), notified).await;
+                notified.await;
             }
         };
         let _ = tokio::time::timeout(limit, idle).await;

@@ -25,7 +25,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 impl Report {
     pub(crate) fn new(server: &str, version: &str, checks: Vec<Health>) -> Self {
         let status = checks.iter().map(|c| c.status).max().unwrap_or(Status::Healthy);
-        let timestamp = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
+        let timestamp = crate::journal::now();
         Self { server: server.to_owned(), status, timestamp, checks, version: version.to_owned() }
     }
 }

@@ -2,10 +2,9 @@
 
 use crate::snapshot::Snapshot;
 use std::sync::Arc;
+use toolgate_core::caller::KEY_PREFIX;
 use toolgate_core::{Caller, Error, Kind, canon};
 
-/// Every key begins with it.
-pub const PREFIX: &str = "tg_";
 // Longer than any key of ours; what is longer is not hashed.
 const MAX_KEY: usize = 128;
 
@@ -26,7 +25,7 @@ pub(crate) fn identify(snapshot: &Snapshot, presented: Option<&str>, now: i64) -
         )
     };
     let Some(presented) = presented else { return Err(refuse("no key", "")) };
-    let id = presented.strip_prefix(PREFIX).and_then(|rest| rest.split_once('_')).map(|(id, _)| id);
+    let id = presented.strip_prefix(KEY_PREFIX).and_then(|rest| rest.split_once('_')).map(|(id, _)| id);
     let Some(id) =
         id.filter(|id| presented.len() <= MAX_KEY && id.bytes().all(|b| b.is_ascii_alphanumeric()))
     else {

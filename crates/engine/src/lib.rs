@@ -22,24 +22,26 @@ mod snapshot;
 mod trail;
 
 pub use cache::CacheStats;
-pub use changes::Told;
 pub use catalogue::{Entry, ServerView};
+pub use changes::Told;
 pub use control::ConnectionGuard;
-pub use identify::PREFIX;
 pub use metrics::ToolUse;
 pub use settings::{Breaker, Cache, JournalFailure, ServerSettings, Settings};
 
 use admit::Admission;
 use arc_swap::ArcSwap;
 use catalogue::Catalogue;
+use futures_util::FutureExt;
 use snapshot::Snapshot;
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
+use toolgate_core::id::CallId;
 use toolgate_core::name::ServerName;
 use toolgate_core::policy::Policy;
 use toolgate_core::{BuiltIn, Call, Caller, Error, Face, Outcome, Record};
-use trail::Trail;
+use trail::{Answer, Trail};
 
 /// What is needed to verify an API key. The secret itself is never stored.
 #[derive(Debug, Clone)]
@@ -66,6 +68,8 @@ pub struct Parts {
     pub policy: Policy,
     pub keys: Vec<ApiKey>,
     pub journal: journal::Journal,
+    /// Seals what clients carry from one request to the next; the same for all processes that share clients.
+    pub seal_key: [u8; 32],
     pub observe: Observer,
     pub checks: health::Checks,
 }
@@ -86,6 +90,7 @@ impl Parts {
             policy,
             keys,
             journal,
+            seal_key: fresh_key(),
             observe: Box::new(|_| {}),
             checks: Box::new(|| Box::pin(async { Vec::new() })),
         }
@@ -108,13 +113,15 @@ struct Inner {
     counters: metrics::Counters,
     journal: journal::Journal,
     changes: changes::Changes,
+    seal: mcp::Seal,
+    listeners: mcp::Listeners,
+    // Turns true when the gateway begins to end; long streams end with it.
+    closing: tokio::sync::watch::Sender<bool>,
     observe: Observer,
     checks: health::Checks,
     draining: AtomicBool,
     active: AtomicUsize,
     idle: tokio::sync::Notify,
-    // Records that could not be journaled and were let go.
-    lost: AtomicU64,
 }
 
 impl Engine {
@@ -136,12 +143,14 @@ impl Engine {
             counters: metrics::Counters::default(),
             journal: parts.journal,
             changes,
+            seal: mcp::Seal::new(&parts.seal_key)?,
+            listeners: mcp::Listeners::default(),
+            closing: tokio::sync::watch::Sender::new(false),
             observe: parts.observe,
             checks: parts.checks,
             draining: AtomicBool::new(false),
             active: AtomicUsize::new(0),
             idle: tokio::sync::Notify::new(),
-            lost: AtomicU64::new(0),
         })))
     }
 
@@ -171,15 +180,49 @@ impl Engine {
         Ok(seen.filter(wanted).cloned().collect())
     }
 
+    /// Whether this caller may read the resource of this URI, should there be one.
+    pub fn may_read(&self, caller: &Caller, scope: Option<&ServerName>, uri: &str) -> bool {
+        let inner = &*self.0;
+        let snapshot = inner.snapshot.load();
+        let rights = snapshot.rights(caller, &inner.catalogue);
+        let found = inner.catalogue.find(Face::Resource, uri, scope);
+        matches!(&found.entries[..], [entry] if rights.sees(entry) && !snapshot.stopped.contains(&entry.server))
+    }
+
+    /// What servers say has changed, from now on.
+    pub fn changes(&self) -> tokio::sync::broadcast::Receiver<Arc<Told>> {
+        self.0.changes.listen()
+    }
+
     /// Decide, run, record. The only path to a tool. Dropping the future cancels the call (and records that).
     ///
     /// `Ok(Outcome::Refused)` is a tool's own no, invalid arguments included; `Err` is the gateway's.
-    pub async fn call(&self, call: Call) -> Result<Outcome, Error> {
-        let inner = &*self.0;
-        let mut trail = Trail::begin(self.0.clone(), &call);
-        let answer = inner.answer(&call, &mut trail).await;
-        trail.settle(answer).await
+    pub async fn call(&self, call: &Call) -> Result<Outcome, Error> {
+        let id = call.id;
+        let whole = async {
+            let mut trail = Trail::begin(self.0.clone(), call);
+            let answer = contained(id, self.0.answer(call, &mut trail)).await;
+            trail.settle(answer).await
+        };
+        // Recording has a barrier of its own: whoever waits for an answer gets one.
+        contained(id, whole).await
     }
+}
+
+// For a process that shares its clients with no other.
+fn fresh_key() -> [u8; 32] {
+    let mut key = [0; 32];
+    key[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    key[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    toolgate_core::canon::sha256(&key)
+}
+
+// Code of tools runs outside their `run` too: it parses arguments and names their effect.
+async fn contained(id: CallId, part: impl Future<Output = Answer>) -> Answer {
+    AssertUnwindSafe(part).catch_unwind().await.unwrap_or_else(|_panic| {
+        tracing::error!(target: "error", error_type = "panic", error_message = "a call panicked", context = %id);
+        Err(Error::internal("a panic"))
+    })
 }
 
 impl Inner {
@@ -195,3 +238,6 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

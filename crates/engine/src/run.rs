@@ -1,4 +1,6 @@
 //! Run a permitted call: Permit -> Outcome. Intent, deadline, panic barrier, retry of reads, output cap, redaction.
+//!
+//! The barrier here makes a tool's panic a fault like others, for breaker and retry; `Engine::call` has one for the rest.
 
 use crate::Inner;
 use crate::admit::{Permit, keep};

@@ -12,7 +12,7 @@ use toolgate_core::unit::{Rate, Size, Span};
 pub struct Settings {
     /// Calls of one caller, all tools together.
     pub per_caller: Rate,
-    /// Calls of one caller to one tool, unless the server or the policy says otherwise.
+    /// Calls of one caller to one tool, unless the policy, `servers` or the server itself says otherwise.
     pub per_tool: Rate,
     /// Longest a call may run, whatever the tool asks for.
     pub max_duration: Span,
@@ -75,9 +75,6 @@ pub enum JournalFailure {
 impl Default for Settings {
     fn default() -> Self {
         let minute = Duration::from_secs(60);
-        // CATALOGUE 1.17 gives `a2a-unified` 150 calls in 60 s; everything else has 100.
-        let a2a =
-            ServerSettings { per_tool: Some(Rate { calls: 150, per: minute }), ..ServerSettings::default() };
         Self {
             per_caller: Rate { calls: 1000, per: minute },
             per_tool: Rate { calls: 100, per: minute },
@@ -88,7 +85,7 @@ impl Default for Settings {
             cache: Cache::default(),
             breaker: Breaker::default(),
             read_attempts: 2,
-            servers: BTreeMap::from([("a2a-unified".to_owned(), a2a)]),
+            servers: BTreeMap::new(),
             journal_failure: JournalFailure::Refuse,
         }
     }

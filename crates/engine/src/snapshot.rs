@@ -5,6 +5,7 @@
 
 use crate::ApiKey;
 use crate::catalogue::{Catalogue, Entry};
+use arc_swap::ArcSwapOption;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use toolgate_core::name::ServerName;
@@ -19,6 +20,8 @@ pub(crate) struct Snapshot {
     pub keys: Arc<HashMap<Arc<str>, Key>>,
     pub stopped: BTreeSet<ServerName>,
     rights: HashMap<Roles, Arc<Rights>>,
+    // Those of the caller without a key who asked last: there is one, the operator's own command line.
+    keyless: ArcSwapOption<(Roles, Arc<Rights>)>,
 }
 
 /// A key that may be presented.
@@ -91,15 +94,22 @@ impl Snapshot {
                 .entry(key.caller.roles.clone())
                 .or_insert_with(|| Arc::new(Rights::compile(&policy, &key.caller.roles, catalogue)));
         }
-        Self { policy, keys, stopped, rights }
+        Self { policy, keys, stopped, rights, keyless: ArcSwapOption::empty() }
     }
 
-    /// Rights of a caller; compiled now for one who holds no key (the operator's own command line).
+    /// Rights of a caller; compiled at the first call of one who holds no key (the operator's own command line).
     pub fn rights(&self, caller: &Caller, catalogue: &Catalogue) -> Arc<Rights> {
-        match self.rights.get(&caller.roles) {
-            Some(rights) => rights.clone(),
-            None => Arc::new(Rights::compile(&self.policy, &caller.roles, catalogue)),
+        if let Some(rights) = self.rights.get(&caller.roles) {
+            return rights.clone();
         }
+        if let Some(kept) = &*self.keyless.load()
+            && kept.0 == caller.roles
+        {
+            return kept.1.clone();
+        }
+        let rights = Arc::new(Rights::compile(&self.policy, &caller.roles, catalogue));
+        self.keyless.store(Some(Arc::new((caller.roles.clone(), rights.clone()))));
+        rights
     }
 }
 

@@ -6,15 +6,22 @@
 
 use crate::Inner;
 use crate::catalogue::Entry;
+use crate::journal::now;
 use crate::settings::JournalFailure;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use toolgate_core::record::{Decision, Phase};
+use toolgate_core::redact::{self, shortened};
 use toolgate_core::{Call, Effect, Error, Kind, Outcome, Record};
 
 // Longest name asked for that a record keeps, in bytes.
 const MAX_NAME: usize = 128;
+// Longest text about itself that a record keeps of a client.
+const MAX_CLIENT: usize = 256;
+// Longest text of a refusal that a record keeps. It may echo arguments, and no caller may make a record too large to be
+// written: a call would leave none.
+pub(crate) const MAX_MESSAGE: usize = 2048;
 
 pub(crate) struct Trail {
     inner: Arc<Inner>,
@@ -33,7 +40,8 @@ pub(crate) type Answer = Result<Outcome, Error>;
 
 impl Trail {
     pub fn begin(inner: Arc<Inner>, call: &Call) -> Self {
-        inner.active.fetch_add(1, Ordering::AcqRel);
+        // In one order with `draining`: a call that `drain` does not count sees that the gateway drains.
+        inner.active.fetch_add(1, Ordering::SeqCst);
         let mut name = call.tool.clone();
         if name.len() > MAX_NAME {
             let cut = (0..=MAX_NAME).rev().find(|i| name.is_char_boundary(*i)).unwrap_or(0);
@@ -46,14 +54,17 @@ impl Trail {
             caller: call.caller.id.clone(),
             caller_name: call.caller.name.clone(),
             roles: call.caller.roles.clone(),
-            client: call.client.as_ref().map(|c| format!("{} {}", c.name, c.version).trim().to_owned()),
+            client: call
+                .client
+                .as_ref()
+                .map(|c| shortened(format!("{} {}", c.name, c.version).trim(), MAX_CLIENT)),
             server: call.scope.as_ref().map(|s| s.as_str().into()),
             tool: name.into(),
             effect: None,
             args_digest: None,
             args: None,
             decision: Decision::Deny,
-            rule: "cancelled before a decision".into(),
+            rule: "ended before a decision".into(),
             outcome: None,
             message: None,
             cached: false,
@@ -102,11 +113,13 @@ impl Trail {
         intent.time = now();
         intent.duration_us = micros(self.arrived.elapsed());
         let written = match self.inner.journal.append(&intent) {
-            Ok(position) => self.inner.journal.durable(position).await,
+            Ok(position) => {
+                // The answer has the same id and digest; the arguments need not be kept twice.
+                self.record.args = None;
+                self.inner.journal.durable(position).await
+            }
             Err(error) => Err(error),
         };
-        // The answer has the same id and digest; the arguments need not be kept twice.
-        self.record.args = None;
         self.inner.on_failure(written, "the call was not run, because its intent could not be journaled")
     }
 
@@ -137,12 +150,14 @@ impl Trail {
         self.record.time = now();
         self.record.duration_us = micros(self.arrived.elapsed());
         self.record.outcome = Some(Record::outcome_of(kind));
-        self.record.message = message.map(|m| toolgate_core::redact::text(&m).into_owned());
+        self.record.message = message.map(|m| shortened(&redact::text(&m), MAX_MESSAGE));
+        // First of all, so that nothing below can cost the record.
+        let position = self.inner.journal.append(&self.record);
         let stats = self.entry.as_ref().map_or(&self.inner.counters.unknown, |e| &e.stats);
         stats.count(kind, self.ran_from.map(|from| from.elapsed()));
         log(&self.record, kind, self.params);
         (self.inner.observe)(&self.record);
-        self.inner.journal.append(&self.record)
+        position
     }
 }
 
@@ -170,12 +185,13 @@ impl Inner {
             error_message = %error.message(),
             context = what,
         );
+        let refused = |kind| Error::new(kind, format!("{what}: {}", error.message()));
         match self.settings.journal_failure {
-            JournalFailure::Refuse => {
-                Err(Error::new(Kind::Unavailable, format!("{what}: {}", error.message())).because(error))
-            }
+            // The call's doing, not the journal's: the operator did not choose to let that go unrecorded.
+            _ if error.kind() == Kind::TooLarge => Err(refused(Kind::TooLarge).because(error)),
+            JournalFailure::Refuse => Err(refused(Kind::Unavailable).because(error)),
             JournalFailure::DropAndCount => {
-                self.lost.fetch_add(1, Ordering::Relaxed);
+                self.journal.count_dropped();
                 Ok(())
             }
         }
@@ -209,10 +225,6 @@ fn log(record: &Record, kind: Option<Kind>, params: usize) {
             event_category = "security",
         );
     }
-}
-
-fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -8,7 +8,7 @@ use odd::Setup;
 use serde_json::json;
 use std::time::Duration;
 use toolgate_core::{Kind, Outcome};
-use toolgate_engine::JournalFailure;
+use toolgate_engine::{JournalFailure, ServerSettings};
 
 #[tokio::test]
 async fn a_call_is_decided_run_and_recorded() {
@@ -108,6 +108,44 @@ async fn bad_arguments_are_the_tools_no() {
 }
 
 #[tokio::test]
+async fn huge_arguments_are_refused_in_few_words_and_recorded() {
+    for choice in [JournalFailure::Refuse, JournalFailure::DropAndCount] {
+        let setup = Setup::new(|s| s.journal_failure = choice).await;
+        let huge = "\u{200b}".repeat(4_000_000 / 3);
+        for (bad, part) in [(json!({&huge: 1}), "unknown field"), (json!({"text": [&huge]}), "invalid type")]
+        {
+            let Outcome::Refused(error) = setup.call("admin", "odd__put", bad).await.unwrap() else {
+                panic!()
+            };
+            assert_eq!(error.kind, Kind::Invalid);
+            assert!(
+                error.message.contains(part) && error.message.len() < 4096,
+                "{} bytes",
+                error.message.len()
+            );
+        }
+        let records = setup.records().await;
+        assert_eq!(records.len(), 2);
+        for record in records {
+            assert_eq!((&record["outcome"], &record["phase"]), (&json!("invalid"), &json!("answer")));
+            assert!(record.to_string().len() < 32 * 1024);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_large_to_record_does_not_run() {
+    for choice in [JournalFailure::Refuse, JournalFailure::DropAndCount] {
+        let setup = Setup::new(|s| s.journal_failure = choice).await;
+        let mut call = setup.make("admin", "odd__put", json!({"text": "x"}));
+        call.caller =
+            std::sync::Arc::new(toolgate_core::Caller::new("key:x", "n".repeat(5 << 20), ["admin"]));
+        assert_eq!(setup.engine.call(call).await.unwrap_err().kind(), Kind::TooLarge);
+        assert_eq!(setup.puts(), 0);
+    }
+}
+
+#[tokio::test]
 async fn rates_say_how_long_to_wait() {
     let setup = Setup::new(|s| s.per_tool = "3/hour".parse().unwrap()).await;
     for _ in 0..3 {
@@ -118,6 +156,22 @@ async fn rates_say_how_long_to_wait() {
     assert!(refused.wait().unwrap() > Duration::from_secs(1100));
     setup.call("viewer", "odd__echo", json!({"text": ""})).await.unwrap();
     setup.call("admin", "odd__same", json!({})).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_servers_own_rate_stands_between_its_settings_and_the_default() {
+    let allowed = async |setup: Setup| {
+        let mut calls = 0;
+        while calls < 9 && setup.call("admin", "even__same", json!({})).await.is_ok() {
+            calls += 1;
+        }
+        calls
+    };
+    assert_eq!(allowed(Setup::new(|_| {}).await).await, 2);
+    assert_eq!(allowed(Setup::new(|s| s.per_tool = "1/hour".parse().unwrap()).await).await, 2);
+    let own = ServerSettings { per_tool: "4/hour".parse().ok(), ..ServerSettings::default() };
+    let setup = Setup::new(|s| _ = s.servers.insert("even".to_owned(), own)).await;
+    assert_eq!(allowed(setup).await, 4);
 }
 
 #[tokio::test]
@@ -180,6 +234,21 @@ async fn a_panic_stays_inside() {
 }
 
 #[tokio::test]
+async fn a_panic_outside_of_running_is_answered_and_recorded_too() {
+    let setup = Setup::new(|_| {}).await;
+    for tool in ["panic_parse", "panic_effect"] {
+        let error = setup.call("admin", &format!("odd__{tool}"), json!({"text": "x"})).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Internal);
+        assert!(!error.message().contains("boom"));
+        let record = setup.records().await.pop().unwrap();
+        assert_eq!((&record["tool"], &record["outcome"]), (&json!(tool), &json!("internal")));
+        assert_eq!(record["decision"], "deny");
+    }
+    setup.call("admin", "odd__echo", json!({"text": ""})).await.unwrap();
+    assert_eq!(setup.engine.drain(Duration::from_secs(1)).await, 0);
+}
+
+#[tokio::test]
 async fn reads_are_tried_again_and_writes_never() {
     let setup = Setup::new(|s| s.read_attempts = 3).await;
     let outcome = setup.call("admin", "odd__flaky", json!({"succeed_at": 3})).await.unwrap();
@@ -201,12 +270,26 @@ async fn a_failing_tool_rests() {
     let refused = setup.call("admin", "odd__broken", json!({})).await.unwrap_err();
     assert_eq!(refused.kind(), Kind::Unavailable);
     assert!(refused.wait().unwrap() > Duration::from_secs(50));
+    let record = setup.records().await.pop().unwrap();
+    assert_eq!((&record["decision"], &record["rule"]), (&json!("deny"), &json!("breaker: open")));
+    assert_eq!(record["effect"], "read");
     let page = setup.engine.metrics(None, 0);
     assert!(page.contains(r#"circuit_breaker_state{server="odd",tool="broken"} 1"#), "{page}");
     assert!(
         page.contains(r#"mcp_tool_errors_total{server="odd",tool="broken",error_type="unavailable"} 6"#),
         "{page}"
     );
+}
+
+#[tokio::test]
+async fn a_busy_server_refuses_and_says_so_in_the_record() {
+    let setup = Setup::new(|s| (s.concurrency, s.queue) = (1, 0)).await;
+    let mut held = Box::pin(setup.call("admin", "odd__hang", json!({})));
+    assert!(tokio::time::timeout(Duration::from_millis(20), &mut held).await.is_err());
+    let refused = setup.call("admin", "odd__echo", json!({"text": ""})).await.unwrap_err();
+    assert_eq!(refused.kind(), Kind::Unavailable);
+    let record = setup.records().await.pop().unwrap();
+    assert_eq!((&record["decision"], &record["rule"]), (&json!("deny"), &json!("slots: busy")));
 }
 
 #[tokio::test]
@@ -246,9 +329,7 @@ async fn draining_refuses_new_calls_and_waits_for_running_ones() {
         let (engine, call) = (setup.engine.clone(), setup.make("admin", "odd__pause", json!({"ms": 200})));
         async move { engine.call(call).await }
     });
-    while !setup.engine.metrics(None, 0).contains("odd")
-        || odd::RUNNING.load(std::sync::atomic::Ordering::SeqCst) == 0
-    {
+    while odd::RUNNING.load(std::sync::atomic::Ordering::SeqCst) == 0 {
         tokio::task::yield_now().await;
     }
     assert_eq!(setup.engine.drain(Duration::from_secs(5)).await, 0);
@@ -257,6 +338,23 @@ async fn draining_refuses_new_calls_and_waits_for_running_ones() {
         setup.call("admin", "odd__echo", json!({"text": ""})).await.unwrap_err().kind(),
         Kind::Unavailable
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_races_with_draining_is_counted_or_refused() {
+    for _ in 0..50 {
+        let setup = Setup::new(|_| {}).await;
+        let racing = tokio::spawn({
+            let (engine, call) =
+                (setup.engine.clone(), setup.make("admin", "odd__put", json!({"text": "x"})));
+            async move { engine.call(call).await }
+        });
+        assert_eq!(setup.engine.drain(Duration::from_secs(5)).await, 0);
+        let ran = setup.puts();
+        let answer = racing.await.unwrap();
+        assert_eq!(setup.puts(), ran, "nothing runs after draining: {answer:?}");
+        assert_eq!(answer.is_ok(), ran == 1);
+    }
 }
 
 #[tokio::test]
@@ -319,10 +417,10 @@ async fn when_the_journal_is_gone_nothing_runs_unseen() {
     {
         let setup = Setup::new(|s| s.journal_failure = choice).await;
         setup.break_journal().await;
-        let before = odd::PUTS.load(std::sync::atomic::Ordering::SeqCst);
         let answer = setup.call("admin", "odd__put", json!({"text": "x"})).await;
         assert_eq!(answer.as_ref().err().map(toolgate_core::Error::kind), expected, "{answer:?}");
-        let ran = odd::PUTS.load(std::sync::atomic::Ordering::SeqCst) - before;
-        assert_eq!(ran, usize::from(expected.is_none()), "a write never runs without its intent");
+        assert_eq!(setup.puts(), usize::from(expected.is_none()), "a write never runs without its intent");
+        // Intent and answer; where calls are refused nothing is let go.
+        assert_eq!(setup.dropped(), if expected.is_none() { 2 } else { 0 });
     }
 }

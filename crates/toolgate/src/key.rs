@@ -6,11 +6,13 @@
 use anyhow::{Context, Result, bail};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use std::fmt;
+use toolgate_core::caller::KEY_PREFIX;
 use toolgate_core::canon;
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const ID: usize = 12;
 const SECRET: usize = 43;
+const LENGTH: usize = KEY_PREFIX.len() + ID + 1 + SECRET;
 
 /// A key's text. Prints its id only.
 #[derive(Clone, PartialEq, Eq)]
@@ -20,27 +22,28 @@ impl KeyText {
     /// A new key from the system's random numbers.
     pub fn generate() -> Result<Self> {
         let random = SystemRandom::new();
-        Ok(Self(format!("tg_{}_{}", base62(&random, ID)?, base62(&random, SECRET)?)))
+        Ok(Self(format!("{KEY_PREFIX}{}_{}", base62(&random, ID)?, base62(&random, SECRET)?)))
     }
 
     /// A key as a person or a file gives it.
     pub fn parse(text: &str) -> Result<Self> {
         let text = text.trim();
-        let well_formed =
-            text.strip_prefix("tg_").and_then(|rest| rest.split_once('_')).is_some_and(|(id, secret)| {
+        let well_formed = text.strip_prefix(KEY_PREFIX).and_then(|rest| rest.split_once('_')).is_some_and(
+            |(id, secret)| {
                 let fits =
                     |part: &str, length| part.len() == length && part.bytes().all(|b| ALPHABET.contains(&b));
                 fits(id, ID) && fits(secret, SECRET)
-            });
+            },
+        );
         if !well_formed {
-            bail!("this is not an API key: one begins with \"tg_\" and has {} characters", 4 + ID + SECRET);
+            bail!("this is not an API key: one begins with {KEY_PREFIX:?} and has {LENGTH} characters");
         }
         Ok(Self(text.to_owned()))
     }
 
     /// The public part.
     pub fn id(&self) -> &str {
-        &self.0[3..3 + ID]
+        &self.0[KEY_PREFIX.len()..KEY_PREFIX.len() + ID]
     }
 
     /// SHA-256 of the whole text.
@@ -56,7 +59,7 @@ impl KeyText {
 
 impl fmt::Debug for KeyText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "tg_{}_***", self.id())
+        write!(f, "{KEY_PREFIX}{}_***", self.id())
     }
 }
 

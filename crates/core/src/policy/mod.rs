@@ -62,7 +62,7 @@ impl Policy {
         }
         let mut problems = Vec::new();
         let mut roles = BTreeMap::new();
-        for (name, role) in &whole.roles {
+        for name in whole.roles.keys() {
             if !file::is_role_name(name) {
                 problems.push(format!(
                     "roles.{name}: not a role name; 3 to 31 letters, digits and _, beginning with a letter"
@@ -86,7 +86,6 @@ impl Policy {
             }
             let held = held.into_iter().map(Arc::from).collect();
             roles.insert(Arc::from(name.as_str()), Compiled { held, grants });
-            let _ = role;
         }
         let mut tools = BTreeMap::new();
         for (server, rules) in whole.server_policies {

@@ -119,6 +119,12 @@ pub fn run(shared: &Shared) {
             .map_or(Duration::from_secs(3600), |since| (since + writer.options.checkpoint_after.0) - now);
         writer = shared.wake.wait_timeout(writer, wait).unwrap_or_else(PoisonError::into_inner).0;
     }
+    if let Some(anchor) = writer.anchor.take() {
+        drop(writer);
+        let failures = anchor.close();
+        writer = shared.lock();
+        writer.stats.anchor_failures = failures;
+    }
     // Nothing is written any more: whoever opens next may continue this chain.
     writer.lock = None;
     let covered = writer.uncovered == 0;

@@ -3,7 +3,7 @@
 //! It is what finds whole lines cut off behind the last checkpoint. Invariant: written after the log, so that it is
 //! never ahead of it unless lines were lost. Fixed size, inside one disk sector.
 
-use super::line::{HexHash, hex_text};
+use super::line::{HexHash, MOST_SEQ, hex_text};
 use serde::Deserialize;
 use std::fs::File;
 use std::io::{self, Write};
@@ -43,7 +43,10 @@ pub fn read(chain: &Path) -> io::Result<Option<HeadValue>> {
     match File::open(chain.join(HEAD_FILE)) {
         Ok(file) => {
             let mut text = [0; SIZE];
-            Ok(file.read_exact_at(&mut text, 0).ok().and_then(|()| serde_json::from_slice(&text).ok()))
+            let head: Option<HeadValue> =
+                file.read_exact_at(&mut text, 0).ok().and_then(|()| serde_json::from_slice(&text).ok());
+            // Half of it, so that a chain that goes on behind lost lines has numbers left.
+            Ok(head.filter(|head| head.seq <= MOST_SEQ / 2))
         }
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),

@@ -20,6 +20,9 @@ pub const FORMAT: u64 = 1;
 pub const MAX_LINE: usize = 4 * 1024 * 1024;
 /// Arguments nested deeper are journaled as their JSON text: readers refuse deep JSON, and no record may hide so.
 pub const MOST_DEPTH: usize = 64;
+/// Highest number that a line, a head or a segment may have: numbers read from files are added to. No chain gets there,
+/// and JSON holds no higher one exactly.
+pub const MOST_SEQ: u64 = 1 << 53;
 /// What stands in `prev` of the first line of a chain.
 pub const GENESIS: [u8; 64] = [b'0'; 64];
 
@@ -42,7 +45,7 @@ pub fn hex_text(hash: &HexHash) -> Cow<'_, str> {
     String::from_utf8_lossy(hash)
 }
 
-/// Now, as every time in the journal is written: RFC 3339, UTC, microseconds.
+/// Now, as every time in the journal and in reports is written: RFC 3339, UTC, microseconds.
 pub fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
 }
@@ -66,7 +69,7 @@ impl<'a> Line<'a> {
             parsed.phase.as_ref(),
             "intent" | "answer" | "event" | "header" | "checkpoint" | "recovery"
         );
-        known.then_some(parsed)
+        (known && (1..=MOST_SEQ).contains(&parsed.seq)).then_some(parsed)
     }
 
     pub fn is_record(&self) -> bool {

@@ -2,9 +2,11 @@
 //!
 //! Written by the engine (`append` before a call is answered, `durable` for what changes something); read, from files
 //! alone, by the command line (`verify`, `tail`, `search`, `export`). Invariants: one process per chain (a lock);
-//! one line per append, whole or not at all; a number is never used twice. `append` is one write(2) to the page cache
-//! under a std mutex that is never held across an await or an fsync. Absent on purpose: deletion, retention, rewriting.
+//! one line per append, whole or not at all; a number is used once, power loss aside. `append` is one write(2) to the
+//! page cache under a std mutex that is never held across an await, an fsync or the anchor file. Absent on purpose:
+//! deletion, retention, rewriting.
 
+mod anchor;
 mod export;
 mod flush;
 mod head;
@@ -28,6 +30,9 @@ pub use verify::{
     ChainReport, KeySource, Problem, RecoveryNote, Report, TrustedKey, VerifyOptions, What, verify,
 };
 
+pub(crate) use line::now;
+
+use anchor::Anchor;
 use flush::{Shared, Synced};
 use line::Draft;
 use schemars::JsonSchema;
@@ -36,7 +41,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use toolgate_core::record::{Decision, Phase};
 use toolgate_core::unit::{Size, Span};
 use toolgate_core::{Error, Kind, Record};
 use writer::Writer;
@@ -163,32 +167,6 @@ impl Journal {
         appended.map(Position)
     }
 
-    /// Append something that is not a call: who did what (`what` becomes the member `tool`), and a text for people.
-    pub fn append_event(&self, caller: &str, what: &str, message: &str) -> Result<Position, Error> {
-        self.append(&Record {
-            id: uuid::Uuid::now_v7().to_string(),
-            phase: Phase::Event,
-            time: line::now(),
-            caller: caller.into(),
-            caller_name: caller.into(),
-            roles: Arc::from([]),
-            client: None,
-            server: None,
-            tool: what.into(),
-            effect: None,
-            args_digest: None,
-            args: None,
-            decision: Decision::Allow,
-            rule: "event".into(),
-            outcome: None,
-            message: Some(message.to_owned()),
-            cached: false,
-            duration_us: 0,
-            bytes: 0,
-            trace_id: None,
-        })
-    }
-
     /// Wait until everything up to `position` is on disk (group-committed fsync).
     ///
     /// `Unavailable` once an fsync has failed, for good: what the kernel then holds is unknown until reopened.
@@ -212,7 +190,14 @@ impl Journal {
     pub fn stats(&self) -> Stats {
         let synced = *self.0.shared.synced.borrow();
         let writer = self.0.shared.lock();
-        Stats { seq: writer.seq, synced: synced.seq, sync_failed: synced.failed, ..writer.stats.clone() }
+        let anchor_failures = writer.anchor.as_ref().map_or(writer.stats.anchor_failures, Anchor::failures);
+        Stats {
+            seq: writer.seq,
+            anchor_failures,
+            synced: synced.seq,
+            sync_failed: synced.failed,
+            ..writer.stats.clone()
+        }
     }
 
     /// Count a record that could not be written, where settings say drop-and-count.

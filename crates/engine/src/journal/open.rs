@@ -3,6 +3,7 @@
 //! Called by `Journal::open`. Invariant: nothing is cut or lost silently, and a chain that does not hold together is
 //! not continued. Reads one segment, not the whole chain: that is `verify`.
 
+use super::anchor::Anchor;
 use super::head::{self, Head};
 use super::key::{self, SigningKey};
 use super::line::{self, GENESIS, Header, HexHash, Line, Recovery};
@@ -36,11 +37,8 @@ pub fn open(dir: &Path, node: &str, options: Options) -> Result<Writer, Error> {
         key::load_or_create(dir, !chains.is_empty())?
     };
     let (node, chain, lock) = free_chain(dir, node)?;
-    let anchor = options
-        .anchor
-        .as_ref()
-        .map(|path| fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path));
-    let anchor = anchor.transpose().map_err(|e| io_error("open the journal's anchor file", e))?;
+    let anchor = options.anchor.as_deref().map(Anchor::open).transpose();
+    let anchor = anchor.map_err(|e| io_error("open the journal's anchor file", e))?;
     let opening = Opening { node, chain, lock, options, key, anchor };
     let segments = segment::list(&opening.chain).map_err(|e| io_error("read the journal", e))?;
     let head = head::read(&opening.chain).map_err(|e| io_error("read the journal's head", e))?;
@@ -59,7 +57,7 @@ struct Opening {
     lock: File,
     options: Options,
     key: SigningKey,
-    anchor: Option<File>,
+    anchor: Option<Anchor>,
 }
 
 // What the last segment says.
@@ -69,10 +67,13 @@ struct State {
     seq: u64,
     prev: HexHash,
     uncovered: u64,
-    /// Hash of the line that the head file names, when it is in this segment.
+    /// Hashes of the lines with the numbers from `lines_before + 1` on: one of them is the line that the head file names,
+    /// when it is in this segment.
     lines_before: u64,
     hashes: Vec<HexHash>,
     recovery: Recovery,
+    /// The segment before, when there is one.
+    closed: Option<PathBuf>,
 }
 
 impl Opening {
@@ -123,6 +124,7 @@ impl Opening {
             lines_before: 0,
             hashes: Vec::new(),
             recovery: Recovery::default(),
+            closed: None,
         };
         let chain = self.chain.clone();
         let mut writer = self.writer(open_segment(&first)?, &state)?;
@@ -169,6 +171,12 @@ impl Opening {
                 writer.recovery(&state.recovery)?;
                 tracing::warn!(recovery = ?state.recovery, "the journal was not closed cleanly; see its recovery line");
             }
+            // The process before may have died between closing a segment and its fsync: what is published as durable
+            // from here on stands on that segment and on both names.
+            if let Some(closed) = &state.closed {
+                File::open(closed)?.sync_all()?;
+            }
+            File::open(&writer.chain)?.sync_all()?;
             writer.file.sync_all()?;
             Ok(writer)
         };
@@ -186,6 +194,7 @@ fn last_state(opening: &Opening, mut segments: Vec<Segment>) -> Result<Option<St
             if cut.cut_bytes.is_some() {
                 state.recovery = cut;
             }
+            state.closed = segments.pop().map(|before| before.path);
             return Ok(Some(state));
         }
         if !segments.is_empty() {
@@ -209,6 +218,7 @@ fn scan(opening: &Opening, segment: &Segment) -> Result<State, Error> {
         lines_before: 0,
         hashes: Vec::new(),
         recovery: Recovery::default(),
+        closed: None,
     };
     loop {
         match lines.next().map_err(unreadable)? {

@@ -2,7 +2,7 @@
 //!
 //! Used by opening, verifying and reading. Knows nothing of what lines mean.
 
-use super::line::MAX_LINE;
+use super::line::{MAX_LINE, MOST_SEQ};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -33,7 +33,8 @@ pub fn list(chain: &Path) -> io::Result<Vec<Segment>> {
         let name = entry.file_name();
         let number =
             name.to_str().and_then(|name| name.strip_suffix(".jsonl")).filter(|stem| stem.len() >= 8);
-        let Some(number) = number.and_then(|stem| stem.parse().ok()) else { continue };
+        let number = number.and_then(|stem| stem.parse().ok()).filter(|number| *number <= MOST_SEQ);
+        let Some(number) = number else { continue };
         segments.push(Segment { number, path: entry.path(), len: entry.metadata()?.len() });
     }
     segments.sort_by_key(|segment| segment.number);

@@ -2,8 +2,9 @@
 //!
 //! Lives behind the mutex of `flush::Shared`; made by `open`. Invariant: between calls the segment ends with a whole
 //! line, the one that `seq` and `prev` name; after a failure that could not be undone, `dirty` makes the next call
-//! undo it first. Never calls fsync.
+//! undo it first. Never calls fsync, never waits for the anchor.
 
+use super::anchor::Anchor;
 use super::head::Head;
 use super::key::SigningKey;
 use super::line::{self, Draft, HexHash, Place, Recovery};
@@ -37,7 +38,7 @@ pub struct Writer {
     pub uncovered_since: Option<Instant>,
     /// Closed segments not yet fsynced; the directory too, when there are some.
     pub retired: Vec<Arc<File>>,
-    pub anchor: Option<File>,
+    pub anchor: Option<Anchor>,
     pub closing: bool,
     pub wanted: u64,
     pub stats: Stats,
@@ -75,11 +76,8 @@ impl Writer {
         self.uncovered = 0;
         self.uncovered_since = None;
         self.stats.checkpoints += 1;
-        if let Some(mut anchor) = self.anchor.as_ref()
-            && let Err(e) = anchor.write_all(&self.buffer)
-        {
-            self.stats.anchor_failures += 1;
-            tracing::error!(error = %e, "a checkpoint of the journal did not reach the anchor file");
+        if let Some(anchor) = &self.anchor {
+            anchor.put(&self.buffer);
         }
         Ok(())
     }
@@ -93,6 +91,11 @@ impl Writer {
 
     /// Begin the segment `number` with its header.
     pub fn begin_segment(&mut self, number: u64) -> io::Result<()> {
+        // Here, because `write_buffer` would then cut the new file.
+        if self.dirty {
+            self.file.set_len(self.len)?;
+            self.dirty = false;
+        }
         let path = self.chain.join(segment::file_name(number));
         let file = open_segment(&path)?;
         file.set_len(0)?;

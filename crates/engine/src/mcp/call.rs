@@ -30,7 +30,12 @@ pub struct Pending {
 }
 
 enum Work {
-    Call { era: Era, call: Call, asks: Option<Arc<Modern>>, state: Option<String> },
+    Call {
+        era: Era,
+        call: Call,
+        asks: Option<Arc<Modern>>,
+        state: Option<String>,
+    },
     /// Anything else that takes time.
     Other(Pin<Box<dyn Future<Output = Reply> + Send>>),
 }
@@ -104,7 +109,8 @@ fn link(era: Era, peer: &Peer, request: &Incoming<'_>, outbox: Option<&Outbox>) 
 // `inputResponses`: results of the methods asked, by key.
 fn answers(request: &Incoming<'_>) -> Result<Map<String, Value>, Fault> {
     let Some(raw) = request.params.input_responses else { return Ok(Map::new()) };
-    let wrong = || Fault::invalid_params("Invalid params: \"inputResponses\" must be an object of result objects");
+    let wrong =
+        || Fault::invalid_params("Invalid params: \"inputResponses\" must be an object of result objects");
     let answers: Map<String, Value> = serde_json::from_str(raw.get()).map_err(|_| wrong())?;
     if answers.values().all(Value::is_object) { Ok(answers) } else { Err(wrong()) }
 }
@@ -139,18 +145,17 @@ async fn run(
 ) -> Reply {
     let (call_id, face) = (call.id, call.face);
     let door = call.scope.clone().map(|scope| (call.caller.clone(), scope));
-    // Only a call that is carried on, or asks, needs the binding.
-    let again = Again::of(engine, &call, state.as_deref(), asks);
-    let again = match again {
-        Ok(again) => again,
-        Err(error) => return Reply::error(era, id, &error),
-    };
+    if let Err(error) = carry_on(engine, &call, state.as_deref(), asks.as_deref()) {
+        return Reply::error(era, id, &error);
+    }
     let uri = (face == Face::Resource).then(|| call.tool.clone());
-    let error = match engine.call(call).await {
-        Ok(Outcome::Refused(error)) if error.kind == Kind::InputRequired => match again.ask(era, id) {
-            Ok(reply) => return reply,
-            Err(error) => error,
-        },
+    let error = match engine.call(&call).await {
+        Ok(Outcome::Refused(error)) if error.kind == Kind::InputRequired => {
+            match ask(engine, &call, asks.as_deref(), id) {
+                Ok(reply) => return reply,
+                Err(error) => error,
+            }
+        }
         Ok(Outcome::Refused(error)) if face != Face::Tool => of_protocol(error, uri.as_deref()),
         Ok(outcome) => return Reply::whole(written(era, id, face, &outcome)),
         Err(error) => error,
@@ -192,41 +197,26 @@ fn of_protocol(error: ToolError, uri: Option<&str>) -> Error {
     }
 }
 
-// A modern call that may come again with answers.
-struct Again<'a> {
-    engine: &'a Engine,
-    asks: Option<Arc<Modern>>,
-    binding: Vec<u8>,
+// A modern call that comes again brings the answers of earlier rounds in its state.
+fn carry_on(engine: &Engine, call: &Call, state: Option<&str>, asks: Option<&Modern>) -> Result<(), Error> {
+    let (Some(state), Some(asks)) = (state, asks) else { return Ok(()) };
+    let mut known = engine.0.seal.open(state, &seal::binding(call), jiff::Timestamp::now().as_second())?;
+    let mut given = asks.answers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    // An answer once given stays: a later one under its key is no answer to anything asked.
+    given.append(&mut known);
+    Ok(())
 }
 
-impl<'a> Again<'a> {
-    fn of(
-        engine: &'a Engine,
-        call: &Call,
-        state: Option<&str>,
-        asks: Option<Arc<Modern>>,
-    ) -> Result<Self, Error> {
-        let binding = if asks.is_some() { seal::binding(call) } else { Vec::new() };
-        if let (Some(state), Some(asks)) = (state, &asks) {
-            let mut known = engine.0.seal.open(state, &binding, jiff::Timestamp::now().as_second())?;
-            let mut given = asks.answers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            // An answer once given stays: a later one under its key is no answer to anything asked.
-            given.append(&mut known);
-        }
-        Ok(Self { engine, asks, binding })
-    }
-
-    // The result that asks.
-    fn ask(&self, era: Era, id: &Id) -> Result<Reply, Error> {
-        let Some(asks) = &self.asks else { return Err(Error::internal("a question without a line to ask on")) };
-        let (asked, answers) = asks.take();
-        let question = |ask: Ask| (ask.key, json!({ "method": ask.method, "params": ask.params }));
-        let questions: Map<String, Value> = asked.into_iter().map(question).collect();
-        let state = self.engine.0.seal.close(&answers, &self.binding, jiff::Timestamp::now().as_second())?;
-        let mut writer = ResultWriter::new(era, id, 512);
-        writer.raw("inputRequests", &Value::Object(questions).to_string()).text("requestState", &state);
-        Ok(Reply::whole(writer.finish_as("input_required", SERVER_INFO)))
-    }
+// The result that asks.
+fn ask(engine: &Engine, call: &Call, asks: Option<&Modern>, id: &Id) -> Result<Reply, Error> {
+    let Some(asks) = asks else { return Err(Error::internal("a question without a line to ask on")) };
+    let (asked, answers) = asks.take();
+    let question = |ask: Ask| (ask.key, json!({ "method": ask.method, "params": ask.params }));
+    let questions: Map<String, Value> = asked.into_iter().map(question).collect();
+    let state = engine.0.seal.close(&answers, &seal::binding(call), jiff::Timestamp::now().as_second())?;
+    let mut writer = ResultWriter::new(Era::Modern, id, 512);
+    writer.raw("inputRequests", &Value::Object(questions).to_string()).text("requestState", &state);
+    Ok(Reply::whole(writer.finish_as("input_required", SERVER_INFO)))
 }
 
 /// The log level of a legacy `logging/setLevel`.

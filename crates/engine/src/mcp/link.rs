@@ -49,12 +49,17 @@ impl Link for Legacy {
     fn ask<'a>(&'a self, asks: &'a [Ask]) -> BoxFuture<'a, Result<Vec<Value>, ToolError>> {
         Box::pin(async move {
             let Some(session) = &self.session else {
-                return Err(ToolError::unconfigured("this call needs to ask its user, and cannot without a session"));
+                return Err(ToolError::unconfigured(
+                    "this call needs to ask its user, and cannot without a session",
+                ));
             };
             let mut waiting = Vec::new();
             for ask in asks {
                 let Some((number, answer)) = session.expect() else {
-                    return Err(ToolError::new(Kind::RateLimited, "too many questions of this session are open"));
+                    return Err(ToolError::new(
+                        Kind::RateLimited,
+                        "too many questions of this session are open",
+                    ));
                 };
                 let open = Open { session, number };
                 let request = json!({
@@ -70,10 +75,13 @@ impl Link for Legacy {
                 answers.push(match answer.await {
                     Ok(Ok(value)) => value,
                     Ok(Err(fault)) => {
-                        let why = format!("the client refused {}: {} ({})", ask.method, fault.message, fault.code);
+                        let why =
+                            format!("the client refused {}: {} ({})", ask.method, fault.message, fault.code);
                         return Err(ToolError::new(Kind::Unsupported, why));
                     }
-                    Err(_) => return Err(ToolError::unavailable("the session ended before the client answered")),
+                    Err(_) => {
+                        return Err(ToolError::unavailable("the session ended before the client answered"));
+                    }
                 });
             }
             Ok(answers)

@@ -3,6 +3,7 @@
 use super::Peer;
 use crate::Engine;
 use std::collections::HashMap;
+use toolgate_core::Face;
 use toolgate_wire::mirror::{ANNOTATION, Mirrors};
 use toolgate_wire::params::Params;
 use toolgate_wire::{Fault, HeaderMap, Incoming};
@@ -50,7 +51,7 @@ impl Mirrored {
         let inner = &*engine.0;
         let snapshot = inner.snapshot.load();
         let rights = snapshot.rights(&peer.caller, &inner.catalogue);
-        let mut seen = inner.catalogue.find(&name, peer.scope.as_ref());
+        let mut seen = inner.catalogue.find(Face::Tool, &name, peer.scope.as_ref()).entries;
         seen.retain(|entry| rights.sees(entry));
         match &seen[..] {
             [entry] => match self.0.get(&entry.index) {

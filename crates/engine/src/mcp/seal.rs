@@ -30,7 +30,8 @@ pub(super) fn binding(call: &Call) -> Vec<u8> {
     let arguments: Value = serde_json::from_str(call.arguments.get()).unwrap_or_default();
     let digest = canon::sha256(canon::to_string(&arguments).as_bytes());
     let mut bound = Vec::new();
-    for part in [face.as_bytes(), call.caller.id.as_bytes(), scope.as_bytes(), call.tool.as_bytes(), &digest] {
+    for part in [face.as_bytes(), call.caller.id.as_bytes(), scope.as_bytes(), call.tool.as_bytes(), &digest]
+    {
         bound.extend_from_slice(&(part.len() as u64).to_be_bytes());
         bound.extend_from_slice(part);
     }
@@ -39,7 +40,9 @@ pub(super) fn binding(call: &Call) -> Vec<u8> {
 
 impl Seal {
     pub fn new(key: &[u8; 32]) -> Result<Self, Error> {
-        RandomizedNonceKey::new(&AES_256_GCM, key).map(Self).map_err(|_| Error::internal("the key of request states"))
+        RandomizedNonceKey::new(&AES_256_GCM, key)
+            .map(Self)
+            .map_err(|_| Error::internal("the key of request states"))
     }
 
     pub fn close(&self, answers: &Map<String, Value>, binding: &[u8], now: i64) -> Result<String, Error> {
@@ -55,7 +58,8 @@ impl Seal {
 
     /// The answers in a state. One text for every reason, because the state is not the client's to understand.
     pub fn open(&self, state: &str, binding: &[u8], now: i64) -> Result<Map<String, Value>, Error> {
-        let refuse = || Error::invalid("requestState is not one of this call, or is too old; call again without it");
+        let refuse =
+            || Error::invalid("requestState is not one of this call, or is too old; call again without it");
         if state.len() > MAX_STATE {
             return Err(refuse());
         }

@@ -101,8 +101,12 @@ impl Session {
 
     pub(super) fn subscribe(&self, uri: &str) -> Result<(), Fault> {
         let mut state = self.lock();
-        if uri.len() > MAX_URI || (state.subscriptions.len() >= MAX_SUBSCRIPTIONS && !state.subscriptions.contains(uri)) {
-            let why = format!("a session subscribes to at most {MAX_SUBSCRIPTIONS} resources of {MAX_URI} bytes of URI");
+        if uri.len() > MAX_URI
+            || (state.subscriptions.len() >= MAX_SUBSCRIPTIONS && !state.subscriptions.contains(uri))
+        {
+            let why = format!(
+                "a session subscribes to at most {MAX_SUBSCRIPTIONS} resources of {MAX_URI} bytes of URI"
+            );
             return Err(Fault::invalid_params(why));
         }
         state.subscriptions.insert(uri.to_owned());
@@ -141,13 +145,16 @@ impl Session {
             let raw: Box<RawValue> = serde_json::from_str(id.json()).ok()?;
             text(&raw)?.strip_prefix(PREFIX)?.parse().ok()
         });
-        let Some(waiting) = number.and_then(|number: u64| self.lock().waiting.remove(&number)) else { return };
+        let Some(waiting) = number.and_then(|number: u64| self.lock().waiting.remove(&number)) else {
+            return;
+        };
         let parse = |raw: &RawValue| serde_json::from_str::<Value>(raw.get()).unwrap_or_default();
         let _ = waiting.send(match (result, error) {
             (Some(result), _) => Ok(parse(result)),
             (None, error) => {
                 let error = error.map(parse).unwrap_or_default();
-                let why: String = error["message"].as_str().unwrap_or("no reason given").chars().take(500).collect();
+                let why: String =
+                    error["message"].as_str().unwrap_or("no reason given").chars().take(500).collect();
                 Err(Fault::new(error["code"].as_i64().unwrap_or_default(), why))
             }
         });

@@ -5,7 +5,7 @@
 //! There is no handshake to insist on: one process has one caller, so a legacy request before `initialize` is answered.
 
 use super::progress::Outbox;
-use super::{Opened, Peer, Reply, Step, batch, cancelled, start};
+use super::{Out, Peer, Reply, Session, Step, batch, cancelled, notice, start};
 use crate::Engine;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -57,9 +57,11 @@ where
 
 async fn write_lines<W: AsyncWrite + Unpin>(
     mut writer: W,
-    mut outgoing: mpsc::Receiver<Vec<u8>>,
+    mut outgoing: mpsc::Receiver<Out>,
 ) -> std::io::Result<()> {
-    while let Some(mut line) = outgoing.recv().await {
+    while let Some(out) = outgoing.recv().await {
+        // There is no connection to let go of: this is the only one.
+        let Out::Message(mut line) = out else { continue };
         sse::on_one_line(&mut line);
         line.push(b'\n');
         writer.write_all(&line).await?;
@@ -75,7 +77,7 @@ struct Client {
     caller: Arc<Caller>,
     scope: Option<ServerName>,
     /// What the last `initialize` agreed on.
-    opened: Option<Opened>,
+    opened: Option<Arc<Session>>,
     out: Outbox,
     running: HashMap<Id, AbortHandle>,
     tasks: JoinSet<Option<Id>>,
@@ -86,8 +88,10 @@ impl Client {
         mut self,
         mut lines: LineReader<BufReader<R>>,
     ) -> std::io::Result<()> {
+        let mut changes = self.engine.changes();
         loop {
             tokio::select! {
+                Ok(told) = changes.recv() => self.tell(&told).await,
                 line = lines.next() => match line? {
                     Line::Text(text) => self.message(&text).await,
                     Line::TooLong => {
@@ -105,6 +109,15 @@ impl Client {
         Ok(())
     }
 
+    async fn tell(&self, told: &crate::Told) {
+        if let Some(session) = &self.opened
+            && let Some(body) =
+                notice::for_session(&self.engine, session, &self.caller, self.scope.as_ref(), told)
+        {
+            self.send(body).await;
+        }
+    }
+
     fn ended(&mut self, ended: Result<Option<Id>, tokio::task::JoinError>) {
         match ended {
             Ok(Some(id)) => {
@@ -117,7 +130,7 @@ impl Client {
 
     // A writer that is gone ends `serve_lines`, so what cannot be sent is dropped here.
     async fn send(&self, body: Vec<u8>) {
-        let _ = self.out.send(body).await;
+        let _ = self.out.send(Out::Message(body)).await;
     }
 
     async fn refuse(&self, id: Option<&Id>, fault: &Fault) {
@@ -136,8 +149,11 @@ impl Client {
                     self.cancel(&id);
                 }
             }
-            // We ask nothing of clients, so a response answers nothing.
-            Ok(Body::One(Message::Response { .. })) => {}
+            Ok(Body::One(Message::Response { id, result, error })) => {
+                if let Some(session) = &self.opened {
+                    session.answer(id.as_ref(), result, error);
+                }
+            }
             Ok(Body::Batch(_)) if !self.version().has_batches() => {
                 let why = "Invalid request: batches exist only in protocol version 2025-03-26";
                 self.refuse(None, &Fault::invalid_request(why)).await;
@@ -163,7 +179,8 @@ impl Client {
             self.opened.as_ref().and_then(|o| o.client.clone())
         };
         let (caller, scope) = (self.caller.clone(), self.scope.clone());
-        Ok(Peer { caller, scope, version, http: false, client, trace: None })
+        let session = self.opened.clone().filter(|_| !modern);
+        Ok(Peer { caller, scope, version, http: false, client, session, trace: None })
     }
 
     async fn request(&mut self, request: Request<'_>) {
@@ -193,7 +210,7 @@ impl Client {
                 let task = self.tasks.spawn(async move {
                     let id = pending.id().clone();
                     let reply = pending.run(&engine).await;
-                    let _ = out.send(reply.body).await;
+                    let _ = out.send(Out::Message(reply.body)).await;
                     Some(id)
                 });
                 self.running.insert(request.id, task);
@@ -204,7 +221,15 @@ impl Client {
     fn batch(&mut self, messages: Vec<Result<Message<'_>, Malformed>>) {
         let (caller, scope) = (self.caller.clone(), self.scope.clone());
         let client = self.opened.as_ref().and_then(|o| o.client.clone());
-        let peer = Peer { caller, scope, version: self.version(), http: false, client, trace: None };
+        let peer = Peer {
+            caller,
+            scope,
+            version: self.version(),
+            http: false,
+            client,
+            session: self.opened.clone(),
+            trace: None,
+        };
         let batch = batch::begin(&self.engine, &peer, messages);
         for id in &batch.cancelled {
             self.cancel(id);
@@ -214,7 +239,7 @@ impl Client {
         }
         let (engine, out) = (self.engine.clone(), self.out.clone());
         self.tasks.spawn(async move {
-            let _ = out.send(batch.run(&engine).await).await;
+            let _ = out.send(Out::Message(batch.run(&engine).await)).await;
             None
         });
     }

@@ -2,11 +2,12 @@
 
 mod tools;
 
-pub use tools::{NAMES, PUTS, RUNNING, harmless, number};
+pub use tools::{NAMES, RUNNING, harmless, number};
 
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use toolgate_core::id::CallId;
 use toolgate_core::name::ServerName;
 use toolgate_core::policy::{Policy, PolicyFile};
@@ -17,6 +18,7 @@ use toolgate_engine::{ApiKey, Engine, Parts, Settings};
 pub struct Setup {
     pub engine: Engine,
     journal: Journal,
+    puts: Arc<AtomicUsize>,
     directory: tempfile::TempDir,
 }
 
@@ -44,10 +46,11 @@ impl Setup {
         let mut settings = Settings::default();
         adjust(&mut settings);
         let file: PolicyFile = serde_json::from_value(policy).unwrap();
-        let servers = vec![BuiltIn::mount(tools::Odd::default()), BuiltIn::mount(tools::Even)];
+        let puts = Arc::new(AtomicUsize::new(0));
+        let servers = vec![BuiltIn::mount(tools::Odd::new(puts.clone())), BuiltIn::mount(tools::Even)];
         let policy = Policy::compile(&file).unwrap();
         let engine = Engine::new(Parts::new(settings, servers, policy, vec![], journal.clone())).unwrap();
-        Self { engine, journal, directory }
+        Self { engine, journal, puts, directory }
     }
 
     pub fn caller(&self, role: &str) -> Arc<Caller> {
@@ -95,6 +98,16 @@ impl Setup {
         }
         lines.retain(|l: &Value| matches!(l["phase"].as_str(), Some("answer" | "intent")));
         lines
+    }
+
+    /// Writes that really ran.
+    pub fn puts(&self) -> usize {
+        self.puts.load(Ordering::SeqCst)
+    }
+
+    /// Records that were let go.
+    pub fn dropped(&self) -> u64 {
+        self.journal.stats().dropped
     }
 
     /// From now on no record can be written.

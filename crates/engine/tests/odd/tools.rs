@@ -3,22 +3,28 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 use toolgate_core::spec::secs;
+use toolgate_core::unit::Rate;
 use toolgate_core::{Ctx, Effect, Outcome, Server, Spec, Tool, ToolDef, ToolError};
 
-/// Writes that really ran.
-pub static PUTS: AtomicUsize = AtomicUsize::new(0);
 /// Pauses that run.
 pub static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
 pub const NAMES: [&str; 6] = ["echo", "put", "either", "count", "same", "wipe"];
 
-#[derive(Default)]
 pub struct Odd {
     counter: AtomicU64,
     tries: AtomicU64,
+    puts: Arc<AtomicUsize>,
+}
+
+impl Odd {
+    pub fn new(puts: Arc<AtomicUsize>) -> Self {
+        Self { counter: AtomicU64::new(0), tries: AtomicU64::new(0), puts }
+    }
 }
 
 pub struct Even;
@@ -69,7 +75,7 @@ macro_rules! tool {
 
 tool!(Echo { text: String }, Odd => Text, Spec::read("echo").aliases(&["say"]), |this, s| Ok(Text { text: this.text }));
 tool!(Put { text: String }, Odd => Text, Spec::write("put"), |this, s| {
-    PUTS.fetch_add(1, Ordering::SeqCst);
+    s.puts.fetch_add(1, Ordering::SeqCst);
     Ok(Text { text: this.text })
 });
 tool!(Wipe {}, Odd => Text, Spec::destroy("wipe"), |this, s| Ok(Text { text: String::new() }));
@@ -117,6 +123,43 @@ impl Tool for Either {
     }
 }
 
+/// Panics where its arguments are parsed.
+#[derive(Deserialize, JsonSchema)]
+struct PanicParse {
+    #[serde(deserialize_with = "boom")]
+    #[allow(dead_code)]
+    text: String,
+}
+
+fn boom<'de, D: serde::Deserializer<'de>>(_: D) -> Result<String, D::Error> {
+    panic!("boom")
+}
+
+impl Tool for PanicParse {
+    type Server = Odd;
+    type Output = Text;
+    const SPEC: Spec = Spec::read("panic_parse");
+    async fn call(self, _server: &Odd, _ctx: &Ctx) -> Result<Text, ToolError> {
+        Ok(Text { text: self.text })
+    }
+}
+
+/// Panics where its effect is asked for.
+#[derive(Deserialize, JsonSchema)]
+struct PanicEffect {}
+
+impl Tool for PanicEffect {
+    type Server = Odd;
+    type Output = Text;
+    const SPEC: Spec = Spec::read("panic_effect").up_to(Effect::Write);
+    fn effect(&self) -> Effect {
+        panic!("boom")
+    }
+    async fn call(self, _server: &Odd, _ctx: &Ctx) -> Result<Text, ToolError> {
+        Ok(Text { text: String::new() })
+    }
+}
+
 impl Server for Odd {
     const NAME: &'static str = "odd";
     const ABOUT: &'static str = "Tools that misbehave.";
@@ -131,6 +174,8 @@ impl Server for Odd {
             ToolDef::of::<Hang>(),
             ToolDef::of::<Pause>(),
             ToolDef::of::<Panic>(),
+            ToolDef::of::<PanicParse>(),
+            ToolDef::of::<PanicEffect>(),
             ToolDef::of::<Flaky>(),
             ToolDef::of::<FlakyWrite>(),
             ToolDef::of::<Broken>(),
@@ -141,6 +186,7 @@ impl Server for Odd {
 impl Server for Even {
     const NAME: &'static str = "even";
     const ABOUT: &'static str = "One tool.";
+    const RATE: Option<Rate> = Some(Rate { calls: 2, per: secs(3600) });
     fn tools() -> Vec<ToolDef<Self>> {
         vec![ToolDef::of::<EvenSame>()]
     }

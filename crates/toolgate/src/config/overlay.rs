@@ -5,6 +5,8 @@
 use super::problem::Problem;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use toolgate_core::Server;
+use toolgate_tools::a2a_unified::A2aUnified;
 
 /// Origin of a value by its dotted path; what is not listed comes from the file or is a default.
 pub type Origins = BTreeMap<String, String>;
@@ -45,12 +47,13 @@ pub fn apply(
         set("data", json!(data), from("TOOLGATE_DATA"));
     }
     if let Some(calls) = get("RATE_LIMIT_CALLS") {
-        // The documented variables are of one server's process; here they mean every server, the one with an
-        // exception of its own included.
+        // The documented variables are of one server's process; here they mean every server, the one with a rate of
+        // its own included.
         let period = get("RATE_LIMIT_PERIOD").unwrap_or("60");
         let rate = json!(format!("{calls}/{period}s"));
         set("limits.per_tool", rate.clone(), from("RATE_LIMIT_CALLS"));
-        set("limits.servers.a2a-unified.per_tool", rate, from("RATE_LIMIT_CALLS"));
+        let own = format!("limits.servers.{}.per_tool", A2aUnified::NAME);
+        set(&own, rate, from("RATE_LIMIT_CALLS"));
     } else if let Some(period) = get("RATE_LIMIT_PERIOD") {
         problems.push(Problem {
             origin: from("RATE_LIMIT_PERIOD"),

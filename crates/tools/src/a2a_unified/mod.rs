@@ -30,6 +30,7 @@ use library::Library;
 use std::sync::Arc;
 use std::time::Duration;
 use toolgate_core::server::{Health, Status};
+use toolgate_core::unit::Rate;
 use toolgate_core::{Server, ToolDef, ToolError};
 use toolgate_host::Host;
 use url::Url;
@@ -105,6 +106,8 @@ fn a_day() -> u32 {
 
 impl Server for A2aUnified {
     const NAME: &'static str = "a2a-unified";
+    // CATALOGUE 1.17.
+    const RATE: Option<Rate> = Some(Rate { calls: 150, per: Duration::from_secs(60) });
     const ABOUT: &'static str = "What agents share: memories, knowledge with full-text search, SQL over both; files, commands, statistics.";
 
     fn tools() -> Vec<ToolDef<Self>> {

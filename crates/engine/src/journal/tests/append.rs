@@ -175,7 +175,7 @@ fn an_event_and_a_record_too_large() {
     let mut huge = record(0);
     huge.args = Some(json!("x".repeat(line::MAX_LINE)));
     assert_eq!(journal.append(&huge).unwrap_err().kind(), Kind::TooLarge);
-    journal.append_event("ada", "key_revoked", "key tg_1 revoked").unwrap();
+    journal.append(&Record { phase: Phase::Event, tool: "key_revoked".into(), ..record(1) }).unwrap();
     journal.count_dropped();
     let stats = journal.stats();
     assert_eq!((stats.records, stats.dropped), (1, 1));
@@ -184,6 +184,24 @@ fn an_event_and_a_record_too_large() {
     let found: Vec<Entry> = found.map(Result::unwrap).collect();
     assert_eq!(&*found[0].record.tool, "key_revoked");
     assert_ok(dir.path());
+}
+
+#[test]
+fn half_a_line_is_cut_from_the_segment_it_is_in() {
+    use std::io::Write;
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open_with(dir.path(), "n", quiet()).unwrap();
+    journal.append(&record(0)).unwrap();
+    let mut writer = journal.0.shared.lock();
+    writer.checkpoint().unwrap();
+    writer.dirty = true;
+    (&*writer.file).write_all(b"{\"half\":").unwrap();
+    writer.begin_segment(2).unwrap();
+    drop(writer);
+    journal.append(&record(1)).unwrap();
+    drop(journal);
+    let chain = &assert_ok(dir.path()).chains[0];
+    assert_eq!((chain.records, chain.segments), (2, 2));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Tests of the journal: real files, real processes, real signals.
 
+mod anchor;
 mod append;
 mod crash;
 mod opening;
@@ -11,6 +12,19 @@ use super::*;
 use serde_json::json;
 use std::fs;
 use toolgate_core::Effect;
+use toolgate_core::record::{Decision, Phase};
+
+impl Journal {
+    /// A journal with node `n` whose fsync is `sync`, and no checkpoint of its own accord.
+    pub(crate) fn with_sync(dir: &Path, sync: flush::SyncFile) -> Self {
+        Self::start(open::open(dir, "n", quiet()).unwrap(), sync).unwrap()
+    }
+
+    /// Exchange the open segment's file; through a file that cannot be written every append fails.
+    pub(crate) fn swap_file(&self, file: Arc<fs::File>) -> Arc<fs::File> {
+        std::mem::replace(&mut self.0.shared.lock().file, file)
+    }
+}
 
 /// A record as a tool call leaves it.
 pub fn record(n: u64) -> Record {

@@ -55,6 +55,37 @@ fn seq_of(line: &[u8]) -> u64 {
 }
 
 #[test]
+fn numbers_beyond_all_bounds() {
+    let victim = Victim::new();
+    for huge in [0, 1 << 53, (1 << 53) + 1, u64::MAX - 1, u64::MAX] {
+        victim.each(|_, put| {
+            let good = lines_of(&segment_path(victim.path(), 1));
+            for at in [0, 1, good.len() - 1] {
+                let mut lines = good.clone();
+                let text = String::from_utf8(lines[at].clone()).unwrap();
+                let (from, to) = (format!("\"seq\":{}", seq_of(&lines[at])), format!("\"seq\":{huge}"));
+                lines[at] = text.replace(&from, &to).into_bytes();
+                put(&lines);
+                assert!(!victim.found().is_empty(), "{huge} in line {at}");
+            }
+        });
+        let head = victim.path().join("n/head");
+        let good = fs::read(&head).unwrap();
+        Head::open(&victim.path().join("n")).unwrap().write(huge, &GENESIS).unwrap();
+        // A head left behind is no finding.
+        assert_eq!(victim.found().is_empty(), huge == 0, "{huge} in the head");
+        fs::write(&head, good).unwrap();
+    }
+    // Opening adds to them too.
+    Head::open(&victim.path().join("n")).unwrap().write(u64::MAX, &GENESIS).unwrap();
+    drop(Journal::open_with(victim.path(), "n", small()).unwrap());
+    for name in ["18446744073709551615.jsonl", "018446744073709551615.jsonl"] {
+        fs::write(victim.path().join("n").join(name), b"").unwrap();
+    }
+    assert!(assert_ok(victim.path()).chains[0].recoveries[0].recovery.head_missing);
+}
+
+#[test]
 fn a_changed_byte() {
     let victim = Victim::new();
     let sort = [What::Changed, What::BadSignature, What::UnknownKey, What::WrongNode, What::TornTail];
