@@ -1,13 +1,21 @@
 //! Lenient scalars for tool parameters: models often send `"10"` for 10 and `"true"` for true.
 //!
-//! Use as `#[serde(default, deserialize_with = "...")]`; the schema still asks for the real type.
+//! Use as `#[serde(default, deserialize_with = "...")]`; the schema still asks for the real type. A number with a range
+//! is a `Within`, which publishes the range it enforces.
 
-use serde::de::{Deserializer, Error, Visitor};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::ser::{Serialize, Serializer};
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
 
-struct Lenient<T>(PhantomData<T>);
+struct Lenient<T> {
+    /// The least and the greatest number, to be told.
+    range: Option<(u32, u32)>,
+    of: PhantomData<T>,
+}
 
 impl<T> Visitor<'_> for Lenient<T>
 where
@@ -16,7 +24,10 @@ where
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an integer in range")
+        match self.range {
+            Some((least, most)) => write!(f, "an integer from {least} to {most}"),
+            None => f.write_str("an integer in range"),
+        }
     }
 
     fn visit_i64<E: Error>(self, n: i64) -> Result<T, E> {
@@ -47,7 +58,7 @@ where
     D: Deserializer<'de>,
     T: FromStr + TryFrom<i64> + TryFrom<u64>,
 {
-    deserializer.deserialize_any(Lenient(PhantomData))
+    deserializer.deserialize_any(Lenient { range: None, of: PhantomData })
 }
 
 /// An integer or nothing.
@@ -75,6 +86,81 @@ where
     deserializer.deserialize_option(Maybe(PhantomData))
 }
 
+/// An integer from `LEAST` to `MOST`, both included; `USUAL` when it is left out. The schema says all three, and what is
+/// outside is refused with the range. As a field: `#[serde(default)] limit: Within<1, 100, 10>`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Within<const LEAST: u32, const MOST: u32, const USUAL: u32>(u32);
+
+impl<const LEAST: u32, const MOST: u32, const USUAL: u32> Within<LEAST, MOST, USUAL> {
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+
+    /// The same as a number of things in memory.
+    pub const fn count(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl<const LEAST: u32, const MOST: u32, const USUAL: u32> Default for Within<LEAST, MOST, USUAL> {
+    fn default() -> Self {
+        const { assert!(LEAST <= USUAL && USUAL <= MOST) };
+        Self(USUAL)
+    }
+}
+
+/// Outside of the range; whoever says so names it.
+#[derive(Debug)]
+pub struct Outside;
+
+impl<const LEAST: u32, const MOST: u32, const USUAL: u32> TryFrom<u64> for Within<LEAST, MOST, USUAL> {
+    type Error = Outside;
+    fn try_from(n: u64) -> Result<Self, Outside> {
+        u32::try_from(n).ok().filter(|n| (LEAST..=MOST).contains(n)).map(Self).ok_or(Outside)
+    }
+}
+
+impl<const LEAST: u32, const MOST: u32, const USUAL: u32> TryFrom<i64> for Within<LEAST, MOST, USUAL> {
+    type Error = Outside;
+    fn try_from(n: i64) -> Result<Self, Outside> {
+        u64::try_from(n).map_err(|_| Outside)?.try_into()
+    }
+}
+
+impl<const LEAST: u32, const MOST: u32, const USUAL: u32> FromStr for Within<LEAST, MOST, USUAL> {
+    type Err = Outside;
+    fn from_str(text: &str) -> Result<Self, Outside> {
+        text.parse::<u64>().map_err(|_| Outside)?.try_into()
+    }
+}
+
+impl<'de, const LEAST: u32, const MOST: u32, const USUAL: u32> Deserialize<'de>
+    for Within<LEAST, MOST, USUAL>
+{
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Lenient { range: Some((LEAST, MOST)), of: PhantomData })
+    }
+}
+
+// A schema shows a default by what it serialises to.
+impl<const LEAST: u32, const MOST: u32, const USUAL: u32> Serialize for Within<LEAST, MOST, USUAL> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u32(self.0)
+    }
+}
+
+impl<const LEAST: u32, const MOST: u32, const USUAL: u32> JsonSchema for Within<LEAST, MOST, USUAL> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        format!("Within_{LEAST}_{MOST}_{USUAL}").into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": LEAST, "maximum": MOST })
+    }
+}
+
 /// A boolean, given as one or as `"true"` or `"false"`.
 pub fn boolean<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     struct Bool;
@@ -99,7 +185,42 @@ pub fn boolean<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Er
 
 #[cfg(test)]
 mod tests {
+    use super::Within;
+    use schemars::JsonSchema;
     use serde::Deserialize;
+    use serde_json::json;
+
+    #[derive(Deserialize, JsonSchema, Debug)]
+    struct Page {
+        /// Seconds.
+        #[serde(default)]
+        timeout: Within<1, 600, 30>,
+    }
+
+    #[test]
+    fn a_range_is_published_and_enforced() {
+        let page = |value| serde_json::from_value::<Page>(json!({"timeout": value}));
+        for (value, number) in [(json!(1), 1), (json!(600), 600), (json!("600"), 600), (json!(10.0), 10)] {
+            assert_eq!(page(value).unwrap().timeout.get(), number);
+        }
+        assert_eq!(serde_json::from_str::<Page>("{}").unwrap().timeout.count(), 30);
+        for bad in [
+            json!(0),
+            json!(601),
+            json!(-1),
+            json!("0"),
+            json!("x"),
+            json!(u64::MAX),
+            json!(1.5),
+            json!(null),
+        ] {
+            let error = page(bad.clone()).unwrap_err().to_string();
+            assert!(error.contains("an integer from 1 to 600"), "{bad}: {error}");
+        }
+        let schema = schemars::schema_for!(Page).to_value();
+        let expected = json!({"type": "integer", "description": "Seconds.", "minimum": 1, "maximum": 600, "default": 30});
+        assert_eq!(schema["properties"]["timeout"], expected);
+    }
 
     #[derive(Deserialize, Debug, PartialEq)]
     struct P {

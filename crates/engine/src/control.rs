@@ -2,6 +2,7 @@
 
 use crate::catalogue::{Mounted, ServerView};
 use crate::health::{self, Report};
+use crate::journal;
 use crate::snapshot::{Snapshot, keys};
 use crate::{ApiKey, CacheStats, Engine, Inner, ToolUse, metrics};
 use std::sync::atomic::Ordering;
@@ -9,9 +10,9 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use toolgate_core::name::ServerName;
 use toolgate_core::policy::Policy;
-use toolgate_core::record::{Decision, Phase};
+use toolgate_core::record::Decision;
 use toolgate_core::server::{Health, Status};
-use toolgate_core::{Caller, Error, Kind, Record};
+use toolgate_core::{Caller, Error, Kind};
 
 /// Counts one open connection until dropped.
 pub struct ConnectionGuard {
@@ -124,28 +125,7 @@ impl Engine {
         about: Option<&str>,
         decision: Decision,
     ) -> Result<(), Error> {
-        let record = Record {
-            id: toolgate_core::id::CallId::new().to_string(),
-            phase: Phase::Event,
-            time: crate::journal::now(),
-            caller: caller.id.clone(),
-            caller_name: caller.name.clone(),
-            roles: caller.roles.clone(),
-            client: None,
-            server: None,
-            tool: what.into(),
-            effect: None,
-            args_digest: None,
-            args: about.map(Into::into),
-            decision,
-            rule: "event".into(),
-            outcome: None,
-            message: None,
-            cached: false,
-            duration_us: 0,
-            bytes: 0,
-            trace_id: None,
-        };
+        let record = journal::event(caller, what, about, decision);
         let position = self.0.journal.append(&record)?;
         self.0.journal.durable(position).await
     }

@@ -9,7 +9,7 @@ use crate::refusal::Refusal;
 use crate::reports::Reports;
 use crate::settings::Settings;
 use crate::traffic::Traffic;
-use crate::{cors, identify, mcp, openapi, rest, trace};
+use crate::{bounds, cors, identify, mcp, openapi, rest, trace};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
@@ -20,7 +20,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 use toolgate_core::tool::BoxFuture;
 use toolgate_core::trace::TraceContext;
@@ -54,6 +54,8 @@ pub struct Limits {
     pub max_body: usize,
     /// Longest time a request body may take to arrive.
     pub body_timeout: Duration,
+    /// Bytes that bodies in memory may still take, of all requests together.
+    pub room: Arc<Semaphore>,
 }
 
 /// What every handler shares. Cheap to clone.
@@ -89,6 +91,7 @@ impl AppState {
             limits: Limits {
                 max_body: usize::try_from(edge.settings.max_body.0).unwrap_or(usize::MAX),
                 body_timeout: edge.settings.body_timeout.0,
+                room: bounds::room(edge.settings.max_bodies),
             },
             rules: Rules::new(&edge.settings.allowed_hosts, &edge.settings.allowed_origins)?,
             reports: Reports::default(),

@@ -1,4 +1,4 @@
-//! Bounds of a request body: its size, the time it takes to arrive, its type and its form.
+//! Bounds of a request body: its size, the time it takes to arrive, its type and its form; and of all bodies in memory.
 //!
 //! `read` is called by every handler that takes a body (REST here, `mcp` too); `json` by the REST ones.
 
@@ -11,7 +11,9 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use toolgate_core::Kind;
 use toolgate_core::unit::Size;
 
@@ -20,7 +22,14 @@ use toolgate_core::unit::Size;
 const MAX_DRAINED: usize = 64 << 20;
 const MAX_DRAINING: Duration = Duration::from_secs(2);
 
-/// Read a whole body within the limits: 413 when it is larger, 408 when it takes too long, 400 when it breaks off.
+/// Room for so many bytes of bodies at once.
+pub(crate) fn room(bytes: Size) -> Arc<Semaphore> {
+    let bytes = usize::try_from(bytes.0).unwrap_or(usize::MAX);
+    Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS)))
+}
+
+/// Read a whole body within the limits: 413 when it is larger, 408 when it takes too long, 400 when it breaks off, 503
+/// when the bodies of all requests take too much memory. Its room is given back when the last piece of it is dropped.
 pub(crate) async fn read(headers: &HeaderMap, mut body: Body, limits: &Limits) -> Result<Bytes, Refusal> {
     if body.size_hint().lower() > limits.max_body as u64 {
         // A client that asked first (Expect) has sent nothing and will not.
@@ -41,6 +50,7 @@ pub(crate) async fn read(headers: &HeaderMap, mut body: Body, limits: &Limits) -
 
 async fn collect(mut body: Body, limits: &Limits) -> Result<Bytes, Refusal> {
     let mut whole = BytesMut::new();
+    let mut taken: Option<OwnedSemaphorePermit> = None;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Refusal::invalid("the request body broke off or is malformed"))?;
         let Ok(data) = frame.into_data() else { continue };
@@ -48,13 +58,49 @@ async fn collect(mut body: Body, limits: &Limits) -> Result<Bytes, Refusal> {
             drain(&mut body).await;
             return Err(too_large(limits));
         }
+        let Some(more) = take(&limits.room, data.len()) else {
+            drop(whole);
+            drop(taken);
+            drain(&mut body).await;
+            return Err(no_room());
+        };
+        match &mut taken {
+            Some(taken) => taken.merge(more),
+            None => taken = Some(more),
+        }
         // One frame is the usual case and needs no copy.
         if whole.is_empty() && body.is_end_stream() {
-            return Ok(data);
+            return Ok(held(data, taken));
         }
         whole.extend_from_slice(&data);
     }
-    Ok(whole.freeze())
+    Ok(held(whole.freeze(), taken))
+}
+
+fn take(room: &Arc<Semaphore>, bytes: usize) -> Option<OwnedSemaphorePermit> {
+    room.clone().try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
+}
+
+// The bytes, with the room they take.
+fn held(bytes: Bytes, room: Option<OwnedSemaphorePermit>) -> Bytes {
+    struct Held(Bytes, #[expect(dead_code, reason = "given back when dropped")] OwnedSemaphorePermit);
+    impl AsRef<[u8]> for Held {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+    match room {
+        Some(room) => Bytes::from_owner(Held(bytes, room)),
+        None => bytes,
+    }
+}
+
+fn no_room() -> Refusal {
+    Refusal::new(
+        Kind::Unavailable,
+        "the bodies of all requests together take too much memory now (http.max_bodies); try again in a moment",
+    )
+    .header(header::RETRY_AFTER, HeaderValue::from_static("1"))
 }
 
 async fn drain(body: &mut Body) {
@@ -143,7 +189,7 @@ mod tests {
     }
 
     fn limits() -> Limits {
-        Limits { max_body: 32, body_timeout: Duration::from_secs(30) }
+        Limits { max_body: 32, body_timeout: Duration::from_secs(30), room: room(Size(40)) }
     }
 
     async fn ask(content_type: Option<&str>, body: impl Into<Body>) -> Result<Thing, (u16, String)> {
@@ -187,5 +233,22 @@ mod tests {
         assert_eq!(ask(Body::from_stream(pieces)).await, 413);
         let never = futures_util::stream::pending::<Result<&str, Infallible>>();
         assert_eq!(ask(Body::from_stream(never)).await, 408);
+    }
+
+    #[tokio::test]
+    async fn all_bodies_together_are_bounded() {
+        let limits = limits();
+        let ask = async |size: usize| read(&HeaderMap::new(), Body::from(vec![b' '; size]), &limits).await;
+        let first = ask(30).await.unwrap();
+        let piece = first.slice(3..5);
+        drop(first);
+        assert_eq!(ask(11).await.unwrap_err().status_code(), 503, "a piece holds the whole");
+        let second = ask(10).await.unwrap();
+        drop((piece, second));
+        let pieces = futures_util::stream::iter(["0123456789abcdef"; 2].map(Ok::<_, Infallible>));
+        let whole = read(&HeaderMap::new(), Body::from_stream(pieces), &limits).await.unwrap();
+        assert_eq!((whole.len(), limits.room.available_permits()), (32, 8));
+        drop(whole);
+        assert_eq!(limits.room.available_permits(), 40);
     }
 }

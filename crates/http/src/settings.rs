@@ -20,6 +20,8 @@ pub struct Settings {
     pub allowed_origins: Vec<String>,
     /// Largest request body.
     pub max_body: Size,
+    /// All request bodies in memory at once; a request beyond that is answered 503.
+    pub max_bodies: Size,
     /// Longest time that a request body may take to arrive.
     pub body_timeout: Span,
     /// Largest request head (request line and headers).
@@ -47,6 +49,7 @@ impl Default for Settings {
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             max_body: Size(4 << 20),
+            max_bodies: Size(256 << 20),
             body_timeout: seconds(30),
             max_header: Size(64 << 10),
             header_timeout: seconds(10),
@@ -71,6 +74,11 @@ impl Settings {
             }
         };
         bound("max_body", (1..=1 << 30).contains(&self.max_body.0), "from 1B to 1GiB");
+        bound(
+            "max_bodies",
+            (self.max_body.0..=1 << 40).contains(&self.max_bodies.0),
+            "from http.max_body to 1024GiB",
+        );
         bound("max_header", (8 << 10..=1 << 20).contains(&self.max_header.0), "from 8KiB to 1MiB");
         bound("max_connections", self.max_connections >= 1, "at least 1");
         bound("max_streams", self.max_streams >= 1, "at least 1");

@@ -39,7 +39,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         body: "Only reads are retried.".into(),
     };
     shelf.import(&[doc]).await?;
-    let failure = Failure { caller: "key:k1".into(), message: "no such key".into() };
+    let failure =
+        Failure { caller: "key:k1".into(), message: "no such key".into(), at: jiff::Timestamp::now() };
     let latency = Duration::from_millis(12);
     shelf
         .record_calls(&[Tally {

@@ -5,10 +5,10 @@
 
 use crate::migrate::{self, Schema};
 use crate::{StoreError, row};
-use sqlx::Connection as _;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use sqlx::{ConnectOptions as _, Connection as _};
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -43,6 +43,8 @@ pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
         .statement_cache_capacity(32)
         .row_buffer_size(8)
         .thread_name(|n| format!("sqlite-{n}"))
+        // A statement may be a model's, with a credential in it: no level of the log shows one, and none for being slow.
+        .disable_statement_logging()
 }
 
 impl Db {

@@ -2,8 +2,11 @@
 //!
 //! `--data` and `--config` are layered over file and environment by `config`, so that `config show` can name the origin.
 
+use crate::exit;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 const AFTER: &str = "\
 Exit codes:
@@ -173,6 +176,9 @@ pub struct Filter {
     /// `ok`, or an error kind such as `forbidden`
     #[arg(long)]
     pub outcome: Option<String>,
+    /// Only what was refused
+    #[arg(long)]
+    pub denied: bool,
     /// Not before: an RFC 3339 time, or an age such as 24h
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
@@ -242,9 +248,27 @@ pub enum Scope {
     Project,
 }
 
-/// The process's own arguments; prints usage errors and help itself (exit 2 and 0).
-pub fn parse() -> Cli {
-    Cli::parse()
+/// The process's own arguments. Usage errors and help are printed here (exit 2 and 0).
+pub fn parse() -> Result<Cli, ExitCode> {
+    Cli::try_parse().map_err(|problem| {
+        if problem.use_stderr() && wants_json(std::env::args_os()) {
+            return exit::report(&exit::usage(plain(&problem)), true);
+        }
+        problem.exit()
+    })
+}
+
+// The arguments could not be parsed, so `--json` is looked for as a word; behind `--` it is not an option.
+fn wants_json(arguments: impl Iterator<Item = OsString>) -> bool {
+    arguments.take_while(|word| word != "--").any(|word| word == "--json")
+}
+
+fn plain(problem: &clap::Error) -> String {
+    if problem.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "a command is missing; `toolgate --help` lists them".to_owned();
+    }
+    let text = problem.render().to_string();
+    text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned()
 }
 
 /// The grammar, for completions and the help snapshot.

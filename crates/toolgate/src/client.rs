@@ -53,6 +53,11 @@ impl Client {
         Ok(Self { http: Http::new(rules)?, url, key })
     }
 
+    /// Id of the key that is sent.
+    pub fn key_id(&self) -> Option<&str> {
+        self.key.as_ref().map(KeyText::id)
+    }
+
     pub async fn get(&self, path: &str) -> Result<Answer> {
         let mut request = Outgoing::get(format!("{}{path}", self.url));
         request.timeout = Duration::from_secs(10);

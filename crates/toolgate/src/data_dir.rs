@@ -7,7 +7,7 @@
 //!   a2a-unified.db       the agent-to-agent server's database
 //!   journal/             the audit journal, one chain for each node
 //!   run/                 what running processes leave: <pid>.sock, <pid>.json
-//!   workspace/           writable file root when started from `/`
+//!   workspace/           writable file root when started from a home or system directory
 //! ```
 
 use crate::exit;
@@ -24,7 +24,8 @@ use std::path::{Path, PathBuf};
 pub struct DataDir(PathBuf);
 
 impl DataDir {
-    /// Open, creating what is missing. Refuses a directory of somebody else, or one that others may write to.
+    /// Open, creating what is missing. Refuses a directory of somebody else (unless this is root), or one that is open
+    /// to others.
     pub fn create(path: &Path) -> Result<Self> {
         let dir = Self(path.to_path_buf());
         for part in [dir.0.clone(), dir.journal(), dir.run(), dir.workspace()] {
@@ -52,7 +53,7 @@ impl DataDir {
         let meta = fs::metadata(&self.0).with_context(|| format!("{shown} cannot be read"))?;
         let me = rustix::process::geteuid().as_raw();
         anyhow::ensure!(
-            meta.uid() == me || me == 0,
+            may_use(meta.uid(), me),
             "{shown} belongs to user {}, and this is user {me}; run as its owner or name another with --data",
             meta.uid()
         );
@@ -113,6 +114,11 @@ impl DataDir {
     }
 }
 
+// Root may: it can read and write it anyway, and a container's root often owns nothing that is mounted.
+fn may_use(owner: u32, me: u32) -> bool {
+    owner == me || me == 0
+}
+
 fn make_private(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -128,6 +134,12 @@ fn make_private(path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_directory_of_another_user_is_for_its_owner_and_root() {
+        assert!(may_use(1000, 1000) && may_use(1000, 0));
+        assert!(!may_use(1000, 1001) && !may_use(0, 1000));
+    }
 
     #[test]
     fn private_and_refused_when_open_to_others() {

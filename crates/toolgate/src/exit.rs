@@ -5,6 +5,7 @@
 
 use crate::config::ConfigError;
 use std::process::ExitCode;
+use toolgate_core::Kind;
 
 pub const FAILED: u8 = 1;
 pub const USAGE: u8 = 2;
@@ -16,17 +17,23 @@ pub const CONFIG: u8 = 78;
 #[error("{message}")]
 pub struct Failure {
     pub code: u8,
+    pub kind: Kind,
     pub message: String,
 }
 
 /// The arguments fit the syntax but not each other, or name nothing.
 pub fn usage(message: impl Into<String>) -> anyhow::Error {
-    Failure { code: USAGE, message: message.into() }.into()
+    Failure { code: USAGE, kind: Kind::Invalid, message: message.into() }.into()
 }
 
 /// Something that must be there is not.
 pub fn unavailable(message: impl Into<String>) -> anyhow::Error {
-    Failure { code: UNAVAILABLE, message: message.into() }.into()
+    Failure { code: UNAVAILABLE, kind: Kind::Unavailable, message: message.into() }.into()
+}
+
+/// The command ran and failed, in a way that has a kind.
+pub fn failed(kind: Kind, message: impl Into<String>) -> anyhow::Error {
+    Failure { code: FAILED, kind, message: message.into() }.into()
 }
 
 /// The command did its work and its answer is "no"; everything was said already.
@@ -47,11 +54,23 @@ pub fn report(error: &anyhow::Error, json: bool) -> ExitCode {
     }
     if json {
         let problems = error.downcast_ref::<ConfigError>().map(|config| &config.problems);
-        eprintln!("{}", serde_json::json!({ "error": format!("{error:#}"), "problems": problems }));
+        let mut line =
+            serde_json::json!({ "error": { "kind": kind(error), "message": format!("{error:#}") } });
+        if let Some(problems) = problems {
+            line["problems"] = serde_json::json!(problems);
+        }
+        eprintln!("{line}");
     } else {
         eprintln!("toolgate: {error:#}");
     }
     ExitCode::from(code(error))
+}
+
+fn kind(error: &anyhow::Error) -> Kind {
+    if error.downcast_ref::<ConfigError>().is_some() {
+        return Kind::Invalid;
+    }
+    error.downcast_ref::<Failure>().map_or(Kind::Internal, |failure| failure.kind)
 }
 
 fn code(error: &anyhow::Error) -> u8 {
@@ -72,6 +91,6 @@ mod tests {
         assert_eq!(code(&anyhow::anyhow!("x")), FAILED);
         assert_eq!(code(&usage("x")), USAGE);
         let wrapped = Err::<(), _>(unavailable("no server")).context("calling").unwrap_err();
-        assert_eq!(code(&wrapped), UNAVAILABLE);
+        assert_eq!((code(&wrapped), kind(&wrapped)), (UNAVAILABLE, Kind::Unavailable));
     }
 }

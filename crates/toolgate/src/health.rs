@@ -3,11 +3,13 @@
 //! Asked by the engine for health reports, never on the data path. A processor that is busy for a moment is what it is
 //! there for: it makes the gateway unhealthy only when it has been so for a minute.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use toolgate_core::record::Decision;
 use toolgate_core::server::{Health, Status};
 use toolgate_engine::health::Checks;
-use toolgate_engine::journal::Journal;
+use toolgate_engine::journal::{self, Journal};
 use toolgate_host::Host;
 use toolgate_store::Store;
 
@@ -17,18 +19,41 @@ const UNHEALTHY: f32 = 95.0;
 /// How long the processor may be that busy.
 const BUSY: Duration = Duration::from_secs(60);
 
-/// The checks of one process.
-pub fn checks(store: Arc<Store>, journal: Journal, host: Host) -> Checks {
+/// The checks of one process. `data`: its data directory, whose disk counts whatever kind of file system it is.
+pub fn checks(store: Arc<Store>, journal: Journal, host: Host, data: PathBuf) -> Checks {
     let busy_since: Arc<Mutex<Option<Instant>>> = Arc::default();
+    let failures: Arc<Mutex<Failures>> = Arc::default();
     Box::new(move || {
-        let (store, journal, host, busy_since) =
-            (store.clone(), journal.clone(), host.clone(), busy_since.clone());
+        let (store, journal, host, data) = (store.clone(), journal.clone(), host.clone(), data.clone());
+        let (busy_since, failures) = (busy_since.clone(), failures.clone());
         Box::pin(async move {
-            let (database, load) = tokio::join!(database(&store), host.system().load());
+            let of_disk = tokio::task::spawn_blocking(move || (written(&journal, &failures), used(&data)));
+            let (database, load, of_disk) = tokio::join!(database(&store), host.system().load(), of_disk);
+            let (written, used) = of_disk.unwrap_or_else(|_| {
+                (Health::of("journal", Status::Unhealthy, "its state could not be asked for"), 0.0)
+            });
             let busy = busy(&busy_since, load.0 > UNHEALTHY, Instant::now());
-            vec![database, written(&journal), resources([load.0, load.1, load.2], busy)]
+            vec![database, written, resources([load.0, load.1, load.2.max(used)], busy)]
         })
     })
+}
+
+// Percent of the file system around a directory that is used, as `df` counts: what only root may fill is used.
+fn used(dir: &Path) -> f32 {
+    let Ok(stat) = rustix::fs::statvfs(dir) else { return 0.0 };
+    let used = stat.f_blocks.saturating_sub(stat.f_bfree);
+    match used + stat.f_bavail {
+        0 => 0.0,
+        all => (used as f64 / all as f64 * 100.0) as f32,
+    }
+}
+
+/// Appends that failed, as far as they were seen.
+#[derive(Default)]
+struct Failures {
+    seen: u64,
+    /// The last append that is known of failed.
+    failing: bool,
 }
 
 async fn database(store: &Store) -> Health {
@@ -38,8 +63,24 @@ async fn database(store: &Store) -> Health {
     }
 }
 
-fn written(journal: &Journal) -> Health {
+// After a failed append nobody may come by to try again (a balancer sends nothing to the unhealthy), so this tries.
+fn written(journal: &Journal, failures: &Mutex<Failures>) -> Health {
+    let mut failures = failures.lock().unwrap_or_else(PoisonError::into_inner);
     let stats = journal.stats();
+    failures.failing |= stats.failures > failures.seen;
+    if failures.failing && !stats.sync_failed {
+        let tried = journal.append(&journal::event(
+            &crate::wiring::local_caller(),
+            "journal_tried_again",
+            Some("after appends that failed"),
+            Decision::Allow,
+        ));
+        failures.failing = tried.is_err();
+        failures.seen = journal.stats().failures;
+        if let Err(problem) = tried {
+            return Health::of("journal", Status::Unhealthy, problem.message().to_owned());
+        }
+    }
     if stats.sync_failed {
         return Health::of(
             "journal",
@@ -93,6 +134,48 @@ mod tests {
         assert_eq!(of([0.0, 96.0, 0.0], 0), Status::Unhealthy);
         assert_eq!(of([100.0, 0.0, 0.0], 59), Status::Degraded);
         assert_eq!(of([100.0, 0.0, 0.0], 60), Status::Unhealthy);
+    }
+
+    #[test]
+    fn a_journal_that_cannot_be_written_is_unhealthy_until_it_can() {
+        let dir = tempfile::tempdir().unwrap();
+        // A new segment for every long record: a directory in the place of the next one is a disk that takes no more.
+        let options = toolgate_engine::journal::Options {
+            segment_size: toolgate_core::unit::Size(1),
+            ..toolgate_engine::journal::Options::default()
+        };
+        let journal = Journal::open_with(dir.path(), "test", options).unwrap();
+        let failures = Mutex::default();
+        let look = || written(&journal, &failures);
+        let long = "c".repeat(2000);
+        let record = journal::event(&crate::wiring::local_caller(), "b", Some(&long), Decision::Allow);
+        journal.append(&record).unwrap();
+        assert_eq!(look().status, Status::Healthy);
+        let (records, chain) = (journal.stats().records, journal.chain().0.to_path_buf());
+        let segments = std::fs::read_dir(&chain).unwrap().map(|entry| entry.unwrap().path());
+        let number = |path: PathBuf| path.file_stem()?.to_str()?.parse::<u64>().ok();
+        let last = segments.filter_map(number).max().unwrap();
+        let blocked = chain.join(format!("{:08}.jsonl", last + 1));
+        std::fs::create_dir(&blocked).unwrap();
+        assert!(journal.append(&record).is_err());
+        for _ in 0..2 {
+            let health = look();
+            assert_eq!(health.status, Status::Unhealthy);
+            assert!(health.message.unwrap().contains("free space"));
+        }
+        assert_eq!(journal.stats().records, records);
+        std::fs::remove_dir(&blocked).unwrap();
+        assert_eq!(look().status, Status::Healthy, "it tried by itself");
+        assert_eq!(look().status, Status::Healthy);
+        assert_eq!(journal.stats().records, records + 1, "and only once");
+    }
+
+    #[test]
+    fn the_disk_around_the_data_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!((0.0..=100.0).contains(&used(dir.path())));
+        assert!(used(Path::new("/nowhere/at/all")) == 0.0);
+        assert!(used(Path::new("/")) > 0.0);
     }
 
     #[test]

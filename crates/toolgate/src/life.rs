@@ -1,7 +1,8 @@
 //! The life of a serving process: taking changes over while it runs, and ending in order.
 //!
-//! Used by `serve` and `stdio`. Keys change by control socket (at once) or, when a command could not reach it, by the
-//! store's version, asked every second. SIGHUP reads policy and keys again. The first SIGTERM or SIGINT ends in order,
+//! Used by `serve` and `stdio`. What the store holds (keys, stopped servers) is taken over
+//! when the control socket says so (at once) or when the store's version, asked every second, shows that another process
+//! wrote. SIGHUP reads policy and keys again. The first SIGTERM or SIGINT ends in order,
 //! the second at once.
 
 use crate::config::Sources;
@@ -17,7 +18,7 @@ use tokio::task::JoinSet;
 /// How often the store is asked whether another process changed it.
 const POLL: Duration = Duration::from_secs(1);
 /// How long running calls may take to end after a shutdown was asked for.
-const DRAIN: Duration = Duration::from_secs(30);
+pub const DRAIN: Duration = Duration::from_secs(30);
 
 /// Tasks that keep a gate up to date; they end when this is dropped.
 pub struct Watch {
@@ -33,11 +34,11 @@ pub async fn watch(gate: &Arc<Gate>, sources: &Sources, url: Option<String>) -> 
     let shared = gate.clone();
     tasks.spawn(control.serve(move || {
         let gate = shared.clone();
-        async move { gate.reload_keys().await }
+        async move { gate.reload().await }
     }));
     tasks.spawn(poll(gate.clone(), gate.store.data_version().await?));
     // A change between the opening of the gate and the binding of the socket has reached neither.
-    gate.reload_keys().await?;
+    gate.reload().await?;
     let (gate, sources) = (gate.clone(), sources.clone());
     tasks.spawn(async move {
         while hangup.recv().await.is_some() {
@@ -55,9 +56,11 @@ async fn reload(gate: &Gate, sources: &Sources) -> Result<()> {
     let sources = sources.clone();
     let fresh =
         tokio::task::spawn_blocking(move || crate::config::load(&sources, servers::names())).await??;
-    gate.reload_keys().await?;
+    // Journaled first: what cannot be recorded is not done.
+    gate.event("policy_reloaded", None).await?;
+    gate.reload().await?;
     gate.engine.replace_policy(fresh.policy);
-    gate.event("policy_reloaded", None).await
+    Ok(())
 }
 
 async fn poll(gate: Arc<Gate>, mut seen: i64) {
@@ -69,7 +72,7 @@ async fn poll(gate: Arc<Gate>, mut seen: i64) {
         let looked = async {
             let version = gate.store.data_version().await?;
             if seen != version {
-                gate.reload_keys().await?;
+                gate.reload().await?;
             }
             anyhow::Ok(version)
         };
@@ -77,7 +80,7 @@ async fn poll(gate: Arc<Gate>, mut seen: i64) {
             Ok(version) => (seen, ill) = (version, false),
             // Said once, not every second.
             Err(problem) if !ill => {
-                failed("looking for changed keys", &problem);
+                failed("looking for changes", &problem);
                 ill = true;
             }
             Err(_) => {}
@@ -129,8 +132,56 @@ pub async fn end(gate: Arc<Gate>, watch: Watch) -> Result<()> {
     if left > 0 {
         tracing::warn!(calls = left, "calls still running are cut off");
     }
-    gate.event("gateway_stopped", None).await?;
+    // A journal that cannot be written is said, and keeps nothing else from being put away.
+    let said = gate.event("gateway_stopped", None).await;
     let mut tasks = watch.tasks;
     tasks.shutdown().await;
-    gate.put_away().await
+    let closed = gate.put_away().await;
+    said.and(closed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wiring;
+    use toolgate_core::Caller;
+
+    fn sources(dir: &std::path::Path) -> Sources {
+        let mut sources = Sources { cwd: dir.to_path_buf(), ..Sources::default() };
+        sources.flags.data = Some(dir.join("data").display().to_string());
+        sources.config = Some(dir.join("toolgate.yaml"));
+        sources
+    }
+
+    async fn gate(dir: &std::path::Path) -> Arc<Gate> {
+        std::fs::write(dir.join("toolgate.yaml"), "version: 1\n").unwrap();
+        let settings = crate::config::load(&sources(dir), servers::names()).unwrap();
+        Arc::new(wiring::open(settings, "serve").await.unwrap())
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_journal_that_cannot_be_written_keeps_nothing_from_being_put_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let gate = gate(dir.path()).await;
+        let watch = watch(&gate, &sources(dir.path()), None).await.unwrap();
+        gate.journal.close().await.unwrap();
+        assert!(end(gate.clone(), watch).await.is_err(), "and it is said");
+        assert_eq!(std::fs::read_dir(gate.dir.run()).unwrap().count(), 0, "the control socket is gone");
+        assert!(gate.store.list_keys().await.is_err(), "the store is closed");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_policy_that_cannot_be_journaled_does_not_come_into_force() {
+        let dir = tempfile::tempdir().unwrap();
+        let gate = gate(dir.path()).await;
+        let guest = Caller::new("x", "x", ["guest"]);
+        let opened = "version: 1\nroles: { guest: { permissions: [\"monitoring:read\"] } }\n";
+        std::fs::write(dir.path().join("toolgate.yaml"), opened).unwrap();
+        reload(&gate, &sources(dir.path())).await.unwrap();
+        assert!(gate.engine.may_observe(&guest));
+        std::fs::write(dir.path().join("toolgate.yaml"), "version: 1\n").unwrap();
+        gate.journal.close().await.unwrap();
+        assert!(reload(&gate, &sources(dir.path())).await.is_err());
+        assert!(gate.engine.may_observe(&guest), "the old policy stays");
+    }
 }

@@ -1,9 +1,12 @@
 //! The log: one line for each tracing event on stderr, as JSON (CATALOGUE 2.11) or as text.
 //!
-//! Installed once by `serve` and `stdio`. Engine and edge emit events (`tool_execution`, `security`,
+//! Installed once by `serve` and `stdio`, together with the panic hook. Engine and edge emit events (`tool_execution`, `security`,
 //! `performance_metric`, `error`) with fields; this writes them flat beside `timestamp`, `level`, `logger`, `service`.
 
+mod limited;
+
 use crate::config::document::{Log, LogFormat};
+use limited::Limited;
 use serde_json::{Map, Value, json};
 use std::fmt;
 use std::io::IsTerminal;
@@ -17,7 +20,7 @@ use tracing_subscriber::registry::LookupSpan;
 /// Value of `service` in every line, a contract of the catalogue.
 const SERVICE: &str = "mcp-server";
 
-/// Install the subscriber. A second call does nothing.
+/// Install the subscriber and the panic hook. A second call does nothing.
 pub fn install(log: &Log) {
     let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
     let terminal = std::io::stderr().is_terminal();
@@ -30,10 +33,28 @@ pub fn install(log: &Log) {
     let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     // An error here means that a subscriber is installed already (tests); that one serves.
     let _ = if text {
-        builder.with_ansi(colour).with_target(false).try_init()
+        let lines = tracing_subscriber::fmt::format().with_target(false);
+        builder.with_ansi(colour).event_format(Limited::new(lines, false)).try_init()
     } else {
-        builder.event_format(Lines).try_init()
+        builder.event_format(Limited::new(Lines, true)).try_init()
     };
+    std::panic::set_hook(Box::new(panicked));
+}
+
+// The default hook writes plain text between the lines of the log.
+fn panicked(info: &std::panic::PanicHookInfo<'_>) {
+    let message = info.payload_as_str().unwrap_or("a panic without text");
+    let place = info.location().map(ToString::to_string);
+    let backtrace = std::backtrace::Backtrace::capture();
+    let captured = backtrace.status() == std::backtrace::BacktraceStatus::Captured;
+    tracing::error!(
+        target: "error",
+        error_type = "panic",
+        error_message = &*toolgate_core::redact::text(message),
+        context = place,
+        backtrace = captured.then(|| tracing::field::display(&backtrace)),
+        "panicked"
+    );
 }
 
 /// JSON lines.
@@ -91,7 +112,9 @@ impl Visit for Fields {
         self.put(field, json!(value));
     }
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, json!(value));
+        // An event has no other way to carry an object.
+        let object = if field.name() == "tags" { serde_json::from_str(value).ok() } else { None };
+        self.put(field, object.unwrap_or_else(|| json!(value)));
     }
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
         let mut text = value.to_string();
@@ -115,7 +138,13 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<Vec<u8>>>);
+    pub struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Kept {
+        pub fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
 
     impl Write for Kept {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -137,7 +166,7 @@ mod tests {
             tracing::info!(target: "toolgate_engine", event = "tool_execution", tool_name = "x\n", success = true,
                 execution_time_ms = 1.5, level = "mine", "ran");
         });
-        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        let text = kept.text();
         assert_eq!(text.lines().count(), 1, "{text}");
         let line: Value = serde_json::from_str(&text).unwrap();
         assert!(line["timestamp"].as_str().unwrap().ends_with('Z'));
@@ -153,5 +182,29 @@ mod tests {
         ] {
             assert_eq!(line[name], value, "{name}");
         }
+    }
+
+    // The hook is the process's, so the panic happens in a process of its own: this test, run once more.
+    #[test]
+    fn a_panic_is_a_line_of_the_log() {
+        const AGAIN: &str = "TOOLGATE_TEST_PANIC";
+        if std::env::var_os(AGAIN).is_some() {
+            install(&Log { level: "info".into(), format: LogFormat::Json });
+            let _ = std::thread::spawn(|| panic!("broken with tg_abcdefghijkl_{}", "s".repeat(43))).join();
+            return;
+        }
+        let output = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "logging::tests::a_panic_is_a_line_of_the_log", "--nocapture"])
+            .env(AGAIN, "1")
+            .env("RUST_BACKTRACE", "0")
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 1, "{text}");
+        assert_eq!((&lines[0]["logger"], &lines[0]["error_type"]), (&json!("error"), &json!("panic")));
+        let message = lines[0]["error_message"].as_str().unwrap();
+        assert!(message.starts_with("broken with") && !message.contains("ssss"), "{message}");
+        assert!(lines[0]["context"].as_str().unwrap().contains("logging.rs"), "{text}");
     }
 }

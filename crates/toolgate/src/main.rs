@@ -16,6 +16,7 @@ mod key;
 mod library;
 mod life;
 mod logging;
+mod meter;
 mod output;
 mod servers;
 mod tally;
@@ -30,7 +31,10 @@ fn main() -> ExitCode {
     // No core dump holds keys, and no other process of this user reads them from /proc/PID/environ or mem. A second wall
     // behind closed files and Landlock, so a kernel that refuses stops nothing.
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
-    let cli = cli::parse();
+    let cli = match cli::parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
     let json = cli.global.json;
     match command::run(cli) {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,9 +4,9 @@
 
 use crate::config::Settings;
 use crate::library::ShelfLibrary;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::sync::Arc;
-use toolgate_core::BuiltIn;
+use toolgate_core::{BuiltIn, Server};
 use toolgate_host::Host;
 use toolgate_store::Shelf;
 use toolgate_tools::a2a_unified::{A2aUnified, Sources};
@@ -22,8 +22,8 @@ pub struct Parts<'a> {
     pub shelf: &'a Arc<Shelf>,
 }
 
-/// Every server, in the order shown: its name here, its making in `mount`.
-const ALL: [&str; 3] = ["omnipotent", "a2a-unified", "desktop-commander"];
+/// Every server, in the order shown: its name here, its making in `make`.
+const ALL: [&str; 3] = [Omnipotent::NAME, A2aUnified::NAME, DesktopCommander::NAME];
 
 /// Names of every server.
 pub fn names() -> &'static [&'static str] {
@@ -31,31 +31,31 @@ pub fn names() -> &'static [&'static str] {
 }
 
 /// Mount the enabled ones.
-pub async fn mount(parts: &Parts<'_>) -> Result<Vec<BuiltIn>> {
+pub fn mount(parts: &Parts<'_>) -> Result<Vec<BuiltIn>> {
     let enabled = parts.settings.document.servers.enabled.as_deref();
     let mut mounted = Vec::new();
     for name in
         ALL.iter().filter(|name| enabled.is_none_or(|names| names.iter().any(|wanted| wanted == *name)))
     {
-        mounted.extend(make(name, parts).await?);
+        mounted.push(make(name, parts)?);
     }
     Ok(mounted)
 }
 
-async fn make(name: &str, parts: &Parts<'_>) -> Result<Option<BuiltIn>> {
+fn make(name: &str, parts: &Parts<'_>) -> Result<BuiltIn> {
     let host = parts.host.clone();
     Ok(match name {
-        "omnipotent" => {
+        Omnipotent::NAME => {
             // What is not UTF-8 cannot be shown anyway.
             let env =
                 std::env::vars_os().filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?)));
-            Some(BuiltIn::mount(Omnipotent::new(host, parts.insight.clone(), env)))
+            BuiltIn::mount(Omnipotent::new(host, parts.insight.clone(), env))
         }
-        "desktop-commander" => Some(BuiltIn::mount(DesktopCommander::new(host))),
-        "a2a-unified" => {
+        DesktopCommander::NAME => BuiltIn::mount(DesktopCommander::new(host)),
+        A2aUnified::NAME => {
             let library = Arc::new(ShelfLibrary::new(parts.shelf.clone(), &parts.settings.a2a_db));
-            Some(BuiltIn::mount(A2aUnified::new(host, library, parts.insight.clone(), Sources::public()?)))
+            BuiltIn::mount(A2aUnified::new(host, library, parts.insight.clone(), Sources::public()?))
         }
-        _ => None,
+        _ => bail!("the server {name:?} is in the list but cannot be made; report this defect"),
     })
 }

@@ -9,6 +9,7 @@ use crate::exit;
 use crate::health;
 use crate::insight::EngineInsight;
 use crate::key::KeyText;
+use crate::meter::Meter;
 use crate::servers;
 use crate::tally::Recorder;
 use anyhow::{Context, Result};
@@ -29,6 +30,7 @@ pub struct Gate {
     pub host: Host,
     pub engine: Engine,
     recorder: Arc<Recorder>,
+    meter: Arc<Meter>,
     shelf: Arc<Shelf>,
     /// The administrator's key when this start made it.
     pub fresh_key: Option<KeyText>,
@@ -46,10 +48,11 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
     let host = open_host(&settings)?;
     let insight = Arc::new(EngineInsight::new());
     let shelf = Arc::new(open_shelf(&settings.a2a_db).await?);
-    let recorder = Recorder::new(shelf.clone());
+    let recorder = Recorder::new(shelf.clone(), store.clone());
+    let meter = Arc::new(Meter::default());
     let server_parts =
         servers::Parts { settings: &settings, host: &host, insight: insight.clone(), shelf: &shelf };
-    let mounted = servers::mount(&server_parts).await?;
+    let mounted = servers::mount(&server_parts)?;
     let stopped =
         store.server_states().await?.into_iter().filter(|(_, running)| !running).map(|(name, _)| name);
     let mut parts = Parts::new(
@@ -61,11 +64,15 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
     );
     parts.stopped = stopped.collect();
     parts.observe = {
-        let recorder = recorder.clone();
-        Box::new(move |record| recorder.observe(record))
+        let (recorder, meter) = (recorder.clone(), meter.clone());
+        Box::new(move |record| {
+            recorder.observe(record);
+            meter.observe(record);
+        })
     };
     recorder.keep_writing();
-    parts.checks = health::checks(store.clone(), journal.clone(), host.clone());
+    meter.keep_logging();
+    parts.checks = health::checks(store.clone(), journal.clone(), host.clone(), dir.path().to_path_buf());
     let engine = Engine::new(parts).map_err(public)?;
     insight.put(engine.clone());
     Ok(Gate {
@@ -75,6 +82,7 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
         host,
         engine,
         recorder,
+        meter,
         shelf,
         fresh_key,
         keys_changed: tokio::sync::Notify::new(),
@@ -83,12 +91,37 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
 }
 
 impl Gate {
-    /// Take over what the store says of keys.
-    pub async fn reload_keys(&self) -> Result<()> {
+    /// Take over what the store says: keys, and which servers are stopped.
+    pub async fn reload(&self) -> Result<()> {
         // One at a time: of two, the one that read first must not be the one that writes last.
         let _turn = self.reloading.acquire().await?;
         self.engine.replace_keys(api_keys(&self.store).await?);
         self.keys_changed.notify_waiters();
+        self.servers_as_stored().await
+    }
+
+    /// Keep that a server was started or stopped. Afterwards this process does what the store says, also when another
+    /// one wrote at the same time.
+    pub async fn keep_running(&self, server: &str, running: bool) -> Result<(), toolgate_core::Error> {
+        let closed = |_| toolgate_core::Error::internal("the gate is gone");
+        let _turn = self.reloading.acquire().await.map_err(closed)?;
+        self.store.set_server_running(server, running).await?;
+        if let Err(problem) = self.servers_as_stored().await {
+            crate::life::failed("starting and stopping servers", &problem);
+        }
+        Ok(())
+    }
+
+    // Only with a turn of `reloading`.
+    async fn servers_as_stored(&self) -> Result<()> {
+        let stored = self.store.server_states().await?;
+        let caller = Caller::new("local", "another process", ["admin"]);
+        for server in self.engine.servers(&caller) {
+            let running = stored.get(&server.id).copied().unwrap_or(true);
+            if server.running != running {
+                self.engine.set_running(&caller, &server.id, running).await.map_err(public)?;
+            }
+        }
         Ok(())
     }
 
@@ -101,7 +134,8 @@ impl Gate {
     pub async fn put_away(&self) -> Result<()> {
         self.host.exec().shutdown().await;
         let closed = self.journal.close().await.map_err(public);
-        self.recorder.flush().await;
+        self.meter.flush();
+        self.recorder.flush(true).await;
         self.shelf.close().await;
         self.store.close().await;
         closed
@@ -154,7 +188,7 @@ pub fn public(error: toolgate_core::Error) -> anyhow::Error {
         text.push_str(&format!(": {cause}"));
         source = cause.source();
     }
-    if error.kind() == Kind::Unavailable { exit::unavailable(text) } else { anyhow::anyhow!(text) }
+    if error.kind() == Kind::Unavailable { exit::unavailable(text) } else { exit::failed(error.kind(), text) }
 }
 
 /// Active keys, as the engine wants them.

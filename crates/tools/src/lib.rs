@@ -4,7 +4,9 @@
 //! it names no engine, no store and no edge.
 
 pub mod a2a_unified;
+pub mod batch;
 pub mod desktop_commander;
+mod ended;
 pub mod insight;
 pub mod omnipotent;
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! Text files of the file tools: encodings, and lines of a file.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toolgate_core::ToolError;
 
-/// Encodings that file tools read and write.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+/// Encodings that file tools read and write. Serialisable, so that schemas show the default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Encoding {
     #[default]
     #[serde(rename = "utf-8", alias = "utf8", alias = "UTF-8")]

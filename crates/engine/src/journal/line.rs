@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::fmt::Write;
-use toolgate_core::Record;
 use toolgate_core::canon;
 use toolgate_core::record::{Decision, Phase};
+use toolgate_core::{Caller, Record};
 
 /// Version of the format, in every header.
 pub const FORMAT: u64 = 1;
@@ -48,6 +48,32 @@ pub fn hex_text(hash: &HexHash) -> Cow<'_, str> {
 /// Now, as every time in the journal and in reports is written: RFC 3339, UTC, microseconds.
 pub fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+}
+
+/// The record of something that is not a call.
+pub fn event(caller: &Caller, what: &str, about: Option<&str>, decision: Decision) -> Record {
+    Record {
+        id: toolgate_core::id::CallId::new().to_string(),
+        phase: Phase::Event,
+        time: now(),
+        caller: caller.id.clone(),
+        caller_name: caller.name.clone(),
+        roles: caller.roles.clone(),
+        client: None,
+        server: None,
+        tool: what.into(),
+        effect: None,
+        args_digest: None,
+        args: about.map(Into::into),
+        decision,
+        rule: "event".into(),
+        outcome: None,
+        message: None,
+        cached: false,
+        duration_us: 0,
+        bytes: 0,
+        trace_id: None,
+    }
 }
 
 /// What every line has; the rest is the record's.

@@ -30,6 +30,7 @@ pub use verify::{
     ChainReport, KeySource, Problem, RecoveryNote, Report, TrustedKey, VerifyOptions, What, verify,
 };
 
+pub use line::event;
 pub(crate) use line::now;
 
 use anchor::Anchor;

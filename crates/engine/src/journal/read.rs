@@ -14,7 +14,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use toolgate_core::record::Phase;
+use toolgate_core::record::{Decision, Phase};
 use toolgate_core::{Effect, Error, Record};
 
 /// A record and its place. Without `node`, and canonicalised, it is the line in the segment again.
@@ -41,6 +41,7 @@ pub struct Filter {
     pub outcome: Option<String>,
     pub phase: Option<Phase>,
     pub effect: Option<Effect>,
+    pub decision: Option<Decision>,
     /// Somewhere in the record's texts or arguments, whatever its case.
     pub text: Option<String>,
     /// No more than so many: the oldest (`read`, `export`) or the newest (`tail`).
@@ -71,6 +72,7 @@ impl Filter {
             && is(&self.outcome, record.outcome.as_deref())
             && self.phase.is_none_or(|phase| phase == record.phase)
             && (self.effect.is_none() || self.effect == record.effect)
+            && self.decision.is_none_or(|decision| decision == record.decision)
             && self.text.as_deref().is_none_or(|text| contains(record, &text.to_lowercase()))
     }
 }

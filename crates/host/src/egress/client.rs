@@ -79,7 +79,8 @@ impl Http {
     }
 
     /// Errors: `Invalid` for a request that cannot be sent, `Forbidden` when a rule stops it (also on a redirect),
-    /// `Timeout`, `TooLarge` for bounds other than the answer's body, `Unavailable` for everything on the way.
+    /// `NotFound` for a host that does not exist, `Timeout`, `TooLarge` for bounds other than the answer's body,
+    /// `Unavailable` for everything on the way.
     pub async fn send(&self, request: Outgoing) -> Result<Incoming, HostError> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let limit = request.timeout.min(LONGEST_TIMEOUT);

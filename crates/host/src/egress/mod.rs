@@ -36,6 +36,13 @@ pub struct EgressRules {
     pub max_redirects: Option<usize>,
 }
 
+impl EgressRules {
+    /// Every problem, each with its path below `egress`.
+    pub fn problems(&self) -> Vec<String> {
+        rules::Guard::judged(self).err().unwrap_or_default()
+    }
+}
+
 /// One request out.
 #[derive(Debug, Clone)]
 pub struct Outgoing {

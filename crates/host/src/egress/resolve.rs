@@ -55,15 +55,36 @@ async fn lookup(name: &str) -> Result<Vec<IpAddr>, HostError> {
     }
     match tokio::time::timeout(DNS_TIMEOUT, tokio::net::lookup_host((name, 0))).await {
         Ok(Ok(found)) => Ok(found.map(|a| a.ip()).collect()),
-        Ok(Err(e)) => Err(HostError::new(
-            Kind::Unavailable,
-            format!("host `{name}` cannot be resolved ({e}); check the spelling of the host name"),
-        )),
+        Ok(Err(e)) => Err(unresolved(name, &e)),
         Err(_) => Err(HostError::new(
             Kind::Timeout,
             format!("host `{name}` was not resolved within {} s; DNS does not answer", DNS_TIMEOUT.as_secs()),
         )),
     }
+}
+
+/// What `getaddrinfo` says of a name that does not exist or has no address (glibc, musl, macOS). The standard library
+/// keeps the text only, not the code.
+const NO_SUCH_NAME: [&str; 5] = [
+    "Name or service not known",
+    "No address associated with",
+    "Name does not resolve",
+    "Name has no usable address",
+    "nodename nor servname",
+];
+
+/// A name that does not exist is the caller's to correct: trying again gives the same answer.
+fn unresolved(name: &str, error: &std::io::Error) -> HostError {
+    let text = error.to_string();
+    if NO_SUCH_NAME.iter().any(|known| text.contains(known)) {
+        let text =
+            format!("there is no host `{name}` (DNS cannot resolve it): check the spelling of the host name");
+        return HostError::new(Kind::NotFound, text);
+    }
+    HostError::new(
+        Kind::Unavailable,
+        format!("host `{name}` cannot be resolved ({error}): DNS does not answer; try again later"),
+    )
 }
 
 /// The addresses of a DNS answer that may be connected to; refused when none is left.
@@ -129,6 +150,23 @@ mod tests {
     fn a_denied_address_is_closed_under_every_name() {
         let denied = ips(&["8.8.8.8"]);
         assert!(keep("a.test", ips(&["8.8.8.8", "64:ff9b::808:808"]), Scope::Public, &denied).is_err());
+    }
+
+    #[test]
+    fn a_misspelled_name_is_not_a_failing_dns() {
+        let kind = |text: &str| {
+            let error = std::io::Error::other(format!("failed to lookup address information: {text}"));
+            unresolved("exmaple.test", &error).kind
+        };
+        for text in
+            ["Name or service not known", "No address associated with hostname", "Name does not resolve"]
+        {
+            assert_eq!(kind(text), Kind::NotFound, "{text}");
+            assert!(!kind(text).retryable() && !kind(text).is_fault());
+        }
+        for text in ["Temporary failure in name resolution", "Try again", "Non-recoverable failure"] {
+            assert_eq!(kind(text), Kind::Unavailable, "{text}");
+        }
     }
 
     #[tokio::test]

@@ -52,6 +52,11 @@ impl Target {
 impl Guard {
     /// All problems of the rules in one text.
     pub fn new(rules: &EgressRules) -> Result<Self, HostError> {
+        Self::judged(rules).map_err(|problems| HostError::new(Kind::Invalid, problems.join("; ")))
+    }
+
+    /// Every problem of the rules, each with its path below `egress`.
+    pub fn judged(rules: &EgressRules) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
         let allow = parse_all("allow_private", &rules.allow_private, Service::parse, &mut problems);
         let only = parse_all("only", &rules.only, Pattern::parse, &mut problems);
@@ -59,22 +64,20 @@ impl Guard {
         for service in &allow {
             let host = &service.host;
             if !only.is_empty() && !only.iter().any(|p| p.matches(host)) {
-                problems.push(format!(
-                    "egress.allow_private names `{host}`, which egress.only leaves out; add it there"
-                ));
+                problems
+                    .push(format!("egress.allow_private: `{host}` is left out by egress.only; add it there"));
             }
             if deny.iter().any(|p| p.matches(host)) {
-                problems.push(format!(
-                    "egress.allow_private names `{host}`, which egress.deny closes; remove one"
-                ));
+                problems.push(format!("egress.allow_private: `{host}` is closed by egress.deny; remove one"));
             }
         }
         let max_redirects = rules.max_redirects.unwrap_or(DEFAULT_REDIRECTS);
         if max_redirects > MOST_REDIRECTS {
-            problems.push(format!("egress.max_redirects is {max_redirects}; it is at most {MOST_REDIRECTS}"));
+            problems
+                .push(format!("egress.max_redirects: {max_redirects} is too many; at most {MOST_REDIRECTS}"));
         }
         if !problems.is_empty() {
-            return Err(HostError::new(Kind::Invalid, problems.join("; ")));
+            return Err(problems);
         }
         Ok(Self { allow, only, deny, max_redirects })
     }
@@ -204,14 +207,14 @@ fn parse_all<T>(
     problems: &mut Vec<String>,
 ) -> Vec<T> {
     if entries.len() > MOST_ENTRIES {
-        problems.push(format!("egress.{key} has {} entries; {MOST_ENTRIES} are the most", entries.len()));
+        problems.push(format!("egress.{key}: {} entries; {MOST_ENTRIES} are the most", entries.len()));
         return Vec::new();
     }
     let mut parsed = Vec::with_capacity(entries.len());
     for (index, entry) in entries.iter().enumerate() {
         match parse(entry) {
             Ok(item) => parsed.push(item),
-            Err(why) => problems.push(format!("egress.{key}[{index}] is `{entry}`: {why}")),
+            Err(why) => problems.push(format!("egress.{key}[{index}]: {entry:?} is not accepted: {why}")),
         }
     }
     parsed

@@ -1,6 +1,7 @@
 //! One child and the duty to end it: whatever happens to `Child`, its whole process group ends, and what left the group
 //! is looked for.
 
+use super::Confined;
 use super::environment::MARK;
 use super::spawn::Job;
 use rustix::process::{Pid, Signal};
@@ -19,7 +20,9 @@ pub(super) struct Child {
     pub stdin: Option<ChildStdin>,
     pub stdout: Option<ChildStdout>,
     pub stderr: Option<ChildStderr>,
-    pub confined: String,
+    pub confined: Confined,
+    /// The same in words.
+    pub confinement: String,
     pub(super) pidfd: Option<AsyncFd<OwnedFd>>,
     pub(super) jobs: mpsc::Sender<Job>,
     pub(super) runtime: tokio::runtime::Handle,

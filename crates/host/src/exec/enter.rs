@@ -64,12 +64,6 @@ fn child(parent: Pid, limits: &[(Resource, Rlimit)], ruleset: Option<RawFd>) -> 
     for (resource, limit) in limits {
         rustix::process::setrlimit(*resource, *limit)?;
     }
-    // Out of memory, the kernel shall take the child, not the gateway. Best effort.
-    if let Ok(fd) =
-        rustix::fs::open(c"/proc/self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
-    {
-        let _ = rustix::io::write(&fd, b"500");
-    }
     rustix::thread::set_no_new_privs(true)?;
     if let Some(ruleset) = ruleset {
         landlock(ruleset)?;

@@ -5,8 +5,8 @@
 //! and enter.rs (started how), child.rs (ended for certain), capture.rs or ring.rs and session.rs (its output).
 //!
 //! Argument rules keep a program from being another one; they do not judge a project's own files. What holds a child
-//! that runs code is Landlock: read and write roots, no TCP unless the program is there to use the network (and never
-//! under the profile `strict`), no signals out. Without Landlock (profile `none`, or `standard` on an old kernel) a
+//! that runs code is Landlock: read and write roots (nothing to write when the command counts as reading), no TCP
+//! unless the program is there to use the network (and never under the profile `strict`), no signals out. Without Landlock (profile `none`, or `standard` on an old kernel) a
 //! child reads what the gateway's user reads, and `Finished::confined` says so. Absent on purpose: shells, terminals,
 //! file name patterns, a way to switch rules off per call.
 
@@ -46,6 +46,7 @@ use toolgate_core::{Effect, Kind};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);
 const DEFAULT_OUTPUT: usize = 1 << 20;
+const MOST_CHILDREN: usize = 10_000;
 const MAX_ARGS: usize = 1024;
 const MAX_ARG_BYTES: usize = 128 << 10;
 
@@ -95,6 +96,41 @@ impl Default for ExecRules {
     }
 }
 
+impl ExecRules {
+    /// Every problem, each with its path below `exec`.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut problem = |path: String, what: String| problems.push(format!("exec.{path}: {what}"));
+        for (list, names) in [("allow", &self.allow), ("network", &self.network)] {
+            for (i, name) in names.iter().enumerate() {
+                if list == "allow" && NEVER.contains(&name.as_str()) {
+                    let why = "cannot be allowed: it runs any program, and the list would mean nothing";
+                    problem(format!("{list}[{i}]"), format!("{name:?} {why}"));
+                } else if !resolve::is_name(name) {
+                    let why =
+                        "is not a program's name; write the bare name, and its directory in `exec.path`";
+                    problem(format!("{list}[{i}]"), format!("{name:?} {why}"));
+                }
+            }
+        }
+        for (i, name) in self.env.iter().enumerate().filter(|(_, name)| !environment::may_pass(name)) {
+            let why = "is not passed on to children: no variable's name, or one that decides what they run";
+            problem(format!("env[{i}]"), format!("{name:?} {why}"));
+        }
+        for (i, path) in self.path.iter().enumerate().filter(|(_, path)| !path.is_absolute()) {
+            let shown = path.display().to_string();
+            problem(format!("path[{i}]"), format!("{shown:?} is not an absolute path"));
+        }
+        if !(1..=MOST_CHILDREN).contains(&self.max_children) {
+            problem(
+                "max_children".into(),
+                format!("{} is not a number from 1 to {MOST_CHILDREN}", self.max_children),
+            );
+        }
+        problems
+    }
+}
+
 /// A command line that passed the rules: a resolved program and its arguments, no shell anywhere.
 #[derive(Debug, Clone)]
 pub struct Command {
@@ -140,6 +176,18 @@ pub fn effect_of(line: &str) -> Effect {
     }
 }
 
+/// How a child was confined, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Confined {
+    /// Process group and limits only.
+    None,
+    /// Landlock, with what the profile `standard` allows.
+    Landlock,
+    /// Landlock, under the profile `strict`.
+    Strict,
+}
+
 /// What came of a command that ran to its end.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Finished {
@@ -152,8 +200,9 @@ pub struct Finished {
     pub cut: u64,
     pub timed_out: bool,
     pub duration: Duration,
-    /// How it was confined, in words, e.g. `landlock abi 7, no tcp`.
-    pub confined: String,
+    pub confined: Confined,
+    /// The same in words and in full, for the operator: it names paths, e.g. `landlock abi 7, no tcp`.
+    pub confinement: String,
 }
 
 /// State of a long process at one moment.
@@ -230,24 +279,9 @@ impl Exec {
             ));
         }
         let invalid = |text: String| HostError::new(Kind::Invalid, text);
-        for name in &rules.allow {
-            if NEVER.contains(&name.as_str()) {
-                return Err(invalid(format!(
-                    "`{name}` cannot be allowed: it runs any program, and the list would mean nothing"
-                )));
-            }
-            if !resolve::is_name(name) {
-                return Err(invalid(format!("`{name}` is not the name of a program (no paths)")));
-            }
-        }
-        if let Some(name) = rules.env.iter().find(|n| !environment::may_pass(n)) {
-            return Err(invalid(format!("the variable `{name}` is not passed on to children")));
-        }
-        if let Some(path) = rules.path.iter().find(|p| !p.is_absolute()) {
-            return Err(invalid(format!("the program directory {} is not absolute", path.display())));
-        }
-        if rules.max_children == 0 || rules.max_children > 10_000 {
-            return Err(invalid("max_children must be between 1 and 10000".into()));
+        let problems = rules.problems();
+        if !problems.is_empty() {
+            return Err(invalid(problems.join("; ")));
         }
         let real = |paths: Vec<PathBuf>| -> Result<Vec<PathBuf>, HostError> {
             let one = |p: PathBuf| {

@@ -43,7 +43,7 @@ impl Exec {
             child.signal(Signal::TERM);
             let _ = tokio::time::timeout(GRACE, child.exited()).await;
         }
-        let confined = std::mem::take(&mut child.confined);
+        let (confined, confinement) = (child.confined, std::mem::take(&mut child.confinement));
         let status = child.end().await;
         let duration = started.elapsed();
         let drained = tokio::time::Instant::now() + DRAIN;
@@ -58,6 +58,7 @@ impl Exec {
             timed_out,
             duration,
             confined,
+            confinement,
         })
     }
 

@@ -48,7 +48,7 @@ struct Shared {
     owner: String,
     pid: u32,
     command: String,
-    confined: String,
+    confinement: String,
     started: Instant,
     ring: Mutex<Ring>,
     ended: Mutex<Option<Ended>>,
@@ -83,7 +83,7 @@ impl Session {
             owner: owner.to_owned(),
             pid: child.pid.unsigned_abs(),
             command,
-            confined: child.confined.clone(),
+            confinement: child.confinement.clone(),
             started: Instant::now(),
             ring: Mutex::default(),
             ended: Mutex::default(),
@@ -145,8 +145,8 @@ impl Session {
     }
 
     /// How it is confined, in words.
-    pub fn confined(&self) -> &str {
-        &self.0.confined
+    pub fn confinement(&self) -> &str {
+        &self.0.confinement
     }
 
     pub(super) fn belongs_to(&self, owner: &str) -> bool {

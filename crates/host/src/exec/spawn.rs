@@ -6,7 +6,7 @@
 
 use super::child::{Child, Parts, sweep};
 use super::confine::{Reach, confine, denied_here};
-use super::{Command, ExecRules, Profile, enter, environment};
+use super::{Command, Confined, ExecRules, Profile, enter, environment};
 use crate::HostError;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
-use toolgate_core::Kind;
+use toolgate_core::{Effect, Kind};
 
 /// What holds for every child.
 pub(super) struct Ground {
@@ -138,16 +138,22 @@ fn begin(ground: &Ground, start: Start) -> Result<Child, HostError> {
     arguments_stay_clear(ground, &command, &cwd)?;
 
     let rule = command.rule;
-    let (confinement, confined) = match (ground.rules.profile, ground.abi) {
-        (Profile::None, _) => (None, "process group and limits only (profile none)".to_owned()),
+    let (ruleset, confined, confinement) = match (ground.rules.profile, ground.abi) {
+        (Profile::None, _) => {
+            (None, Confined::None, "process group and limits only (profile none)".to_owned())
+        }
         (Profile::Standard, 0) => {
-            (None, "process group and limits only: this kernel has no Landlock".to_owned())
+            let words = "process group and limits only: this kernel has no Landlock";
+            (None, Confined::None, words.to_owned())
         }
         (profile, abi) => {
             let strict = profile == Profile::Strict;
+            // What counts as reading is held to it by the kernel too, not by the tables of arguments alone.
+            let only_reads = command.effect() == Effect::Read;
+            let both: Vec<PathBuf> = ground.read.iter().chain(&ground.write).cloned().collect();
             let reach = Reach {
-                read: &ground.read,
-                write: &ground.write,
+                read: if only_reads { &both } else { &ground.read },
+                write: if only_reads { &[] } else { &ground.write },
                 denied: &ground.denied,
                 programs: &ground.rules.path,
                 temp: &temp.path,
@@ -156,7 +162,9 @@ fn begin(ground: &Ground, start: Start) -> Result<Child, HostError> {
                 strict,
             };
             let made = confine(&reach, abi).map_err(|e| failed("it cannot be confined", &e))?;
-            (Some(made.ruleset), made.words)
+            tracing::debug!(program = %command.name, confinement = made.words, "a program is confined");
+            let word = if strict { Confined::Strict } else { Confined::Landlock };
+            (Some(made.ruleset), word, made.words)
         }
     };
 
@@ -170,11 +178,14 @@ fn begin(ground: &Ground, start: Start) -> Result<Child, HostError> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
-    enter::prepare(&mut process, enter::limits(&ground.rules, lifetime), confinement.as_ref());
+    enter::prepare(&mut process, enter::limits(&ground.rules, lifetime), ruleset.as_ref());
 
     let _guard = runtime.enter();
     let mut inner = process.spawn().map_err(|e| failed("the system refused", &e))?;
     let pid = inner.id().and_then(|id| i32::try_from(id).ok()).unwrap_or_default();
+    // Out of memory, the kernel shall take the child, not the gateway. Best effort. Not between fork and exec: what is
+    // forked from a process that is not dumpable may not open it, unless it runs as root.
+    let _ = std::fs::write(format!("/proc/{pid}/oom_score_adj"), "500");
     // Not reaped yet, so the number still means this child.
     let pidfd = rustix::process::Pid::from_raw(pid)
         .and_then(|p| rustix::process::pidfd_open(p, rustix::process::PidfdFlags::empty()).ok())
@@ -185,6 +196,7 @@ fn begin(ground: &Ground, start: Start) -> Result<Child, HostError> {
         stdout: inner.stdout.take(),
         stderr: inner.stderr.take(),
         confined,
+        confinement,
         pidfd,
         jobs,
         runtime: runtime.clone(),

@@ -51,6 +51,9 @@ const NAMES: &[&[&str]] = &[
 /// From the top of the file system.
 const PLACES: &[&str] = &[
     "/proc",
+    "/sys",
+    "/etc/passwd",
+    "/etc/passwd-",
     "/etc/shadow",
     "/etc/shadow-",
     "/etc/gshadow",
@@ -65,6 +68,72 @@ const PLACES: &[&str] = &[
     "/run/secrets",
     "/var/run/secrets",
     "/var/lib/kubelet",
+];
+
+/// What programs run by themselves, or take commands from, at the next login or start: read like any other file, never
+/// written. All of `.git`: hooks and configuration name programs, and a `.git` file leads to others.
+const STARTED: &[&[&str]] = &[
+    &[".git"],
+    &[".gitconfig"],
+    &[".config", "git"],
+    &[".bashrc"],
+    &[".bash_profile"],
+    &[".bash_login"],
+    &[".bash_logout"],
+    &[".bash_aliases"],
+    &[".profile"],
+    &[".zshrc"],
+    &[".zshenv"],
+    &[".zprofile"],
+    &[".zlogin"],
+    &[".zlogout"],
+    &[".kshrc"],
+    &[".cshrc"],
+    &[".tcshrc"],
+    &[".login"],
+    &[".xprofile"],
+    &[".xinitrc"],
+    &[".xsession"],
+    &[".xsessionrc"],
+    &[".pam_environment"],
+    &[".config", "fish"],
+    &[".config", "autostart"],
+    &[".config", "autostart-scripts"],
+    &[".config", "environment.d"],
+    &[".config", "plasma-workspace"],
+    &[".config", "systemd"],
+    &[".local", "share", "systemd"],
+    &[".mcp.json"],
+    &[".claude.json"],
+    &[".claude", "settings.json"],
+    &[".claude", "settings.local.json"],
+    &[".cursor", "mcp.json"],
+    &[".vscode", "mcp.json"],
+    &[".vscode", "tasks.json"],
+    &["Code", "User", "mcp.json"],
+    &["claude_desktop_config.json"],
+];
+
+/// The same, from the top of the file system.
+const STARTED_PLACES: &[&str] = &[
+    "/etc/bash.bashrc",
+    "/etc/cron.d",
+    "/etc/cron.daily",
+    "/etc/cron.hourly",
+    "/etc/cron.monthly",
+    "/etc/cron.weekly",
+    "/etc/crontab",
+    "/etc/environment",
+    "/etc/init.d",
+    "/etc/ld.so.conf.d",
+    "/etc/ld.so.preload",
+    "/etc/profile",
+    "/etc/profile.d",
+    "/etc/rc.local",
+    "/etc/systemd",
+    "/etc/zsh",
+    "/usr/lib/systemd",
+    "/var/spool/cron",
 ];
 
 /// Private keys by the names their tools give them; the `.pub` beside them is open.
@@ -108,12 +177,17 @@ impl Denied {
             || by_name(path)
     }
 
+    /// Whether an entry must not be made, changed, moved or replaced, though it may be read.
+    pub fn is_started(path: &Path) -> bool {
+        STARTED_PLACES.iter().any(|p| path.starts_with(p)) || holds_rule(STARTED, &names(path))
+    }
+
     /// Whether moving or replacing this entry would give a closed place another name.
     pub fn is_above(&self, path: &Path) -> bool {
         let names = names(path);
         self.paths.iter().any(|p| p.starts_with(path))
-            || PLACES.iter().any(|p| Path::new(p).starts_with(path))
-            || NAMES.iter().any(|rule| (1..rule.len()).any(|n| ends_with(&names, &rule[..n])))
+            || PLACES.iter().chain(STARTED_PLACES).any(|p| Path::new(p).starts_with(path))
+            || NAMES.iter().chain(STARTED).any(|rule| (1..rule.len()).any(|n| ends_with(&names, &rule[..n])))
     }
 
     /// Whether a file with several names is one that the operator closed under another name, itself or with the
@@ -121,6 +195,13 @@ impl Denied {
     pub fn is_linked(&self, stat: &Stat) -> bool {
         let mut left = MAX_LOOKED_AT;
         stat.st_nlink > 1 && self.paths.iter().any(|path| holds(path, stat, &mut left))
+    }
+
+    pub fn started_error() -> HostError {
+        HostError::forbidden(
+            "this path is closed to writing: programs run what is in it by themselves (shell start-up files, git \
+             hooks and configuration, autostart entries, clients' server lists); a person may change it",
+        )
     }
 
     pub fn error() -> HostError {
@@ -157,8 +238,11 @@ fn names(path: &Path) -> Vec<&OsStr> {
 
 fn by_name(path: &Path) -> bool {
     let names = names(path);
-    NAMES.iter().any(|rule| names.windows(rule.len()).any(|part| ends_with(part, rule)))
-        || names.iter().any(|name| is_key(&name.to_string_lossy()))
+    holds_rule(NAMES, &names) || names.iter().any(|name| is_key(&name.to_string_lossy()))
+}
+
+fn holds_rule(rules: &[&[&str]], names: &[&OsStr]) -> bool {
+    rules.iter().any(|rule| names.windows(rule.len()).any(|part| ends_with(part, rule)))
 }
 
 fn ends_with(names: &[&OsStr], rule: &[&str]) -> bool {
@@ -221,6 +305,7 @@ mod tests {
             "/w/.docker/config.json",
             "/h/a/.config/gcloud/x.json",
             "/etc/shadow",
+            "/etc/passwd",
             "/etc/sudoers.d/x",
             "/etc/ssl/private/a.key",
             "/proc/kcore",
@@ -249,11 +334,41 @@ mod tests {
             "/w/.sshd",
             "/process/x",
             "/etc/shadowed",
+            "/etc/passwd.md",
             "/w/.env.example",
             "/w/config.json",
             "/etc/ssh/ssh_config",
         ] {
             assert!(!Denied::none().covers(Path::new(path)), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_starts_by_itself_is_read_and_not_written() {
+        for path in [
+            "/h/a/.bashrc",
+            "/h/a/.ZSHRC",
+            "/h/a/.config/autostart/x.desktop",
+            "/h/a/.config/systemd/user/x.service",
+            "/h/a/.config/fish/config.fish",
+            "/w/p/.git/hooks/pre-commit",
+            "/w/p/.git/config",
+            "/w/p/.git",
+            "/w/p/.mcp.json",
+            "/h/a/.claude.json",
+            "/h/a/.cursor/mcp.json",
+            "/w/.vscode/mcp.json",
+            "/h/a/Library/Application Support/Claude/claude_desktop_config.json",
+            "/etc/cron.d/x",
+            "/var/spool/cron/crontabs/a",
+        ] {
+            let path = Path::new(path);
+            assert!(Denied::is_started(path) && !Denied::none().covers(path), "{}", path.display());
+        }
+        for path in
+            ["/w/.gitignore", "/w/.github/x.yml", "/w/.vscode/settings.json", "/w/mcp.json", "/w/bashrc"]
+        {
+            assert!(!Denied::is_started(Path::new(path)), "{path}");
         }
     }
 

@@ -26,7 +26,7 @@ use toolgate_core::Kind;
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Root {
-    /// Absolute path of an existing directory.
+    /// Absolute path of an existing directory; in a configuration file, also relative to that file.
     pub path: PathBuf,
     /// Whether files may be made and changed there.
     #[serde(default)]
@@ -83,6 +83,11 @@ pub struct WalkOptions {
 /// `Conflict`, `TooLarge`, and `Unavailable` when the disk or the system does not serve.
 pub struct Files {
     roots: Arc<Roots>,
+}
+
+/// Whether a directory is among the places that no root opens: credential stores, `/proc` and the like.
+pub fn is_closed(path: &std::path::Path) -> bool {
+    denied::Denied::none().covers(path)
 }
 
 impl Files {

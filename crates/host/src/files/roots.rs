@@ -176,6 +176,9 @@ impl Roots {
         if self.denied.covers(&parent.real.join(name)) {
             return Err(Denied::error());
         }
+        if Denied::is_started(&parent.real.join(name)) {
+            return Err(Denied::started_error());
+        }
         let root = &self.given[parent.root];
         if !root.write {
             return Err(HostError::forbidden(format!(

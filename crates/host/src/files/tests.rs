@@ -89,7 +89,7 @@ async fn paths_outside_are_refused_with_the_way_in() {
         "sub/../../out/s",
         "/etc/passwd",
         "/",
-        "../../../../../../../../etc/passwd",
+        "../../../../../../../../etc/hosts",
         &g.text("out/s"),
         &g.text("rw/../out/s"),
         &g.text("rwx"),
@@ -115,6 +115,45 @@ async fn paths_outside_are_refused_with_the_way_in() {
     assert_eq!(kind(g.read("nothing").await), Kind::NotFound);
     assert_eq!(kind(g.read("a.txt/x").await), Kind::NotFound);
     assert_eq!(kind(g.read("sub").await), Kind::Invalid);
+}
+
+#[tokio::test]
+async fn accounts_are_closed_in_a_root_that_holds_them() {
+    let files = Files::new(vec![Root { path: "/etc".into(), write: false }], vec![]).unwrap();
+    for path in ["/etc/passwd", "/etc/passwd-", "/etc/shadow", "passwd", "../etc/passwd"] {
+        let error = files.read(path, 0, 10).await.unwrap_err();
+        assert!(error.kind == Kind::Forbidden && error.message.contains("closed"), "{path}: {error}");
+    }
+    assert!(files.stat("/etc/passwd").await.is_err());
+    let (listed, _) = files.list("/etc", true, 10_000).await.unwrap();
+    assert!(!listed.is_empty() && !listed.iter().any(|meta| meta.name == "passwd"));
+}
+
+#[tokio::test]
+async fn what_starts_by_itself_is_not_written() {
+    let g = ground();
+    std::fs::create_dir_all(g.at("rw/p/.git/hooks")).unwrap();
+    std::fs::create_dir_all(g.at("rw/made/hooks")).unwrap();
+    std::fs::write(g.at("rw/.bashrc"), "mine").unwrap();
+    assert_eq!(g.read(".bashrc").await.unwrap(), "mine");
+    symlink("p/.git/hooks", g.at("rw/link")).unwrap();
+    for path in [".bashrc", "p/.git/hooks/pre-commit", "link/pre-commit", "p/.git/config", ".mcp.json"] {
+        for mode in [WriteMode::Replace, WriteMode::CreateNew, WriteMode::Append] {
+            let error = g.files.write(path, b"x".to_vec(), mode, true).await.unwrap_err();
+            assert!(error.kind == Kind::Forbidden && error.message.contains("writing"), "{path}: {error}");
+        }
+    }
+    assert_eq!(
+        kind(g.files.write("q/.git/hooks/x", vec![1], WriteMode::Replace, true).await),
+        Kind::Forbidden
+    );
+    assert!(!g.at("rw/q").exists(), "judged before the first directory is made");
+    assert_eq!(kind(g.files.create_directory(".config/autostart/x").await), Kind::Forbidden);
+    for (from, to) in [("a.txt", ".profile"), (".bashrc", "b"), ("made", "new/.git"), ("made", "sub/.git")] {
+        assert!(g.files.rename(from, to, true).await.is_err(), "{from} to {to}");
+    }
+    assert_eq!(std::fs::read_to_string(g.at("rw/.bashrc")).unwrap(), "mine");
+    g.replace("p/.gitignore", "target").await.unwrap();
 }
 
 #[tokio::test]
@@ -398,7 +437,8 @@ async fn lists_have_an_order_and_an_end() {
 async fn walks_are_ordered_bounded_and_stay_inside() {
     let g = ground();
     g.files.write("sub/deep/er/x", b"12345".to_vec(), WriteMode::Replace, true).await.unwrap();
-    g.files.write(".git/config", vec![], WriteMode::Replace, true).await.unwrap();
+    std::fs::create_dir(g.at("rw/.git")).unwrap();
+    std::fs::write(g.at("rw/.git/config"), "").unwrap();
     std::fs::create_dir(g.at("rw/.ssh")).unwrap();
     std::fs::write(g.at("rw/.ssh/k"), "secret").unwrap();
     symlink(g.at("out"), g.at("rw/zlink")).unwrap();

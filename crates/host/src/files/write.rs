@@ -176,8 +176,12 @@ fn make_directories(roots: &Roots, shown: &Path) -> Result<Place, HostError> {
     };
     // Judge the whole way before the first directory is made.
     let rest: std::path::PathBuf = missing.iter().rev().collect();
-    if roots.denied.covers(&at.real.join(rest)) {
+    let whole = at.real.join(rest);
+    if roots.denied.covers(&whole) {
         return Err(Denied::error());
+    }
+    if Denied::is_started(&whole) {
+        return Err(Denied::started_error());
     }
     for name in missing.iter().rev() {
         roots.allow_entry(&at, name)?;

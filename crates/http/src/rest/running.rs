@@ -25,7 +25,15 @@ pub(super) async fn set(
     body: Body,
 ) -> Result<Server, Refusal> {
     let Nothing {} = bounds::json(headers, body, state.limits()).await?;
-    let view = state.engine().set_running(caller, server, running).await?;
-    (state.edge().keep)(view.id.clone(), running).await?;
+    let engine = state.engine();
+    let before = engine.servers(caller).into_iter().find(|view| view.id == server).map(|view| view.running);
+    let view = engine.set_running(caller, server, running).await?;
+    if let Err(problem) = (state.edge().keep)(view.id.clone(), running).await {
+        // Whoever is told that it failed must find the server as it was.
+        if let Some(before) = before.filter(|before| *before != running) {
+            engine.set_running(caller, server, before).await?;
+        }
+        return Err(problem.into());
+    }
     Ok(view.into())
 }

@@ -22,8 +22,8 @@ pub(super) struct Server {
     version: String,
     /// False while an administrator has stopped it.
     running: bool,
-    /// `ready`, or `unconfigured` when settings are missing.
-    #[schemars(extend("enum" = ["ready", "unconfigured"]))]
+    /// `ready`, `stopped` while it is not running, or `unconfigured` when settings are missing.
+    #[schemars(extend("enum" = ["ready", "stopped", "unconfigured"]))]
     state: &'static str,
     /// Settings that are missing, each with what it is for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -35,6 +35,7 @@ pub(super) struct Server {
 impl From<ServerView> for Server {
     fn from(view: ServerView) -> Self {
         let (state, missing) = match view.state {
+            State::Ready if !view.running => ("stopped", Vec::new()),
             State::Ready => ("ready", Vec::new()),
             State::Unconfigured { missing } => ("unconfigured", missing),
         };

@@ -186,13 +186,20 @@ pub(crate) fn engine(dir: &std::path::Path, servers: Vec<BuiltIn>) -> Engine {
 }
 
 async fn gate(settings: Settings) -> Gate {
+    gate_of(settings, |_| {}).await
+}
+
+/// The same with another edge.
+async fn gate_of(settings: Settings, change: impl FnOnce(&mut Edge)) -> Gate {
     let dir = tempfile::tempdir().unwrap();
     let (arrived, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let lab = Lab { arrived: arrived.clone(), go: go.clone() };
     let engine = engine(dir.path(), vec![BuiltIn::mount(lab), BuiltIn::mount(Vault)]);
     let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let state = AppState::new(Edge::new(engine.clone(), settings)).unwrap();
+    let mut edge = Edge::new(engine.clone(), settings);
+    change(&mut edge);
+    let state = AppState::new(edge).unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     tokio::spawn(serve(listener, state, async { drop(stopped.await) }));
     let client = reqwest::Client::builder().tls_certs_only([]).no_proxy().build().unwrap();

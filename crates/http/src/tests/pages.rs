@@ -1,6 +1,6 @@
 //! What can be read: servers, tools, health, metrics; starting and stopping.
 
-use super::{ADMIN, READER, answer, gate};
+use super::{ADMIN, READER, answer, gate, gate_of};
 use crate::Settings;
 use http::Method;
 use serde_json::json;
@@ -101,9 +101,29 @@ async fn only_administrators_stop_and_start() {
     assert_eq!(gate.post(ADMIN, "/mcp/servers/lab/stop", r#"{"force":true}"#).await.status, 400);
     let stopped = gate.post(ADMIN, "/mcp/servers/lab/stop", "").await;
     assert_eq!((stopped.status, &stopped.json()["running"]), (200, &json!(false)), "{}", stopped.text);
+    for page in ["/mcp/servers/lab", "/mcp/servers/lab/stop"] {
+        let seen = if page.ends_with("stop") {
+            gate.post(ADMIN, page, "").await
+        } else {
+            gate.get(ADMIN, page).await
+        };
+        assert_eq!(seen.json()["state"], json!("stopped"), "{}", seen.text);
+    }
     assert_eq!(gate.get(READER, "/mcp/lab/tools").await.json()["tools"], json!([]));
     let call = gate.post(READER, "/mcp/lab/tools/echo", r#"{"params":{"text":"x"}}"#).await;
     assert_eq!(call.status, 503, "{}", call.text);
     assert_eq!(gate.post(ADMIN, "/mcp/servers/lab/start", "{}").await.json()["running"], json!(true));
+    assert_eq!(gate.post(READER, "/mcp/lab/tools/echo", r#"{"params":{"text":"x"}}"#).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_stop_that_cannot_be_kept_did_not_happen() {
+    let broken = || toolgate_core::Error::new(toolgate_core::Kind::Unavailable, "the disk is full");
+    let gate = gate_of(Settings::default(), |edge| {
+        edge.keep = std::sync::Arc::new(move |_, _| Box::pin(async move { Err(broken()) }));
+    })
+    .await;
+    let answer = gate.post(ADMIN, "/mcp/servers/lab/stop", "").await;
+    assert_eq!(answer.status, 503, "{}", answer.text);
     assert_eq!(gate.post(READER, "/mcp/lab/tools/echo", r#"{"params":{"text":"x"}}"#).await.status, 200);
 }

@@ -85,6 +85,10 @@ pub(super) fn compile(
         set_lasting(db, mode);
         compiled
     };
+    // What the second of several may not do is not what is wrong with them.
+    if compiled == Err(Refusal::Several) {
+        return Err(Refusal::Several);
+    }
     if let Some(why) = watch.denied {
         return Err(Refusal::Denied(why));
     }

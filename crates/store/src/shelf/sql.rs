@@ -92,7 +92,8 @@ impl Shelf {
     /// goes on until it ends or its time is up.
     ///
     /// Errors: `Invalid` with SQLite's message, `Forbidden` for what the guard refuses, `Conflict` for a broken
-    /// constraint, `Timeout`, `TooLarge`, and those of a failing database.
+    /// constraint, `TooLarge` (a statement that took too long among them), `Timeout` when the database did not answer,
+    /// and those of a failing database.
     pub async fn sql(
         &self,
         query: &str,
@@ -307,14 +308,17 @@ fn too_slow(timeout: Duration) -> StoreError {
         "the statement took longer than {} ms and was stopped; nothing was changed: narrow it, or use an index",
         timeout.as_millis()
     );
-    StoreError::new(Kind::Timeout, text)
+    // Not `Timeout`: the database is well, and the same statement again would take as long.
+    StoreError::new(Kind::TooLarge, text)
 }
 
 fn refused(refusal: Refusal, given: usize) -> StoreError {
     match refusal {
         Refusal::Denied(why) => StoreError::new(Kind::Forbidden, why),
         Refusal::Empty => StoreError::invalid("the statement is empty"),
-        Refusal::Several => StoreError::invalid("one statement per call, please: there are several"),
+        Refusal::Several => {
+            StoreError::invalid("one statement at a time: there are several; make a call for each")
+        }
         Refusal::Params { wanted } => {
             StoreError::invalid(format!("the statement has {wanted} parameters, {given} values were given"))
         }

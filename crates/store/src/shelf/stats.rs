@@ -35,6 +35,8 @@ pub struct Failure {
     pub caller: String,
     /// Kept up to its first 2 KiB.
     pub message: String,
+    /// When it failed.
+    pub at: Timestamp,
 }
 
 /// Errors of one tool.
@@ -104,7 +106,7 @@ impl Shelf {
                 sqlx::query(include_str!("../../sql/errors_insert.sql"))
                     .bind(&tally.tool)
                     .bind(head(&failure.message, MAX_MESSAGE))
-                    .bind(now)
+                    .bind(failure.at.as_microsecond())
                     .bind(&failure.caller)
                     .execute(&mut *tx)
                     .await?;

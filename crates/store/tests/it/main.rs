@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod fixture;
+mod log;
 mod shelf;
 mod sql;
 mod store;

@@ -161,8 +161,10 @@ async fn the_index_follows_changes_by_sql() {
 }
 
 fn tally(tool: &str, ms: u64, failure: Option<(&str, &str)>) -> Tally {
-    let failures: Vec<Failure> =
-        failure.iter().map(|(c, m)| Failure { caller: (*c).into(), message: (*m).into() }).collect();
+    let failures: Vec<Failure> = failure
+        .iter()
+        .map(|(c, m)| Failure { caller: (*c).into(), message: (*m).into(), at: jiff::Timestamp::now() })
+        .collect();
     let failed = failures.len() as u64;
     Tally { tool: tool.into(), calls: 1, failed, latency: Duration::from_millis(ms), failures }
 }
@@ -185,6 +187,28 @@ async fn calls_and_errors_are_counted() {
         let error = shelf.sql(sql, &[], false, SqlLimits::default()).await.unwrap_err();
         assert_eq!(error.kind(), Kind::Forbidden, "{sql}: {error}");
     }
+}
+
+#[tokio::test]
+async fn errors_keep_their_own_time_and_come_newest_first() {
+    let (_dir, shelf) = shelf().await;
+    let now = jiff::Timestamp::now().as_microsecond();
+    let failure = |message: &str, ago: i64| Failure {
+        caller: "key:a".into(),
+        message: message.into(),
+        at: jiff::Timestamp::from_microsecond(now - ago).unwrap(),
+    };
+    let of =
+        |tool: &str, failures| Tally { tool: tool.into(), calls: 2, failed: 2, failures, ..Tally::default() };
+    // One flush, its tools in the order of their names.
+    let tallies =
+        [of("a", vec![failure("first", 40), failure("last", 10)]), of("b", vec![failure("second", 30)])];
+    shelf.record_calls(&tallies).await.unwrap();
+    shelf.record_calls(&[of("c", vec![failure("third", 20)])]).await.unwrap();
+    let recent = shelf.recent_errors("key:a", 10).await.unwrap();
+    let shown: Vec<_> =
+        recent.iter().map(|e| (e.error.as_str(), now - e.timestamp.as_microsecond())).collect();
+    assert_eq!(shown, [("last", 10), ("third", 20), ("second", 30), ("first", 40)]);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! `toolgate audit verify | tail | search | export`: reads the journal's files and nothing else.
 
 use crate::cli::{Audit, Filter, Format};
-use crate::config::Settings;
+use crate::config::{Settings, nearest::nearest};
 use crate::data_dir::DataDir;
 use crate::exit;
 use crate::output::{self, Out, Paint};
@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use toolgate_core::Kind;
 use toolgate_core::record::{Decision, Phase};
 use toolgate_core::unit::Span;
 use toolgate_engine::journal;
@@ -197,7 +198,11 @@ fn filter(wanted: &Filter) -> Result<journal::Filter> {
             .map(|text| moment(text, Timestamp::now()).map_err(|why| exit::usage(format!("{flag}: {why}"))))
             .transpose()
     };
+    if let Some(outcome) = wanted.outcome.as_deref() {
+        known_outcome(outcome)?;
+    }
     Ok(journal::Filter {
+        decision: wanted.denied.then_some(Decision::Deny),
         since: time("--since", &wanted.since)?,
         until: time("--until", &wanted.until)?,
         caller: wanted.caller.clone(),
@@ -206,6 +211,19 @@ fn filter(wanted: &Filter) -> Result<journal::Filter> {
         outcome: wanted.outcome.clone(),
         ..journal::Filter::default()
     })
+}
+
+fn known_outcome(outcome: &str) -> Result<()> {
+    let known: Vec<&str> = std::iter::once("ok").chain(Kind::ALL.map(Kind::label)).collect();
+    if known.contains(&outcome) {
+        return Ok(());
+    }
+    let hint = nearest(outcome, known.iter().copied());
+    let hint = hint.map_or(String::new(), |word| format!("; did you mean {word:?}?"));
+    Err(exit::usage(format!(
+        "--outcome: there is no outcome {outcome:?}{hint} (outcomes: {})",
+        known.join(", ")
+    )))
 }
 
 // A time, a date, or an age before `now`.

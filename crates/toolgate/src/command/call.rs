@@ -1,7 +1,8 @@
 //! `toolgate call SERVER TOOL [JSON]`: through the running gateway, or in this process when none runs.
 //!
-//! Either way the call passes the same `admit` and leaves a record in the journal.
+//! What is not there is said in the command line's own words. Either way the call passes the same `admit` and leaves a record in the journal.
 
+use super::tools;
 use crate::cli::Key;
 use crate::client::{Client, segment};
 use crate::config::Settings;
@@ -16,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use toolgate_core::id::CallId;
 use toolgate_core::name::ServerName;
-use toolgate_core::{Call, Outcome};
+use toolgate_core::{Call, Kind, Outcome};
 
 /// Largest arguments read from standard input, in bytes.
 const MAX_ARGUMENTS: u64 = 16 << 20;
@@ -31,7 +32,7 @@ pub async fn run(
 ) -> Result<()> {
     let arguments = parse(arguments)?;
     let result = match Client::find(&settings, key.key.as_deref()).await? {
-        Some(client) => remote(&client, server, tool, &arguments).await?,
+        Some(client) => remote(&settings, &client, server, tool, &arguments).await?,
         None => local(settings, server, tool, &arguments).await?,
     };
     let success = result["success"] == json!(true);
@@ -65,16 +66,45 @@ fn parse(arguments: Option<&str>) -> Result<Box<RawValue>> {
 }
 
 // The gateway answers a ToolResult, or its one shape of refusal.
-async fn remote(client: &Client, server: &str, tool: &str, arguments: &RawValue) -> Result<Value> {
+async fn remote(
+    settings: &Settings,
+    client: &Client,
+    server: &str,
+    tool: &str,
+    arguments: &RawValue,
+) -> Result<Value> {
     let params: Value = serde_json::from_str(arguments.get())?;
     let path = format!("/mcp/{}/tools/{}", segment(server), segment(tool));
     let answer = client.post(&path, &json!({ "params": params })).await?;
+    if answer.status == 404 {
+        let listed = client.get(&format!("/mcp/{}/tools", segment(server))).await?;
+        if listed.status == 404 {
+            return Err(tools::no_server(settings, client, server).await?);
+        }
+        let listed = listed.body["tools"].as_array().cloned().unwrap_or_default();
+        let aliases = |tool: &Value| tool["aliases"].as_array().cloned().unwrap_or_default();
+        let names: Vec<Value> =
+            listed.iter().flat_map(|t| std::iter::once(t["name"].clone()).chain(aliases(t))).collect();
+        there_is(server, tool, &names.iter().filter_map(Value::as_str).collect::<Vec<_>>())?;
+    }
     if answer.body.get("success").is_some() {
         return Ok(answer.body);
     }
     let message = answer.body.pointer("/error/message").or_else(|| answer.body.get("error")).cloned();
     let message = message.unwrap_or_else(|| json!(format!("HTTP status {}", answer.status)));
     Ok(json!({ "success": false, "data": null, "error": message, "metadata": { "status": answer.status } }))
+}
+
+// Not found may be the tool's own word for what it looked for.
+fn there_is(server: &str, tool: &str, names: &[&str]) -> Result<()> {
+    if names.contains(&tool) {
+        return Ok(());
+    }
+    let hint = tools::did_you_mean(tool, names.iter().copied());
+    Err(exit::failed(
+        Kind::NotFound,
+        format!("there is no tool {tool:?} on {server}{hint}; `toolgate tools {server}` lists its tools"),
+    ))
 }
 
 async fn local(settings: Settings, server: &str, tool: &str, arguments: &RawValue) -> Result<Value> {
@@ -92,6 +122,22 @@ async fn local(settings: Settings, server: &str, tool: &str, arguments: &RawValu
     };
     let id = call.id;
     let outcome = gate.engine.call(call).await;
+    if outcome.as_ref().is_err_and(|error| error.kind() == Kind::NotFound) {
+        let caller = wiring::local_caller();
+        let known: Vec<String> = gate.engine.servers(&caller).into_iter().map(|view| view.id).collect();
+        let found = gate.engine.tools(&caller, Some(server));
+        let absent = match &found {
+            Err(_) => Err(tools::unknown_server(server, &known)),
+            Ok(entries) => {
+                let aliases = entries.iter().flat_map(|entry| entry.spec.aliases.iter().copied());
+                there_is(server, tool, &entries.iter().map(|e| &*e.tool).chain(aliases).collect::<Vec<_>>())
+            }
+        };
+        if let Err(absent) = absent {
+            gate.close().await?;
+            return Err(absent);
+        }
+    }
     gate.engine.drain(Duration::from_secs(1)).await;
     gate.close().await?;
     let result = |success: bool, data: Value, error: Value, kind: Option<&str>| {

@@ -74,7 +74,7 @@ fn hint(transport: Transport) {
     if transport == Transport::Http {
         eprintln!(
             "The client reads the key from the environment variable TOOLGATE_KEY; make one with \
-             `toolgate keys create NAME --role developer`."
+             `toolgate keys create NAME --role operator`."
         );
     }
 }

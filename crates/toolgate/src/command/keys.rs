@@ -35,7 +35,9 @@ async fn create(
             let hint = nearest(role, known.iter().copied());
             let hint = hint.map_or(String::new(), |word| format!("; did you mean {word:?}?"));
             return Err(exit::usage(format!(
-                "there is no role {role:?}{hint} (roles: {})",
+                "there is no role {role:?}{hint} (roles of {}: {}); is it a role of the file that the server was started \
+                 with, give that here too: --config FILE",
+                settings.file.as_ref().map_or("the defaults".to_owned(), |file| file.display().to_string()),
                 known.join(", ")
             )));
         }

@@ -27,7 +27,7 @@ pub async fn run(settings: Settings, sources: Sources, out: Out) -> Result<()> {
     let keeper = gate.clone();
     edge.keep = Arc::new(move |name, running| {
         let gate = keeper.clone();
-        Box::pin(async move { Ok(gate.store.set_server_running(&name, running).await?) })
+        Box::pin(async move { gate.keep_running(&name, running).await })
     });
     edge.memory = || toolgate_host::system::System::new().own_memory();
     let state = toolgate_http::AppState::new(edge)

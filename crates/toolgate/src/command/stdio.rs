@@ -1,7 +1,7 @@
 //! `toolgate stdio`: MCP on standard input and output, for clients that start their servers.
 //!
 //! Whose calls these are is decided by a key, as over HTTP: TOOLGATE_KEY, or the administrator's in the data directory.
-//! A key that is revoked or expires ends the process. Nothing but protocol is written to standard output.
+//! A key that is revoked or expires ends the process. A signal ends the input: what runs then is still answered. Nothing but protocol is written to standard output.
 
 use crate::client;
 use crate::config::{Settings, Sources};
@@ -10,7 +10,12 @@ use crate::life;
 use crate::logging;
 use crate::wiring;
 use anyhow::Result;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, ReadBuf};
 use toolgate_engine::mcp::stdio::serve_lines;
 
 pub async fn run(settings: Settings, sources: Sources) -> Result<()> {
@@ -32,14 +37,40 @@ pub async fn run(settings: Settings, sources: Sources) -> Result<()> {
     let watch = life::watch(&gate, &sources, None).await?;
     gate.event("stdio_started", Some(&caller.id)).await?;
     let gone = gate.key_gone(&key);
+    let stopping = stop.asked().boxed().shared();
+    let input = Until { reader: tokio::io::stdin(), end: stopping.clone() };
+    let too_long = async {
+        stopping.await;
+        tokio::time::sleep(life::DRAIN).await;
+    };
     let served = tokio::select! {
-        served = serve_lines(gate.engine.clone(), caller, None, tokio::io::stdin(), tokio::io::stdout()) => served.map_err(anyhow::Error::from),
+        served = serve_lines(gate.engine.clone(), caller, None, input, tokio::io::stdout()) => served.map_err(anyhow::Error::from),
         () = gone => {
             tracing::warn!(key = ?key, "the key was revoked or has expired; ending");
             Err(exit::Silent.into())
         }
-        () = stop.asked() => Ok(()),
+        () = too_long => Ok(()),
     };
     life::end(gate, watch).await?;
     served
+}
+
+/// A reader whose input ends when a future does.
+struct Until<R> {
+    reader: R,
+    end: Shared<BoxFuture<'static, ()>>,
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Until<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        // `Shared` must not be polled again once it has ended.
+        if self.end.peek().is_some() || self.end.poll_unpin(context).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.reader).poll_read(context, buffer)
+    }
 }

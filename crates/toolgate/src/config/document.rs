@@ -12,6 +12,7 @@ use toolgate_core::policy::{Role, ServerPolicy};
 use toolgate_engine::journal;
 use toolgate_host::egress::EgressRules;
 use toolgate_host::exec::ExecRules;
+use toolgate_host::files::Root;
 
 /// Configuration of Toolgate.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -97,21 +98,11 @@ pub enum LogFormat {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Files {
-    /// Directories that tools may use; default: the current directory for writing, `/usr`, `/opt` and `/etc` for reading.
-    pub roots: Option<Vec<FileRoot>>,
+    /// Directories that tools may use; default: the current directory for writing (`DATA/workspace` when that is a home
+    /// or system directory), `/usr`, `/opt` and `/etc` for reading.
+    pub roots: Option<Vec<Root>>,
     /// Paths inside the roots that stay closed. The data directory always is.
     pub deny: Vec<PathBuf>,
-}
-
-/// A directory, with everything beneath it.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct FileRoot {
-    /// An existing directory.
-    pub path: PathBuf,
-    /// Whether tools may write there.
-    #[serde(default)]
-    pub write: bool,
 }
 
 /// Built-in tool servers.

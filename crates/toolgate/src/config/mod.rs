@@ -8,6 +8,7 @@ pub mod document;
 pub mod nearest;
 pub mod overlay;
 pub mod problem;
+pub mod roots;
 pub mod schema;
 pub mod semantic;
 pub mod show;
@@ -21,7 +22,7 @@ pub use problem::{ConfigError, Problem};
 use overlay::Origins;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use toolgate_core::policy::{Policy, PolicyFile};
@@ -123,31 +124,22 @@ pub fn load(sources: &Sources, servers: &[&str]) -> Result<Settings, ConfigError
     overlay::apply(&mut written, &sources.env, &sources.flags, &mut origins, &mut problems);
 
     let origin_of = |path: &str| origins.get(path).cloned().unwrap_or_else(|| label.clone());
-    let misfits = schema::check::<Document>(&written);
-    if !misfits.is_empty() {
-        problems.extend(misfits.into_iter().map(|(path, message)| Problem {
-            origin: origin_of(&path),
-            path,
-            message,
-        }));
-        return Err(ConfigError { problems });
-    }
-    let mut document: Document = match deserialise(&written) {
-        Ok(document) => document,
-        Err(misfits) => {
-            problems.extend(misfits.into_iter().map(|(path, message)| Problem {
-                origin: origin_of(&path),
-                path,
-                message,
-            }));
-            return Err(ConfigError { problems });
-        }
-    };
+    let (mut document, misfits) = whole_sections(&written);
+    let broken: BTreeSet<String> = misfits.iter().map(|(path, _)| top(path).to_owned()).collect();
+    problems.extend(misfits.into_iter().map(|(path, message)| Problem {
+        origin: origin_of(&path),
+        path,
+        message,
+    }));
 
     let base = file.as_deref().and_then(Path::parent).unwrap_or(&sources.cwd).to_path_buf();
     let home = sources.home();
     let from_file = |path: &Path| semantic::absolute(path, &base, home.as_deref());
+    // Of a broken section only its shape is reported: what stands there for it is the default.
     let mut report = |path: &str, message: String| {
+        if broken.contains(top(path)) {
+            return;
+        }
         problems.push(Problem { origin: origin_of(path), path: path.to_owned(), message });
     };
 
@@ -171,8 +163,8 @@ pub fn load(sources: &Sources, servers: &[&str]) -> Result<Settings, ConfigError
         report("data", "\"/\" cannot be the data directory; name a directory of its own".to_owned());
     }
     let data = data.unwrap_or_default();
-    let roots = file_roots(&document, &data, &sources.cwd, &from_file, &mut report);
-    let mut denied = vec![data.clone()];
+    let roots = roots::roots(&document, &data, &sources.cwd, home.as_deref(), &from_file, &mut report);
+    let mut denied = roots::closed_data(&data, &roots);
     denied.extend(document.files.deny.iter().map(|path| from_file(path)));
     let a2a_db =
         document.a2a.db_path.as_deref().map_or_else(|| data.join(toolgate_store::SHELF_FILE), from_file);
@@ -213,37 +205,6 @@ pub fn load(sources: &Sources, servers: &[&str]) -> Result<Settings, ConfigError
     }
 }
 
-fn file_roots(
-    document: &Document,
-    data: &Path,
-    cwd: &Path,
-    from_file: &dyn Fn(&Path) -> PathBuf,
-    report: semantic::Report<'_>,
-) -> Vec<Root> {
-    let Some(said) = &document.files.roots else {
-        let work = if cwd == Path::new("/") { data.join("workspace") } else { cwd.to_path_buf() };
-        let mut roots = vec![Root { path: work, write: true }];
-        let readable = ["/usr", "/opt", "/etc"].map(PathBuf::from).into_iter().filter(|path| path.is_dir());
-        roots.extend(readable.map(|path| Root { path, write: false }));
-        return roots;
-    };
-    let mut roots = Vec::new();
-    for (i, root) in said.iter().enumerate() {
-        let path = from_file(&root.path);
-        if !path.is_dir() {
-            report(
-                &format!("files.roots[{i}].path"),
-                format!(
-                    "{:?} is not an existing directory; create it or leave it out",
-                    path.display().to_string()
-                ),
-            );
-        }
-        roots.push(Root { path, write: root.write });
-    }
-    roots
-}
-
 /// Read and check a policy file; its rules are compiled by the caller.
 pub fn read_policy(path: &Path) -> Result<PolicyFile, ConfigError> {
     let label = path.display().to_string();
@@ -277,6 +238,35 @@ fn read(path: &Path) -> Result<Value, ConfigError> {
         Ok(other) => Err(refuse(format!("{} is not a mapping of keys", schema::shown(&other)))),
         Err(problem) => Err(refuse(format!("is not valid YAML: {problem}"))),
     }
+}
+
+// The document with every section that has the right shape, and the problems of the others, which are left out: so that
+// what the sound ones mean can be checked in the same run.
+fn whole_sections(written: &Value) -> (Document, Vec<(String, String)>) {
+    let mut sound = written.clone();
+    let mut problems = schema::check::<Document>(written);
+    leave_out(&mut sound, &problems);
+    for _ in 0..2 {
+        match deserialise(&sound) {
+            Ok(document) => return (document, problems),
+            Err(misfits) => {
+                leave_out(&mut sound, &misfits);
+                problems.extend(misfits);
+            }
+        }
+    }
+    (Document::default(), problems)
+}
+
+fn leave_out(written: &mut Value, misfits: &[(String, String)]) {
+    if let Value::Object(sections) = written {
+        sections.retain(|name, _| !misfits.iter().any(|(path, _)| top(path) == name));
+    }
+}
+
+// `limits` of `limits.servers.x`, `files` of `files.roots[0]`.
+fn top(path: &str) -> &str {
+    path.split(['.', '[']).next().unwrap_or(path)
 }
 
 // What the schema lets through but the type does not (a number too large for it) is found leaf by leaf, so that each

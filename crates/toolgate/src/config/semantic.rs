@@ -55,7 +55,8 @@ pub fn check(document: &Document, servers: &[&str], report: Report<'_>) {
             ),
         );
     }
-    for problem in document.http.problems() {
+    let owned = [document.http.problems(), document.exec.problems(), document.egress.problems()];
+    for problem in owned.into_iter().flatten() {
         placed(problem, report);
     }
     if document.journal.segment_size.0 < 64 << 10 {
@@ -75,28 +76,6 @@ pub fn check(document: &Document, servers: &[&str], report: Report<'_>) {
     for (i, name) in document.servers.enabled.iter().flatten().enumerate() {
         if !servers.contains(&name.as_str()) {
             report(&format!("servers.enabled[{i}]"), schema::unknown("server", name, &known));
-        }
-    }
-    if document.exec.max_children == 0 {
-        report("exec.max_children", "0 lets no program run; at least 1".to_owned());
-    }
-    let programs = [("allow", &document.exec.allow), ("network", &document.exec.network)];
-    for (list, i, name) in
-        programs.iter().flat_map(|(l, names)| names.iter().enumerate().map(move |(i, n)| (l, i, n)))
-    {
-        if name.is_empty() || name.contains('/') {
-            report(
-                &format!("exec.{list}[{i}]"),
-                format!(
-                    "{} is not a program's name; write the bare name, and its directory in `exec.path`",
-                    json!(name)
-                ),
-            );
-        }
-    }
-    for (i, name) in document.exec.env.iter().enumerate() {
-        if name.is_empty() || name.contains('=') {
-            report(&format!("exec.env[{i}]"), format!("{} is not a variable's name", json!(name)));
         }
     }
 }

@@ -14,7 +14,7 @@ fn case(yaml: &str, env: &[(&str, &str)]) -> Case {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("toolgate.yaml");
     std::fs::write(&file, yaml).unwrap();
-    let mut sources = Sources { config: Some(file), cwd: dir.path().to_path_buf(), ..Sources::default() };
+    let mut sources = Sources { config: Some(file), cwd: dir.path().join("work"), ..Sources::default() };
     sources.env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     sources.env.insert("HOME".into(), dir.path().join("home").display().to_string());
     Case { dir, sources }
@@ -64,13 +64,28 @@ limits:
   read_attempts: 0
   max_duration: 0s
   servers: { omnipotnet: {} }
-exec: { allow: [/bin/sh], max_children: 0 }
+exec: { allow: [/bin/sh, bash], network: [a/b], env: [LD_PRELOAD], path: [bin], max_children: 0 }
+egress: { allow_private: ["http://a"], deny: ["*"], max_redirects: 21 }
 files: { roots: [ { path: nowhere } ] }
 servers: { enabled: [desktop-comander] }
 "#,
         &[("TOOLGATE_LISTEN", "everywhere:80000")],
     );
     insta::assert_snapshot!(case.problems());
+}
+
+#[test]
+fn a_section_of_the_wrong_shape_does_not_hide_what_the_others_mean() {
+    let text = case(
+        "version: 1\nlisten: nonsense\nlimts: {}\nlimits: { concurrency: many, queue: 0 }\n\
+         files: { roots: [ { path: nowhere } ] }\nexec: { allow: [/bin/sh] }\n\
+         server_policies: { omnipotent: { read_file_advanced: { roles: 7 } } }\n",
+        &[],
+    )
+    .problems();
+    for path in ["listen: ", "limts: ", "limits.concurrency: ", "files.roots[0].path: ", "exec.allow[0]: "] {
+        assert!(text.contains(path), "{path} is missing:\n{text}");
+    }
 }
 
 #[test]
@@ -165,7 +180,7 @@ fn no_file_at_all_works() {
     let settings = load(&sources, &SERVERS).unwrap();
     assert_eq!(settings.data, dir.path().join(".local/share/toolgate"));
     assert_eq!(settings.listen.to_string(), "127.0.0.1:8000");
-    assert_eq!(settings.roots[0].path, dir.path());
+    assert_eq!(settings.roots[0].path, settings.data.join("workspace"), "started in the home directory");
     assert!(settings.roots[0].write && settings.roots[1..].iter().all(|root| !root.write));
 }
 

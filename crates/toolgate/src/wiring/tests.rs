@@ -27,7 +27,7 @@ async fn of_two_first_starts_one_makes_the_key_and_both_know_it() {
     let fresh: Vec<&KeyText> = [&a, &b].iter().filter_map(|gate| gate.fresh_key.as_ref()).collect();
     assert_eq!(fresh, [&kept], "one of them made it");
     for gate in [&a, &b] {
-        gate.reload_keys().await.unwrap();
+        gate.reload().await.unwrap();
         assert_eq!(&*gate.engine.identify(Some(kept.reveal())).unwrap().roles, ["admin".into()]);
     }
     assert_ne!(a.journal.chain().1, b.journal.chain().1, "a chain for each");
@@ -61,6 +61,17 @@ async fn a_change_of_another_process_is_taken_over_by_socket_and_by_looking() {
     assert!(known(&gate, &key), "in force once the command has its answer");
 
     // Without a word over the socket.
+    other.set_server_running("omnipotent", false).await.unwrap();
+    let running =
+        || gate.engine.servers(&local_caller()).into_iter().find(|s| s.id == "omnipotent").unwrap().running;
+    let stopped = async {
+        while running() {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), stopped).await.expect("the stop is taken over");
+    gate.keep_running("omnipotent", true).await.unwrap();
+    assert!(running(), "what is kept is in force");
     assert!(other.revoke_key(key.id()).await.unwrap());
     let gone = tokio::time::timeout(std::time::Duration::from_secs(10), gate.key_gone(&key)).await;
     assert!(gone.is_ok() && !known(&gate, &key));

@@ -18,6 +18,14 @@ async fn what_was_done_is_found_and_verifies() {
     let refused = records.iter().find(|r| r["decision"] == "deny").unwrap();
     assert_eq!((&refused["caller_name"], &refused["outcome"]), (&json!("auditee"), &json!("not_found")));
 
+    let denied = gate.json(&["audit", "search", "--denied", "--json"]).unwrap();
+    assert_eq!(denied, json!([refused]), "all that was refused, and nothing else");
+    assert_eq!(gate.json(&["audit", "search", "--denied", "--outcome", "ok", "--json"]).unwrap(), json!([]));
+    let misspelt = gate.run(&["audit", "search", "--outcome", "forbiden"]).unwrap();
+    let text = String::from_utf8(misspelt.stderr).unwrap();
+    assert_eq!(misspelt.status.code(), Some(2), "{text}");
+    assert!(text.contains("did you mean \"forbidden\"?") && text.contains("rate_limited"), "{text}");
+
     let csv = gate.run(&["audit", "export", "--format", "csv"]).unwrap();
     let text = String::from_utf8(csv.stdout).unwrap();
     assert!(text.lines().next().unwrap().contains("caller") && text.contains("auditee"), "{text}");

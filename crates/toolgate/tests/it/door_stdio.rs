@@ -41,3 +41,34 @@ async fn both_eras_on_one_pipe() {
     let found = gate.json(&["audit", "search", "--tool", "get_env_var", "--json"]).unwrap();
     assert_eq!(found.as_array().unwrap().len(), 1, "the call over stdio is journaled: {found}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_lets_a_running_call_be_answered() {
+    let gate = gate().await;
+    let begun = gate.work().join("begun");
+    std::fs::write(gate.work().join("Makefile"), "wait:\n\t@touch begun; sleep 1; echo done\n").unwrap();
+    let mut child = gate
+        .command(&["stdio"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Stays open: it is the signal that ends the process.
+    let mut input = child.stdin.take().unwrap();
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {
+        "name": "desktop-commander__make_command", "arguments": {"target": "wait"}
+    }});
+    writeln!(input, "{call}").unwrap();
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while !begun.exists() {
+        assert!(std::time::Instant::now() < end, "the call did not begin");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let kill = std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(kill.success());
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut child.stdout.take().unwrap(), &mut text).unwrap();
+    assert!(text.contains("done") && text.lines().count() == 1, "{text}");
+    assert!(child.wait().unwrap().success());
+}

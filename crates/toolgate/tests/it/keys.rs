@@ -13,6 +13,16 @@ async fn made_used_listed_and_revoked_while_the_gateway_runs() {
     };
     assert_eq!(read(&key).await, 200);
 
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let used = || {
+        let keys = gate.json(&["keys", "list", "--json"]).unwrap();
+        let keys = keys.as_array().unwrap().clone();
+        keys.into_iter().find(|k| k["name"] == "laptop").unwrap()["last_used_at"].is_string()
+    };
+    while !used() {
+        assert!(std::time::Instant::now() < end, "the use of the key is not listed");
+    }
+
     let listed = gate.run(&["keys", "list", "--json"]).unwrap();
     let text = String::from_utf8(listed.stdout).unwrap();
     assert!(text.contains("laptop") && !text.contains(&key), "{text}");
@@ -47,7 +57,7 @@ async fn an_unknown_role_is_refused_with_the_known_ones() {
     let made = gate.run(&["keys", "create", "x", "--role", "emperor"]).unwrap();
     assert!(!made.status.success());
     let text = String::from_utf8_lossy(&made.stderr).into_owned();
-    assert!(text.contains("emperor") && text.contains("viewer"), "{text}");
+    assert!(text.contains("emperor") && text.contains("viewer") && text.contains("--config FILE"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -95,3 +95,23 @@ async fn a_damaged_journal_stops_the_start_and_says_what_to_do() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && said.contains("audit verify"), "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_starts_from_any_directory_and_opens_none_of_the_systems() {
+    let gate = gate().await;
+    let home = gate.home().to_path_buf();
+    for (i, cwd) in ["/", "/usr", "/etc", home.to_str().unwrap()].into_iter().enumerate() {
+        let data = home.join(format!("data-{i}"));
+        let mut call = gate.command(&["call", "desktop-commander", "write_file"]);
+        call.arg(r#"{"path": "made", "content": "x"}"#).arg("--data").arg(&data).current_dir(cwd);
+        let output = call.output().unwrap();
+        assert!(output.status.success(), "{cwd}: {}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(std::fs::read_to_string(data.join("workspace/made")).unwrap(), "x", "{cwd}");
+        assert_eq!(mode(data.join("workspace")), 0o700);
+        let mut run = gate.command(&["call", "omnipotent", "execute_command"]);
+        run.arg(r#"{"command": "cat made"}"#).arg("--data").arg(&data).current_dir(cwd);
+        let output = run.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("\"x\""), "{cwd}: {text}");
+    }
+}

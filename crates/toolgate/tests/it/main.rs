@@ -5,6 +5,7 @@
 
 mod audit;
 mod bad_input;
+mod cli;
 mod door_http;
 mod door_stdio;
 mod keys;

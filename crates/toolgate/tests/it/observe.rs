@@ -63,3 +63,22 @@ async fn logs_are_json_and_trace_ids_reach_the_journal() {
     }
     assert!(!events.iter().any(|e| e.to_string().contains(&gate.key)), "an event holds the key");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_has_a_performance_metric_for_each_server_used() {
+    let mut gate = gate().await;
+    for name in ["LANG", "HOME"] {
+        gate.rest("omnipotent", "get_env_var", json!({"name": name})).await.unwrap();
+    }
+    gate.rest("nowhere", "x", json!({})).await.unwrap();
+    // What the minute has gathered is logged at the end, too.
+    assert_eq!(gate.stop().unwrap(), Some(0));
+    let log = gate.log();
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let metrics: Vec<Value> = lines.filter(|line| line["logger"] == "performance_metric").collect();
+    assert_eq!(metrics.len(), 1, "{log}");
+    let metric = &metrics[0];
+    assert_eq!((&metric["metric_name"], &metric["unit"]), (&json!("mcp_tool_execution_time"), &json!("ms")));
+    assert!(metric["value"].as_f64().unwrap() > 0.0, "{metric}");
+    assert_eq!((&metric["tags"]["server"], &metric["tags"]["calls"]), (&json!("omnipotent"), &json!(2)));
+}

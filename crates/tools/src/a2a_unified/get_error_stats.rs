@@ -1,18 +1,19 @@
 //! Tool `get_error_stats`.
 
+use super::A2aUnified;
 use super::library::ErrorCount;
-use super::{A2aUnified, a_day};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use toolgate_core::{Ctx, Spec, Tool, ToolError, param};
+use toolgate_core::param::Within;
+use toolgate_core::{Ctx, Spec, Tool, ToolError};
 
 /// How many calls of each tool of this server failed lately.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GetErrorStats {
     /// Hours to look back, 1 to 720.
-    #[serde(default = "a_day", deserialize_with = "param::integer")]
-    hours: u32,
+    #[serde(default)]
+    hours: Within<1, 720, 24>,
 }
 
 /// Errors by tool, most first.
@@ -29,7 +30,7 @@ impl Tool for GetErrorStats {
     const SPEC: Spec = Spec::read("get_error_stats");
 
     async fn call(self, server: &A2aUnified, _ctx: &Ctx) -> Result<ErrorStats, ToolError> {
-        let hours = self.hours.clamp(1, 720);
+        let hours = self.hours.get();
         let errors = server.library.error_stats(hours).await?;
         Ok(ErrorStats { total_errors: errors.iter().map(|e| e.count).sum(), errors, hours })
     }
@@ -49,14 +50,16 @@ mod tests {
         let stats = call::<GetErrorStats>(&server, json!({})).await.unwrap();
         let errors = json!([{"tool": "recall", "count": 24}, {"tool": "remember", "count": 1}]);
         assert_eq!(stats, json!({"errors": errors, "total_errors": 25, "hours": 24}));
-        let most = call::<GetErrorStats>(&server, json!({"hours": "9999"})).await.unwrap();
+        let most = call::<GetErrorStats>(&server, json!({"hours": "720"})).await.unwrap();
         assert_eq!(most["hours"], 720);
     }
 
     #[tokio::test]
     async fn refused() {
         let (server, _dir) = server();
-        assert_eq!(refusal::<GetErrorStats>(&server, json!({"hours": -1})).await, Kind::Invalid);
+        for hours in [-1, 0, 721, 1_000_000] {
+            assert_eq!(refusal::<GetErrorStats>(&server, json!({"hours": hours})).await, Kind::Invalid);
+        }
         assert_eq!(refusal::<GetErrorStats>(&server, json!({"days": 1})).await, Kind::Invalid);
     }
 }

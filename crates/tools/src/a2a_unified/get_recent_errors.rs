@@ -1,10 +1,11 @@
 //! Tool `get_recent_errors`.
 
+use super::A2aUnified;
 use super::library::LoggedError;
-use super::{A2aUnified, ten};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use toolgate_core::{Ctx, Spec, Tool, ToolError, param};
+use toolgate_core::param::Within;
+use toolgate_core::{Ctx, Spec, Tool, ToolError};
 
 /// What went wrong in your own last calls of this server's tools, the newest first. Errors of other callers are not
 /// shown.
@@ -12,8 +13,8 @@ use toolgate_core::{Ctx, Spec, Tool, ToolError, param};
 #[serde(deny_unknown_fields)]
 pub struct GetRecentErrors {
     /// Errors at most, 1 to 1000.
-    #[serde(default = "ten", deserialize_with = "param::integer")]
-    limit: u32,
+    #[serde(default)]
+    limit: Within<1, 1000, 10>,
 }
 
 /// Errors, the newest first.
@@ -30,7 +31,7 @@ impl Tool for GetRecentErrors {
     const SPEC: Spec = Spec::read("get_recent_errors");
 
     async fn call(self, server: &A2aUnified, ctx: &Ctx) -> Result<RecentErrors, ToolError> {
-        let errors = server.library.recent_errors(&ctx.caller.id, self.limit.clamp(1, 1000)).await?;
+        let errors = server.library.recent_errors(&ctx.caller.id, self.limit.get()).await?;
         Ok(RecentErrors { count: errors.len(), errors })
     }
 }

@@ -5,8 +5,9 @@ use dom_query::Document;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
+use toolgate_core::param::Within;
 use toolgate_core::spec::secs;
-use toolgate_core::{Ctx, Spec, Tool, ToolError, param};
+use toolgate_core::{Ctx, Spec, Tool, ToolError};
 
 const MAX_TOPIC: usize = 256;
 
@@ -17,12 +18,8 @@ pub struct GetStackoverflowQa {
     /// Words of the title, e.g. `rust borrow checker`.
     topic: String,
     /// Questions at most, 1 to 100.
-    #[serde(default = "five", deserialize_with = "param::integer")]
-    limit: u32,
-}
-
-fn five() -> u32 {
-    5
+    #[serde(default)]
+    limit: Within<1, 100, 5>,
 }
 
 /// Questions found.
@@ -71,8 +68,7 @@ impl Tool for GetStackoverflowQa {
 
     async fn call(self, server: &A2aUnified, _ctx: &Ctx) -> Result<Questions, ToolError> {
         bounded("topic", &self.topic, MAX_TOPIC)?;
-        let limit = self.limit.clamp(1, 100);
-        let pagesize = limit.to_string();
+        let pagesize = self.limit.get().to_string();
         let asked = [
             ("intitle", self.topic.trim()),
             ("site", "stackoverflow"),
@@ -84,7 +80,7 @@ impl Tool for GetStackoverflowQa {
         if let Some(seconds) = page.backoff {
             server.stackexchange.pause(Duration::from_secs(seconds));
         }
-        let questions: Vec<_> = page.items.into_iter().take(limit as usize).map(Question::from).collect();
+        let questions: Vec<_> = page.items.into_iter().take(self.limit.count()).map(Question::from).collect();
         Ok(Questions { topic: self.topic, count: questions.len(), questions, success: true })
     }
 }

@@ -1,11 +1,12 @@
 //! Tool `get_tool_usage_stats`.
 
+use super::A2aUnified;
 use super::library::ToolUsage;
-use super::{A2aUnified, a_day};
 use crate::insight::{CacheStats, ToolUse};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use toolgate_core::{Ctx, Server, Spec, Tool, ToolError, param};
+use toolgate_core::param::Within;
+use toolgate_core::{Ctx, Server, Spec, Tool, ToolError};
 
 /// How this server's tools are used: since the gateway started, and over the last hours across restarts; with the result
 /// cache, the outgoing requests and the size of the database.
@@ -13,8 +14,8 @@ use toolgate_core::{Ctx, Server, Spec, Tool, ToolError, param};
 #[serde(deny_unknown_fields)]
 pub struct GetToolUsageStats {
     /// Hours that `usage` looks back, 1 to 720.
-    #[serde(default = "a_day", deserialize_with = "param::integer")]
-    hours: u32,
+    #[serde(default)]
+    hours: Within<1, 720, 24>,
 }
 
 /// Figures.
@@ -56,7 +57,7 @@ impl Tool for GetToolUsageStats {
     const SPEC: Spec = Spec::read("get_tool_usage_stats");
 
     async fn call(self, server: &A2aUnified, _ctx: &Ctx) -> Result<Stats, ToolError> {
-        let hours = self.hours.clamp(1, 720);
+        let hours = self.hours.get();
         let usage = server.library.usage(hours).await?;
         let http = server.host.http().stats();
         let mut metrics = server.insight.uses(A2aUnified::NAME);

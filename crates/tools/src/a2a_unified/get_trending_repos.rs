@@ -1,10 +1,11 @@
 //! Tool `get_trending_repos`.
 
-use super::{A2aUnified, given, ten};
+use super::{A2aUnified, given};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use toolgate_core::param::Within;
 use toolgate_core::spec::secs;
-use toolgate_core::{Ctx, Spec, Tool, ToolError, param};
+use toolgate_core::{Ctx, Spec, Tool, ToolError};
 
 const MAX_LANGUAGE: usize = 64;
 
@@ -16,8 +17,8 @@ pub struct GetTrendingRepos {
     #[serde(default)]
     language: Option<String>,
     /// Repositories at most, 1 to 100.
-    #[serde(default = "ten", deserialize_with = "param::integer")]
-    limit: u32,
+    #[serde(default)]
+    limit: Within<1, 100, 10>,
 }
 
 /// Repositories, those with the most stars first.
@@ -66,12 +67,11 @@ impl Tool for GetTrendingRepos {
             None => "stars:>1000".to_owned(),
             Some(language) => format!("language:\"{}\"", checked(language)?),
         };
-        let limit = self.limit.clamp(1, 100);
-        let per_page = limit.to_string();
+        let per_page = self.limit.get().to_string();
         let asked =
             [("q", query.as_str()), ("sort", "stars"), ("order", "desc"), ("per_page", per_page.as_str())];
         let page: Page = server.github.get(&server.host, &["search", "repositories"], &asked).await?;
-        let repos: Vec<_> = page.items.into_iter().take(limit as usize).map(Repo::from).collect();
+        let repos: Vec<_> = page.items.into_iter().take(self.limit.count()).map(Repo::from).collect();
         Ok(Trending { count: repos.len(), repos, language, success: true })
     }
 }
@@ -129,7 +129,7 @@ mod tests {
             "language": "C++", "owner": {"login": "a"},
         });
         let page = ok(&json!({"total_count": 1, "items": [item]}));
-        let (answer, request) = asked(page, json!({"language": "C++", "limit": "500"})).await;
+        let (answer, request) = asked(page, json!({"language": "C++", "limit": "100"})).await;
         let repo = json!({"name": "a/b", "stars": 7, "description": null, "url": "https://g/a/b", "language": "C++"});
         assert_eq!(answer.unwrap(), json!({"repos": [repo], "count": 1, "language": "C++", "success": true}));
         let first = request.lines().next().unwrap();

@@ -19,6 +19,7 @@ const MAX_BODY: usize = 1 << 20;
 #[serde(deny_unknown_fields)]
 pub struct ImportKnowledge {
     /// 1 to 100 documents.
+    #[schemars(length(min = 1, max = 100))]
     documents: Vec<Document>,
 }
 

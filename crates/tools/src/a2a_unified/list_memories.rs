@@ -4,7 +4,8 @@ use super::library::{Memories, Memory};
 use super::{A2aUnified, MAX_CATEGORY, at_most, given};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use toolgate_core::{Ctx, Spec, Tool, ToolError, param};
+use toolgate_core::param::Within;
+use toolgate_core::{Ctx, Spec, Tool, ToolError};
 
 /// List memories, of one category or of all, the newest first.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -13,12 +14,8 @@ pub struct ListMemories {
     #[serde(default)]
     category: Option<String>,
     /// Memories at most, 1 to 1000.
-    #[serde(default = "twenty", deserialize_with = "param::integer")]
-    limit: u32,
-}
-
-fn twenty() -> u32 {
-    20
+    #[serde(default)]
+    limit: Within<1, 1000, 20>,
 }
 
 /// Memories, the newest first.
@@ -40,7 +37,7 @@ impl Tool for ListMemories {
         let category = given(self.category);
         at_most("category", category.as_deref().unwrap_or(""), MAX_CATEGORY)?;
         let Memories { items, truncated } =
-            server.library.memories(category.as_deref(), self.limit.clamp(1, 1000)).await?;
+            server.library.memories(category.as_deref(), self.limit.get()).await?;
         Ok(Listed { count: items.len(), memories: items, category, truncated })
     }
 }
@@ -77,6 +74,8 @@ mod tests {
             refusal::<ListMemories>(&server, json!({"category": "c".repeat(129)})).await,
             Kind::TooLarge
         );
-        assert_eq!(refusal::<ListMemories>(&server, json!({"limit": "many"})).await, Kind::Invalid);
+        for limit in [json!("many"), json!(0), json!(1001), json!(100_000)] {
+            assert_eq!(refusal::<ListMemories>(&server, json!({"limit": limit})).await, Kind::Invalid);
+        }
     }
 }

@@ -95,15 +95,6 @@ fn given(text: Option<String>) -> Option<String> {
     text.filter(|t| !t.trim().is_empty())
 }
 
-// For `#[serde(default = ...)]`.
-fn ten() -> u32 {
-    10
-}
-
-fn a_day() -> u32 {
-    24
-}
-
 impl Server for A2aUnified {
     const NAME: &'static str = "a2a-unified";
     // CATALOGUE 1.17.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use toolgate_core::{Ctx, Spec, Tool, ToolError};
 
 const MAX_VALUE: usize = 1 << 20;
+const GENERAL: &str = "general";
 
 /// Remember a text under a key, replacing what was there. Memories are shared by all who may use this server and are
 /// stored as they are: keep secrets out of them.
@@ -16,9 +17,13 @@ pub struct Remember {
     key: String,
     /// The text, at most 1 MiB.
     value: String,
-    /// Group of memories, at most 128 bytes; `general` when left out.
-    #[serde(default)]
+    /// Group of memories, at most 128 bytes.
+    #[serde(default = "general")]
     category: Option<String>,
+}
+
+fn general() -> Option<String> {
+    Some(GENERAL.to_owned())
 }
 
 /// What was stored.
@@ -36,7 +41,7 @@ impl Tool for Remember {
     const SPEC: Spec = Spec::write("remember").idempotent();
 
     async fn call(self, server: &A2aUnified, _ctx: &Ctx) -> Result<Remembered, ToolError> {
-        let category = given(self.category).unwrap_or_else(|| "general".to_owned());
+        let category = given(self.category).unwrap_or_else(|| GENERAL.to_owned());
         bounded("key", &self.key, MAX_KEY)?;
         at_most("value", &self.value, MAX_VALUE)?;
         at_most("category", &category, MAX_CATEGORY)?;
@@ -59,6 +64,10 @@ mod tests {
         let (server, _dir) = server();
         let done = call::<Remember>(&server, json!({"key": "k", "value": "v"})).await.unwrap();
         assert_eq!(done, json!({"key": "k", "value": "v", "category": "general", "success": true}));
+        for nothing in [json!(null), json!("")] {
+            let arguments = json!({"key": "k", "value": "v", "category": nothing});
+            assert_eq!(call::<Remember>(&server, arguments).await.unwrap()["category"], "general");
+        }
         call::<Remember>(&server, json!({"key": "k", "value": "w", "category": "work"})).await.unwrap();
         let recalled = call::<Recall>(&server, json!({"key": "k"})).await.unwrap();
         assert_eq!((&recalled["results"][0]["value"], &recalled["count"]), (&json!("w"), &json!(1)));

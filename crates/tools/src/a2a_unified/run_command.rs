@@ -1,8 +1,9 @@
 //! Tool `run_command`.
 
 use super::{A2aUnified, given};
+use crate::ended::Ended;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::time::Duration;
 use toolgate_core::spec::secs;
 use toolgate_core::{Ctx, Effect, Spec, Tool, ToolError};
@@ -22,22 +23,6 @@ pub struct RunCommand {
     /// Working directory; the first writable one when left out.
     #[serde(default)]
     cwd: Option<String>,
-}
-
-/// What the program did.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct Ended {
-    command: String,
-    /// Exit status; null when a signal ended it.
-    returncode: Option<i32>,
-    stdout: String,
-    stderr: String,
-    success: bool,
-    timed_out: bool,
-    /// Bytes of output that were left out of the middle.
-    cut: u64,
-    /// How it was confined.
-    confined: String,
 }
 
 impl Tool for RunCommand {
@@ -60,16 +45,7 @@ impl Tool for RunCommand {
         command.timeout = TIMEOUT;
         command.max_output = MAX_OUTPUT;
         let ended = host.exec().run(command).await?;
-        Ok(Ended {
-            command: self.command,
-            returncode: ended.exit_code,
-            success: ended.exit_code == Some(0) && !ended.timed_out,
-            stdout: ended.stdout,
-            stderr: ended.stderr,
-            timed_out: ended.timed_out,
-            cut: ended.cut,
-            confined: ended.confined,
-        })
+        Ok(Ended::of(self.command, ended))
     }
 }
 
@@ -88,6 +64,10 @@ mod tests {
         std::fs::write(dir.path().join("d/seen.txt"), "").unwrap();
         let done = call::<RunCommand>(&server, json!({"command": "ls", "cwd": "d"})).await.unwrap();
         assert_eq!((&done["stdout"], &done["success"]), (&json!("seen.txt\n"), &json!(true)));
+        assert!(
+            ["none", "landlock", "strict"].map(Into::into).contains(&done["confined"]),
+            "a word, no paths"
+        );
         let done = call::<RunCommand>(&server, json!({"command": "ls", "cwd": ""})).await.unwrap();
         assert_eq!((&done["stdout"], &done["returncode"]), (&json!("d\n"), &json!(0)));
         let failed = call::<RunCommand>(&server, json!({"command": "ls none"})).await.unwrap();

@@ -1,13 +1,15 @@
 //! Tool `search_knowledge`.
 
 use super::library::Hit;
-use super::{A2aUnified, at_most, bounded, given, ten};
+use super::{A2aUnified, at_most, bounded, given};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use toolgate_core::{Ctx, Spec, Tool, ToolError, param};
+use toolgate_core::param::Within;
+use toolgate_core::{Ctx, Spec, Tool, ToolError};
 
 const MAX_QUERY: usize = 4096;
 const MAX_SOURCE: usize = 128;
+const ALL: &str = "all";
 
 /// Search imported documents and memories. Finds what holds all words, the last one also as a beginning; if nothing has
 /// them all, what holds any. Upper case, accents and punctuation do not matter.
@@ -17,11 +19,15 @@ pub struct SearchKnowledge {
     /// Words to look for.
     query: String,
     /// Results at most, 1 to 100.
-    #[serde(default = "ten", deserialize_with = "param::integer")]
-    limit: u32,
-    /// `all`, `memory`, `knowledge` (all documents), or the source of documents, e.g. `handbook`.
     #[serde(default)]
+    limit: Within<1, 100, 10>,
+    /// `all`, `memory`, `knowledge` (all documents), or the source of documents, e.g. `handbook`.
+    #[serde(default = "all")]
     source: Option<String>,
+}
+
+fn all() -> Option<String> {
+    Some(ALL.to_owned())
 }
 
 /// What was found, the best first.
@@ -55,9 +61,9 @@ impl Tool for SearchKnowledge {
 
     async fn call(self, server: &A2aUnified, _ctx: &Ctx) -> Result<Found, ToolError> {
         bounded("query", &self.query, MAX_QUERY)?;
-        let source = given(self.source).unwrap_or_else(|| "all".to_owned());
+        let source = given(self.source).unwrap_or_else(|| ALL.to_owned());
         at_most("source", &source, MAX_SOURCE)?;
-        let hits = server.library.search(&self.query, &source, self.limit.clamp(1, 100)).await?;
+        let hits = server.library.search(&self.query, &source, self.limit.get()).await?;
         let hint = if hits.is_empty() { Some(hint(server, &source).await?) } else { None };
         let results: Vec<_> = hits.into_iter().map(|hit| Shown { hit, cached: false }).collect();
         Ok(Found { query: self.query, source, count: results.len(), results, success: true, hint })

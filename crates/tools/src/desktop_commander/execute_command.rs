@@ -4,8 +4,10 @@ use super::DesktopCommander;
 use super::process::{self, Ended};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::time::Duration;
+use toolgate_core::param::Within;
 use toolgate_core::spec::secs;
-use toolgate_core::{Ctx, Effect, Spec, Tool, ToolError, param};
+use toolgate_core::{Ctx, Effect, Spec, Tool, ToolError};
 use toolgate_host::exec;
 
 /// Run one allow-listed program with arguments and wait for its end, at most 600 s; for longer work use
@@ -20,12 +22,8 @@ pub struct ExecuteCommand {
     #[serde(default)]
     working_directory: Option<String>,
     /// Seconds until it is killed, 1 to 600.
-    #[serde(default = "five_minutes", deserialize_with = "param::integer")]
-    timeout: u64,
-}
-
-pub(super) fn five_minutes() -> u64 {
-    300
+    #[serde(default)]
+    timeout: Within<1, 600, 300>,
 }
 
 impl Tool for ExecuteCommand {
@@ -41,7 +39,8 @@ impl Tool for ExecuteCommand {
     async fn call(self, server: &DesktopCommander, _ctx: &Ctx) -> Result<Ended, ToolError> {
         let command = server.host.exec().parse(&self.command)?;
         let command = process::placed(server, command, self.working_directory.as_deref()).await?;
-        process::run(server, self.command, command, self.timeout).await
+        let timeout = Duration::from_secs(self.timeout.get().into());
+        process::run(server, self.command, command, timeout).await
     }
 }
 
@@ -60,6 +59,10 @@ mod tests {
         let arguments = json!({"command": "cat x.txt", "working_directory": "sub"});
         let done = call::<ExecuteCommand>(&server, arguments).await.unwrap();
         assert_eq!((done["stdout"].clone(), done["exit_code"].clone()), (json!("hello\n"), json!(0)));
+        assert!(
+            ["none", "landlock", "strict"].map(Into::into).contains(&done["confined"]),
+            "a word, no paths"
+        );
         assert!(done["working_directory"].as_str().unwrap().ends_with("/sub"));
     }
 
@@ -80,5 +83,7 @@ mod tests {
             assert!(matches!(refused, Kind::Forbidden | Kind::Invalid), "{line}: {refused}");
         }
         assert_eq!(kind(json!({"command": "ls", "working_directory": "/"})).await, Kind::Forbidden);
+        assert_eq!(kind(json!({"command": "ls", "timeout": 0})).await, Kind::Invalid);
+        assert_eq!(kind(json!({"command": "ls", "timeout": 601})).await, Kind::Invalid);
     }
 }

@@ -5,8 +5,9 @@ use super::start_process::{Page, no_session};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::time::Duration;
+use toolgate_core::param::{self, Within};
 use toolgate_core::spec::secs;
-use toolgate_core::{Ctx, Spec, Tool, ToolError, param};
+use toolgate_core::{Ctx, Spec, Tool, ToolError};
 
 const MAX_INPUT: usize = 64 << 10;
 
@@ -19,12 +20,8 @@ pub struct InteractWithProcess {
     /// Text to type, at most 64 KiB; a line end is added when there is none.
     input: String,
     /// Milliseconds to wait for an answer, up to 60,000.
-    #[serde(default = "eight_seconds", deserialize_with = "param::integer")]
-    timeout_ms: u64,
-}
-
-fn eight_seconds() -> u64 {
-    8000
+    #[serde(default)]
+    timeout_ms: Within<0, 60_000, 8000>,
 }
 
 impl Tool for InteractWithProcess {
@@ -47,7 +44,8 @@ impl Tool for InteractWithProcess {
         let before = i64::try_from(session.info().lines).unwrap_or(i64::MAX);
         let line_end = if self.input.ends_with('\n') { "" } else { "\n" };
         session.send(&format!("{}{line_end}", self.input)).await?;
-        Ok(session.read(before, 1000, Duration::from_millis(self.timeout_ms.min(60_000))).await.into())
+        let wait = Duration::from_millis(self.timeout_ms.get().into());
+        Ok(session.read(before, 1000, wait).await.into())
     }
 }
 

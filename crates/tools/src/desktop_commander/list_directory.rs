@@ -4,7 +4,8 @@ use super::DesktopCommander;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, PoisonError};
-use toolgate_core::{Ctx, Spec, Tool, ToolError, param};
+use toolgate_core::param::{self, Within};
+use toolgate_core::{Ctx, Spec, Tool, ToolError};
 use toolgate_host::files::{FileKind, Meta, WalkEnd, WalkOptions};
 
 const MAX_ITEMS: usize = 1000;
@@ -20,12 +21,8 @@ pub struct ListDirectory {
     #[serde(default, deserialize_with = "param::boolean")]
     show_hidden: bool,
     /// Levels to show, 1 to 10.
-    #[serde(default = "one", deserialize_with = "param::integer")]
-    depth: usize,
-}
-
-fn one() -> usize {
-    1
+    #[serde(default)]
+    depth: Within<1, 10, 1>,
 }
 
 /// Entries of a directory.
@@ -77,7 +74,7 @@ impl Tool for ListDirectory {
     const SPEC: Spec = Spec::read("list_directory").without_breaker();
 
     async fn call(self, server: &DesktopCommander, _ctx: &Ctx) -> Result<Listing, ToolError> {
-        let depth = self.depth.clamp(1, 10) - 1;
+        let depth = self.depth.count() - 1;
         let items = Arc::new(Mutex::new(Vec::new()));
         let options = WalkOptions { max_depth: depth, hidden: self.show_hidden, max_entries: MAX_ITEMS };
         let end = server
@@ -136,5 +133,9 @@ mod tests {
             refusal::<ListDirectory>(&server, json!({"directory_path": "none"})).await,
             Kind::NotFound
         );
+        for depth in [0, 11] {
+            let arguments = json!({"directory_path": ".", "depth": depth});
+            assert_eq!(refusal::<ListDirectory>(&server, arguments).await, Kind::Invalid);
+        }
     }
 }

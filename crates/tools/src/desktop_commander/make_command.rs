@@ -34,7 +34,7 @@ impl Tool for MakeCommand {
         let line = format!("make {} {}", self.target, self.args.unwrap_or_default());
         let command = server.host.exec().parse(line.trim_end())?;
         let command = process::placed(server, command, None).await?;
-        process::run(server, line.trim_end().to_owned(), command, 600).await
+        process::run(server, line.trim_end().to_owned(), command, secs(600)).await
     }
 }
 

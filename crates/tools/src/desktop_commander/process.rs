@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Duration;
 use toolgate_core::ToolError;
-use toolgate_host::exec::Command;
+use toolgate_host::exec::{Command, Confined};
 
 // CATALOGUE 1.2 allows 10 MB of output; stdout and stderr share it, and it has to fit into a result.
 const MAX_OUTPUT: usize = 4 << 20;
@@ -24,12 +24,7 @@ pub struct Ended {
     duration_ms: u64,
     /// Bytes of output that were left out of the middle.
     cut: u64,
-    /// How it was confined.
-    confined: String,
-}
-
-pub(super) fn limit(seconds: u64) -> Duration {
-    Duration::from_secs(seconds.clamp(1, 600))
+    confined: Confined,
 }
 
 /// The command in its verified directory: the one asked for, or the workspace.
@@ -50,9 +45,9 @@ pub(super) async fn run(
     server: &DesktopCommander,
     line: String,
     mut command: Command,
-    timeout: u64,
+    timeout: Duration,
 ) -> Result<Ended, ToolError> {
-    command.timeout = limit(timeout);
+    command.timeout = timeout;
     command.max_output = MAX_OUTPUT;
     let working_directory = command.cwd.as_ref().map(|d| d.display().to_string());
     let ended = server.host.exec().run(command).await?;

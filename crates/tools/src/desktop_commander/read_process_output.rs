@@ -1,12 +1,13 @@
 //! Tool `read_process_output`.
 
 use super::DesktopCommander;
-use super::start_process::{Page, no_session, second};
+use super::start_process::{Page, no_session};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::time::Duration;
+use toolgate_core::param::{self, Within};
 use toolgate_core::spec::secs;
-use toolgate_core::{Ctx, Spec, Tool, ToolError, param};
+use toolgate_core::{Ctx, Spec, Tool, ToolError};
 
 /// Read output of a process that `start_process` started, by lines; waits up to `timeout_ms` for something new.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -17,16 +18,12 @@ pub struct ReadProcessOutput {
     /// First line, from 0 (`next_offset` of the page before); negative: from the end.
     #[serde(default, deserialize_with = "param::integer")]
     offset: i64,
-    /// Lines at most, up to 10,000.
-    #[serde(default = "thousand", deserialize_with = "param::integer")]
-    length: usize,
+    /// Lines at most, 1 to 10,000.
+    #[serde(default)]
+    length: Within<1, 10_000, 1000>,
     /// Milliseconds to wait for new output, up to 60,000.
-    #[serde(default = "second", deserialize_with = "param::integer")]
-    timeout_ms: u64,
-}
-
-fn thousand() -> usize {
-    1000
+    #[serde(default)]
+    timeout_ms: Within<0, 60_000, 1000>,
 }
 
 impl Tool for ReadProcessOutput {
@@ -40,8 +37,8 @@ impl Tool for ReadProcessOutput {
             .exec()
             .session(self.session, &ctx.caller.id)
             .ok_or_else(|| no_session(self.session))?;
-        let wait = Duration::from_millis(self.timeout_ms.min(60_000));
-        Ok(session.read(self.offset, self.length.clamp(1, 10_000), wait).await.into())
+        let wait = Duration::from_millis(self.timeout_ms.get().into());
+        Ok(session.read(self.offset, self.length.count(), wait).await.into())
     }
 }
 

@@ -1,12 +1,13 @@
 //! Tool `start_process`.
 
 use super::DesktopCommander;
-use super::process::{limit, placed};
+use super::process::placed;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
+use toolgate_core::param::Within;
 use toolgate_core::spec::secs;
-use toolgate_core::{Ctx, Spec, Tool, ToolError, param};
+use toolgate_core::{Ctx, Spec, Tool, ToolError};
 use toolgate_host::exec::{OutputPage, SessionInfo};
 
 /// Start a program that may run longer than one call: a server, a watcher, an interpreter. Returns its first output;
@@ -20,19 +21,11 @@ pub struct StartProcess {
     #[serde(default)]
     working_directory: Option<String>,
     /// Milliseconds to wait for first output, up to 60,000.
-    #[serde(default = "second", deserialize_with = "param::integer")]
-    timeout_ms: u64,
+    #[serde(default)]
+    timeout_ms: Within<0, 60_000, 1000>,
     /// Seconds after which it is killed, 1 to 86,400.
-    #[serde(default = "hour", deserialize_with = "param::integer")]
-    max_runtime: u64,
-}
-
-pub(super) fn second() -> u64 {
-    1000
-}
-
-fn hour() -> u64 {
-    3600
+    #[serde(default)]
+    max_runtime: Within<1, 86_400, 3600>,
 }
 
 /// State of a long process and a page of its output.
@@ -86,9 +79,9 @@ impl Tool for StartProcess {
     async fn call(self, server: &DesktopCommander, ctx: &Ctx) -> Result<Page, ToolError> {
         let command = server.host.exec().parse(&self.command)?;
         let mut command = placed(server, command, self.working_directory.as_deref()).await?;
-        command.timeout = limit(1).max(Duration::from_secs(self.max_runtime.clamp(1, 86_400)));
+        command.timeout = Duration::from_secs(self.max_runtime.get().into());
         let session = server.host.exec().start(command, &ctx.caller.id).await?;
-        let wait = Duration::from_millis(self.timeout_ms.min(60_000));
+        let wait = Duration::from_millis(self.timeout_ms.get().into());
         Ok(session.read(0, 1000, wait).await.into())
     }
 }

@@ -6,8 +6,9 @@ use regex::{Regex, RegexBuilder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, PoisonError};
+use toolgate_core::param::{self, Within};
 use toolgate_core::spec::secs;
-use toolgate_core::{Ctx, Spec, Tool, ToolError, param};
+use toolgate_core::{Ctx, Spec, Tool, ToolError};
 use toolgate_host::files::{FileKind, Meta, ReadFile, WalkEnd, WalkOptions};
 
 const MAX_VISITED: usize = 200_000;
@@ -39,8 +40,8 @@ pub struct StartSearch {
     #[serde(default, deserialize_with = "param::boolean")]
     include_hidden: bool,
     /// Results of a page, 1 to 1000.
-    #[serde(default = "hundred", deserialize_with = "param::integer")]
-    max_results: usize,
+    #[serde(default)]
+    max_results: Within<1, 1000, 100>,
     /// `next_cursor` of the page before.
     #[serde(default, deserialize_with = "param::optional_integer")]
     cursor: Option<usize>,
@@ -50,12 +51,8 @@ fn here() -> String {
     ".".to_owned()
 }
 
-fn hundred() -> usize {
-    100
-}
-
 /// What to look at.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SearchType {
     Files,
@@ -127,7 +124,7 @@ impl Search {
             },
             file: asked.file_pattern.as_deref().map(glob).transpose()?,
             skip: asked.cursor.unwrap_or(0),
-            most: asked.max_results.clamp(1, 1000),
+            most: asked.max_results.count(),
             hits: Vec::new(),
             more: false,
         })

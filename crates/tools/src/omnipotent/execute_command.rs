@@ -1,11 +1,13 @@
 //! Tool `execute_command` of the system server.
 
 use super::Omnipotent;
+use crate::ended::Ended;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::time::Duration;
+use toolgate_core::param::{self, Within};
 use toolgate_core::spec::secs;
-use toolgate_core::{Ctx, Effect, Spec, Tool, ToolError, param};
+use toolgate_core::{Ctx, Effect, Spec, Tool, ToolError};
 use toolgate_host::exec;
 
 const MAX_OUTPUT: usize = 1 << 20;
@@ -23,28 +25,8 @@ pub struct ExecuteCommand {
     #[allow(dead_code)]
     shell: bool,
     /// Seconds until it is killed, 1 to 600.
-    #[serde(default = "thirty", deserialize_with = "param::integer")]
-    timeout: u64,
-}
-
-fn thirty() -> u64 {
-    30
-}
-
-/// What the program did.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct Ended {
-    command: String,
-    /// Exit status; null when a signal ended it.
-    returncode: Option<i32>,
-    stdout: String,
-    stderr: String,
-    success: bool,
-    timed_out: bool,
-    /// Bytes of output that were left out of the middle.
-    cut: u64,
-    /// How it was confined.
-    confined: String,
+    #[serde(default)]
+    timeout: Within<1, 600, 30>,
 }
 
 impl Tool for ExecuteCommand {
@@ -60,19 +42,10 @@ impl Tool for ExecuteCommand {
     async fn call(self, server: &Omnipotent, _ctx: &Ctx) -> Result<Ended, ToolError> {
         let mut command = server.host.exec().parse(&self.command)?;
         command.cwd = server.host.files().base().map(Into::into);
-        command.timeout = Duration::from_secs(self.timeout.clamp(1, 600));
+        command.timeout = Duration::from_secs(self.timeout.get().into());
         command.max_output = MAX_OUTPUT;
         let ended = server.host.exec().run(command).await?;
-        Ok(Ended {
-            command: self.command,
-            returncode: ended.exit_code,
-            success: ended.exit_code == Some(0) && !ended.timed_out,
-            stdout: ended.stdout,
-            stderr: ended.stderr,
-            timed_out: ended.timed_out,
-            cut: ended.cut,
-            confined: ended.confined,
-        })
+        Ok(Ended::of(self.command, ended))
     }
 }
 
@@ -89,6 +62,10 @@ mod tests {
         std::fs::write(dir.path().join("seen.txt"), "").unwrap();
         let done = call::<ExecuteCommand>(&server, json!({"command": "ls", "timeout": "10"})).await.unwrap();
         assert_eq!((done["stdout"].clone(), done["success"].clone()), (json!("seen.txt\n"), json!(true)));
+        assert!(
+            ["none", "landlock", "strict"].map(Into::into).contains(&done["confined"]),
+            "a word, no paths"
+        );
         let failed = call::<ExecuteCommand>(&server, json!({"command": "ls none"})).await.unwrap();
         assert_eq!(failed["success"], false);
     }
@@ -108,6 +85,12 @@ mod tests {
         ] {
             let kind = refusal::<ExecuteCommand>(&server, json!({"command": line})).await;
             assert!(matches!(kind, Kind::Forbidden | Kind::Invalid), "{line}: {kind}");
+        }
+        for timeout in [0, 601] {
+            let arguments = json!({"command": "ls", "timeout": timeout});
+            let error = call::<ExecuteCommand>(&server, arguments).await.unwrap_err();
+            assert_eq!(error.kind, Kind::Invalid);
+            assert!(error.message.contains("an integer from 1 to 600"), "{error}");
         }
     }
 

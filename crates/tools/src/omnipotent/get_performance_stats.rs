@@ -44,7 +44,7 @@ pub(super) fn used(server: &Omnipotent) -> Vec<ToolUse> {
 impl Tool for GetPerformanceStats {
     type Server = Omnipotent;
     type Output = Performance;
-    const SPEC: Spec = Spec::read("get_performance_stats");
+    const SPEC: Spec = Spec::read("get_performance_stats").aliases(&["get_metrics"]);
 
     async fn call(self, server: &Omnipotent, _ctx: &Ctx) -> Result<Performance, ToolError> {
         Ok(Performance { tools: used(server), cache: server.insight.cache(), http: http(server) })

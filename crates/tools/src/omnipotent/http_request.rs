@@ -8,8 +8,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
+use toolgate_core::param::Within;
 use toolgate_core::spec::secs;
-use toolgate_core::{Ctx, Effect, Spec, Tool, ToolError, param};
+use toolgate_core::{Ctx, Effect, Spec, Tool, ToolError};
 use toolgate_host::egress::Outgoing;
 
 const MAX_BODY: usize = 2 << 20;
@@ -32,16 +33,12 @@ pub struct HttpRequest {
     #[serde(default)]
     body: Option<String>,
     /// Seconds, 1 to 120.
-    #[serde(default = "thirty", deserialize_with = "param::integer")]
-    timeout: u64,
-}
-
-fn thirty() -> u64 {
-    30
+    #[serde(default)]
+    timeout: Within<1, 120, 30>,
 }
 
 /// An HTTP method.
-#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Verb {
     #[default]
@@ -111,7 +108,7 @@ impl Tool for HttpRequest {
             method: self.method.method(),
             headers: headers(self.headers.unwrap_or_default())?,
             body: Bytes::from(self.body.unwrap_or_default()),
-            timeout: Duration::from_secs(self.timeout.clamp(1, 120)),
+            timeout: Duration::from_secs(self.timeout.get().into()),
             max_body: MAX_BODY,
             ..Outgoing::get(self.url)
         };
@@ -184,6 +181,7 @@ mod tests {
         }
         assert_eq!(kind(json!({"url": "http://localhost", "headers": {"Host": "x"}})).await, Kind::Invalid);
         assert_eq!(kind(json!({"url": "http://localhost", "method": "TRACE"})).await, Kind::Invalid);
+        assert_eq!(kind(json!({"url": "http://localhost", "timeout": 121})).await, Kind::Invalid);
     }
 
     #[test]

@@ -1,8 +1,10 @@
-//! Server `omnipotent`: this machine and the web (CATALOGUE 1.16, 15 tools).
+//! Server `omnipotent`: this machine and the web (CATALOGUE 1.16: its 15 tools, and `batch_read_files` of
+//! the earlier code).
 //!
 //! Files, commands and requests go through `Host`, whose rules bind every tool here alike. Limits of the catalogue that
 //! the engine keeps (rate, cache, output size) are in each tool's `Spec`, not in its body.
 
+mod batch_read_files;
 mod clear_cache;
 mod execute_command;
 mod get_env_var;
@@ -83,6 +85,7 @@ impl Server for Omnipotent {
             ToolDef::of::<clear_cache::ClearCache>(),
             ToolDef::of::<get_env_var::GetEnvVar>(),
             ToolDef::of::<list_env_vars::ListEnvVars>(),
+            ToolDef::of::<batch_read_files::BatchReadFiles>(),
         ]
     }
 

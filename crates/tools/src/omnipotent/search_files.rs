@@ -5,8 +5,9 @@ use globset::GlobBuilder;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, PoisonError};
+use toolgate_core::param::{self, Within};
 use toolgate_core::spec::secs;
-use toolgate_core::{Ctx, Spec, Tool, ToolError, param};
+use toolgate_core::{Ctx, Spec, Tool, ToolError};
 use toolgate_host::files::{FileKind, WalkEnd, WalkOptions};
 
 // Entries looked at in one call, whatever is found.
@@ -23,13 +24,9 @@ pub struct SearchFiles {
     /// Look into subdirectories.
     #[serde(default = "crate::text::yes", deserialize_with = "param::boolean")]
     recursive: bool,
-    /// Files to return at most, up to 10,000.
-    #[serde(default = "hundred", deserialize_with = "param::integer")]
-    max_results: usize,
-}
-
-fn hundred() -> usize {
-    100
+    /// Files to return at most, 1 to 10,000.
+    #[serde(default)]
+    max_results: Within<1, 10_000, 100>,
 }
 
 /// Files found.
@@ -56,7 +53,7 @@ impl Tool for SearchFiles {
             .build()
             .map_err(|e| ToolError::invalid(format!("pattern {:?}: {}", self.pattern, e.kind())))?
             .compile_matcher();
-        let most = self.max_results.clamp(1, 10_000);
+        let most = self.max_results.count();
         let base = server.host.files().stat(&self.directory).await?.path;
         let files = Arc::new(Mutex::new(Vec::new()));
         let depth = if self.recursive { 64 } else { 0 };
@@ -122,6 +119,7 @@ mod tests {
         let kind = async |arguments| refusal::<SearchFiles>(&server, arguments).await;
         assert_eq!(kind(json!({"directory": "/", "pattern": "*"})).await, Kind::Forbidden);
         assert_eq!(kind(json!({"directory": ".", "pattern": "[a"})).await, Kind::Invalid);
+        assert_eq!(kind(json!({"directory": ".", "pattern": "*", "max_results": 0})).await, Kind::Invalid);
         assert_eq!(kind(json!({"directory": "none", "pattern": "*"})).await, Kind::NotFound);
     }
 }

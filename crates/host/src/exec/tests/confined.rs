@@ -62,7 +62,9 @@ async fn files() {
             place.script("try2.py", &TRY.replace("sys.argv[1:3]", &format!("({what:?}, {path:?})")));
             let done = run(&exec, &["python3", "try2.py"]).await;
             assert_eq!(done.stdout.trim(), expected, "{profile:?} {what} {path}: {done:?}");
-            assert!(done.confined.starts_with("landlock abi"), "{done:?}");
+            assert!(done.confinement.starts_with("landlock abi"), "{done:?}");
+            let word = if profile == Profile::Strict { Confined::Strict } else { Confined::Landlock };
+            assert_eq!(done.confined, word);
         }
         let outside = place.file("outside/f");
         let _ = std::fs::remove_file(place.dir("write").join("link"));
@@ -112,7 +114,7 @@ async fn denied_paths_inside_a_root() {
             place.script("try2.py", &TRY.replace("sys.argv[1:3]", line));
             let done = run(&exec, &["python3", "try2.py"]).await;
             assert_eq!(done.stdout.trim(), expected, "{profile:?} {line}: {done:?}");
-            assert!(done.confined.contains("no new entries directly in"), "{done:?}");
+            assert!(done.confinement.contains("no new entries directly in"), "{done:?}");
         }
         let listed = attempt(&exec, "list", &["."]).await;
         assert_eq!(listed, if profile == Profile::Strict { "PermissionError" } else { "yes" });
@@ -135,6 +137,39 @@ async fn network_and_signals() {
         assert_eq!(attempt(&exec, "connect", &[&port]).await, expected, "{profile:?}");
         assert_eq!(attempt(&exec, "bind", &["0"]).await, expected, "{profile:?}");
         assert_eq!(attempt(&exec, "signal", &[&me]).await, expected, "{profile:?}");
+    }
+}
+
+/// A command that counts as reading writes nothing but its own temporary directory, whatever its program does.
+#[tokio::test]
+async fn readers_cannot_write() {
+    let place = place();
+    for profile in [Profile::Standard, Profile::Strict] {
+        let exec = place.exec(profile);
+        let python = exec.parse("python3 try.py").unwrap();
+        for (what, path, reader, writer) in [
+            ("write", "new", "PermissionError", "yes"),
+            ("write", "f", "PermissionError", "yes"),
+            ("read", "f", "yes", "yes"),
+            ("read", &place.file("read/f"), "yes", "yes"),
+        ] {
+            // As if the table were wrong about a program: `cat` by its rule, python by what it does.
+            for (rule, expected) in [("cat", reader), ("make", writer)] {
+                let mut command = python.clone();
+                command.rule = Rule::of(rule);
+                command.args = ["try.py", what, path].map(str::to_owned).to_vec();
+                let effect = if rule == "cat" { Effect::Read } else { Effect::Write };
+                assert_eq!(command.effect(), effect);
+                let done = exec.run(command).await.unwrap();
+                assert_eq!(done.stdout.trim(), expected, "{profile:?} {rule} {what} {path}: {done:?}");
+            }
+        }
+        let own = "import os, tempfile; tempfile.TemporaryFile(); print('yes')";
+        place.script("own.py", own);
+        let mut command = python.clone();
+        command.rule = Rule::of("cat");
+        command.args = vec!["own.py".to_owned()];
+        assert_eq!(exec.run(command).await.unwrap().stdout.trim(), "yes", "{profile:?}");
     }
 }
 
@@ -167,7 +202,7 @@ async fn network_programs() {
         command.timeout = Duration::from_secs(1);
         let done = exec.run(command).await.unwrap();
         assert_eq!(listener.accept().is_ok(), reached, "{profile:?}: {done:?}");
-        assert!(done.confined.contains(if reached { "tcp allowed" } else { "no tcp" }), "{done:?}");
+        assert!(done.confinement.contains(if reached { "tcp allowed" } else { "no tcp" }), "{done:?}");
     }
 }
 

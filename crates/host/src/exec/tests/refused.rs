@@ -387,6 +387,25 @@ fn settings_that_would_open_the_door_are_refused() {
     }
     assert_eq!(rules(|r| r.path = vec!["bin".into()]), Some(Kind::Invalid));
     assert_eq!(rules(|r| r.max_children = 0), Some(Kind::Invalid));
+    let all = ExecRules {
+        allow: vec!["ls".into(), "bash".into(), "/bin/ls".into()],
+        network: vec!["a b".into()],
+        env: vec!["LANGUAGE".into(), "LD_PRELOAD".into()],
+        path: vec!["/opt/bin".into(), "bin".into()],
+        max_children: 10_001,
+        ..ExecRules::default()
+    };
+    let problems = all.problems();
+    let paths: Vec<&str> = problems.iter().map(|p| p.split_once(": ").unwrap().0).collect();
+    let expected = [
+        "exec.allow[1]",
+        "exec.allow[2]",
+        "exec.network[0]",
+        "exec.env[1]",
+        "exec.path[1]",
+        "exec.max_children",
+    ];
+    assert_eq!(paths, expected, "{problems:?}");
     assert!(Exec::new(ExecRules::default(), vec!["/no/such/directory".into()], vec![], vec![]).is_err());
 }
 

@@ -185,7 +185,8 @@ async fn without_landlock_the_result_says_so() {
     let exec = Exec::with_abi(rules, vec![place.dir("read")], vec![place.dir("write")], vec![], 0).unwrap();
     let done = run(&exec, &["cat", "f"]).await;
     assert_eq!((done.stdout.as_str(), done.exit_code), ("write", Some(0)));
-    assert!(done.confined.contains("no Landlock"), "{done:?}");
+    assert!(done.confinement.contains("no Landlock"), "{done:?}");
+    assert_eq!(done.confined, Confined::None);
 }
 
 /// Many at once: every one ends with its own output, and every slot comes back.

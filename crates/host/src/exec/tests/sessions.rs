@@ -9,6 +9,8 @@ async fn talk() {
     let place = Place::new();
     let exec = place.exec(Profile::Standard);
     let cat = exec.start(exec.parse("cat").unwrap(), "a").await.unwrap();
+    let preference = format!("/proc/{}/oom_score_adj", cat.info().pid);
+    assert_eq!(std::fs::read_to_string(preference).unwrap().trim(), "500", "it goes before the gateway");
     cat.send("one\ntwo\nthr").await.unwrap();
     let page = cat.read(0, 100, WAIT).await;
     assert_eq!(page.lines, ["one", "two", "thr"]);

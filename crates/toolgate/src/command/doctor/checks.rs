@@ -196,7 +196,11 @@ fn clock(data: &Path) -> Finding {
 
 fn confinement(settings: &Settings) -> Finding {
     use toolgate_host::exec::Profile;
-    let host = match wiring::open_host(settings) {
+    let mut settings = settings.clone();
+    // Made by the first start.
+    let workspace = settings.data.join("workspace");
+    settings.roots.retain(|root| root.path != workspace || workspace.is_dir());
+    let host = match wiring::open_host(&settings) {
         Ok(host) => host,
         Err(problem) => {
             return Finding::wrong("host", format!("{problem:#}"), "correct `files`, `exec` and `egress`");

@@ -1,0 +1,82 @@
+//! The command line's errors: its own words, and one JSON object for each.
+
+use crate::gate;
+use serde_json::{Value, json};
+
+fn error(output: &std::process::Output) -> Value {
+    let text = String::from_utf8_lossy(&output.stderr);
+    let line: Value = serde_json::from_str(text.trim()).unwrap_or_else(|_| panic!("{text}"));
+    assert_eq!(line["error"].as_object().unwrap().len(), 2, "{line}");
+    line["error"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_json_every_error_is_the_same_object() {
+    let gate = gate().await;
+    let bad = gate.home().join("bad.yaml");
+    std::fs::write(&bad, "version: 1\nlisten: nonsense\n").unwrap();
+    for (arguments, code, kind, part) in [
+        (&["badcmd", "--json"][..], 2, "invalid", "unrecognized subcommand"),
+        (&["--json"], 2, "invalid", "requires a subcommand"),
+        (&["call", "omnipotent", "--json"], 2, "invalid", "<TOOL>"),
+        (&["call", "omnipotent", "get_env_var", "[", "--json"], 2, "invalid", "not JSON"),
+        (&["call", "nope", "nope", "--json"], 1, "not_found", "no server \"nope\""),
+        (&["config", "check", "--json", "--config", bad.to_str().unwrap()], 78, "invalid", "listen"),
+    ] {
+        let output = gate.run(arguments).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        let error = error(&output);
+        assert_eq!(error["kind"], kind, "{arguments:?}: {error}");
+        assert!(error["message"].as_str().unwrap().contains(part), "{arguments:?}: {error}");
+    }
+    let plain = gate.run(&["badcmd"]).unwrap();
+    assert!(String::from_utf8_lossy(&plain.stderr).starts_with("error: "), "as ever without --json");
+    assert!(gate.run(&["--help", "--json"]).unwrap().status.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_there_is_said_in_the_command_lines_words() {
+    let mut gate = gate().await;
+    // Through the running gateway, then in the command's own process.
+    for running in [true, false] {
+        for (arguments, part) in [
+            (
+                &["call", "omnipotnet", "x"][..],
+                "there is no server \"omnipotnet\"; did you mean \"omnipotent\"?",
+            ),
+            (
+                &["call", "omnipotent", "get_env_vra"],
+                "there is no tool \"get_env_vra\" on omnipotent; did you mean",
+            ),
+            (&["tools", "nope"], "there is no server \"nope\" (servers: omnipotent, "),
+        ] {
+            let output = gate.run(arguments).unwrap();
+            let text = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(1), "{text}");
+            assert!(text.contains(part), "{arguments:?}: {text}");
+            assert!(!text.contains("tools/list") && !text.contains("GET "), "{text}");
+        }
+        let missing = gate.run(&["call", "desktop-commander", "read_file", r#"{"path": "gone"}"#]).unwrap();
+        let text = String::from_utf8_lossy(&missing.stderr);
+        assert!(text.contains("gone") && !text.contains("there is no tool"), "the tool's own word: {text}");
+        if running {
+            assert_eq!(gate.stop().unwrap(), Some(0));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_without_tools_is_named_with_its_roles() {
+    let gate = gate().await;
+    let key = gate.make_key("dev", &["developer"]).unwrap();
+    for arguments in [&["tools", "--key", &key][..], &["tools", "omnipotent", "--key", &key]] {
+        let output = gate.run(arguments).unwrap();
+        let text =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(text.contains("\"dev\" (roles: developer)") && text.contains("--role operator"), "{text}");
+    }
+    let output = gate.run(&["tools", "--json", "--key", &key]).unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap(), json!([]));
+    let hint = gate.run(&["connect", "cursor", "--transport", "http"]).unwrap();
+    assert!(String::from_utf8_lossy(&hint.stderr).contains("--role operator"));
+}
