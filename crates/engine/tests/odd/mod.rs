@@ -66,7 +66,8 @@ impl Setup {
             tool: tool.to_owned(),
             arguments: arguments(value),
             trace: None,
-            progress: None,
+            link: None,
+            face: toolgate_core::Face::Tool,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Answers as HTTP responses: one JSON object, or a stream of server-sent events that ends with the answer.
 
 use super::negotiate::Accepts;
+use super::stream::Reader;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior};
-use toolgate_engine::mcp::Reply;
+use toolgate_engine::mcp::{Out, Reply};
 use toolgate_wire::{Fault, Id, sse};
 
 /// Silence on a stream after which a comment is sent.
@@ -67,53 +68,60 @@ fn events(body: Body) -> Response {
     response
 }
 
-type Run = Pin<Box<dyn Future<Output = Reply> + Send>>;
+pub(super) type Run = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
-/// Run a call that may report progress. Dropping the response drops the call.
+/// Run a call that may say something before its answer. Dropping the response drops the call.
 ///
-/// With `late` nothing is sent before the first message is known: a call that ends without progress is answered with
-/// plain JSON and its own status. Otherwise the stream begins at once with a comment.
+/// Nothing is sent before the first message is known: a call that ends without one is answered with plain JSON and its own
+/// status.
 pub(super) async fn progressing(
     run: impl Future<Output = Reply> + Send + 'static,
-    mut notes: Receiver<Vec<u8>>,
-    late: bool,
+    mut notes: Receiver<Out>,
     accepts: Accepts,
 ) -> Response {
     let mut run: Run = Box::pin(run);
-    let mut queue = VecDeque::new();
-    if late {
-        tokio::select! {
-            biased;
-            Some(note) = notes.recv() => queue.push_back(Bytes::from(sse::message(&note))),
-            reply = &mut run => return whole(reply, accepts),
-        }
-    } else {
-        queue.push_back(Bytes::from_static(sse::KEEP_ALIVE));
-    }
-    let live = Live { run: Some(run), notes, queue, beat: beat() };
+    let first = tokio::select! {
+        biased;
+        Some(first) = notes.recv() => first,
+        reply = &mut run => return whole(reply, accepts),
+    };
+    let live = Live { run: Some(run), notes, queue: VecDeque::from_iter(event(first)), beat: beat() };
     events(Body::from_stream(stream::unfold(live, |mut live| async move {
         let chunk = live.next().await?;
         Some((Ok::<Bytes, Infallible>(chunk), live))
     })))
 }
 
-/// Messages as they come, until the sender is dropped or `closing` turns true; `held` is dropped with the stream.
-pub(super) fn messages<H: Send + 'static>(
-    notes: Receiver<Vec<u8>>,
+// There is no coming back in the modern era, so nobody is let go.
+fn event(out: Out) -> Option<Bytes> {
+    match out {
+        Out::Message(message) => Some(sse::message(&message).into()),
+        Out::Pause => None,
+    }
+}
+
+/// What a reader reads, until its end or until `closing` turns true; `held` is dropped with the response.
+pub(super) fn stream<H: Send + 'static>(
+    opening: Option<Bytes>,
+    reader: Reader,
     closing: watch::Receiver<bool>,
     held: H,
 ) -> Response {
-    let queue = VecDeque::from([Bytes::from_static(sse::KEEP_ALIVE)]);
-    let live = Live { run: None, notes, queue, beat: beat() };
+    // The head goes out at once, so that proxies see it.
+    let first = opening.unwrap_or_else(|| Bytes::from_static(sse::KEEP_ALIVE));
+    let state = (Some(first), reader, closing, beat(), held);
     events(Body::from_stream(stream::unfold(
-        (live, closing, held),
-        |(mut live, mut closing, held)| async move {
-            let closed = async { closing.wait_for(|closing| *closing).await.is_ok() };
-            let chunk = tokio::select! {
-                chunk = live.next_message() => chunk?,
-                _ = closed => return None,
+        state,
+        |(mut first, mut reader, mut closing, mut beat, held)| async move {
+            let chunk = match first.take() {
+                Some(first) => first,
+                None => tokio::select! {
+                    event = reader.next() => event?,
+                    _ = closing.wait_for(|closing| *closing) => return None,
+                    _ = beat.tick() => Bytes::from_static(sse::KEEP_ALIVE),
+                },
             };
-            Some((Ok::<Bytes, Infallible>(chunk), (live, closing, held)))
+            Some((Ok::<Bytes, Infallible>(chunk), (first, reader, closing, beat, held)))
         },
     )))
 }
@@ -129,7 +137,7 @@ fn beat() -> Interval {
 struct Live {
     /// `None` once the answer is in the queue.
     run: Option<Run>,
-    notes: Receiver<Vec<u8>>,
+    notes: Receiver<Out>,
     queue: VecDeque<Bytes>,
     beat: Interval,
 }
@@ -142,27 +150,20 @@ impl Live {
         let run = self.run.as_mut()?;
         tokio::select! {
             biased;
-            Some(note) = self.notes.recv() => return Some(sse::message(&note).into()),
+            Some(out) = self.notes.recv() => match event(out) {
+                Some(event) => return Some(event),
+                None => return Some(Bytes::from_static(sse::KEEP_ALIVE)),
+            },
             reply = run => {
                 self.run = None;
-                while let Ok(note) = self.notes.try_recv() {
-                    self.queue.push_back(sse::message(&note).into());
+                while let Ok(out) = self.notes.try_recv() {
+                    self.queue.extend(event(out));
                 }
                 self.queue.push_back(sse::message(&reply.body).into());
             }
             _ = self.beat.tick() => return Some(Bytes::from_static(sse::KEEP_ALIVE)),
         }
         self.queue.pop_front()
-    }
-
-    async fn next_message(&mut self) -> Option<Bytes> {
-        if let Some(chunk) = self.queue.pop_front() {
-            return Some(chunk);
-        }
-        tokio::select! {
-            note = self.notes.recv() => note.map(|note| sse::message(&note).into()),
-            _ = self.beat.tick() => Some(Bytes::from_static(sse::KEEP_ALIVE)),
-        }
     }
 }
 

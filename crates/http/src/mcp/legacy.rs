@@ -1,22 +1,31 @@
 //! The legacy era: `initialize` opens a session, everything else happens in one.
 //!
-//! A call ends when its connection does: there is no replay of what could not be delivered yet, so nobody would ever see
-//! its answer.
+//! A call that has said something goes on without its connection: the client can come back for the rest (`stream`).
+//! One that has not ends with its connection, because nobody could ever ask for its answer.
 
 use super::negotiate::{self, Accepts};
 use super::session::{Session, Use};
-use super::{Refused, Visit, answer, modern::OUTBOX};
+use super::stream::{self, Stream};
+use super::{Refused, Visit, answer, answer::Run, modern::OUTBOX};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header as http_header};
 use axum::response::Response;
 use futures_util::future::Abortable;
 use serde_json::value::RawValue;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
-use toolgate_core::{Error, Kind};
-use toolgate_engine::mcp::{self, Peer, Reply, Step, batch};
+use toolgate_core::name::ServerName;
+use toolgate_core::{Caller, Error, Kind};
+use toolgate_engine::Engine;
+use toolgate_engine::mcp::{self, Out, Peer, Reply, Step, batch, notice};
 use toolgate_wire::era::{self, Era, Version};
 use toolgate_wire::message::Message;
 use toolgate_wire::{Fault, Id, Incoming, Malformed, header};
 
+const LAST_EVENT_ID: &str = "last-event-id";
+// How often it is looked whether a silent session is still there.
+const LOOK_AFTER: Duration = Duration::from_secs(30);
 const SESSION_ID: HeaderName = HeaderName::from_static(header::SESSION_ID);
 
 fn refuse(status: StatusCode, id: Option<&Id>, why: &'static str) -> Response {
@@ -49,9 +58,10 @@ fn peer(visit: &Visit, session: &Session) -> Peer {
     Peer {
         caller: visit.caller.clone(),
         scope: visit.scope.clone(),
-        version: session.version,
+        version: session.mcp.version,
         http: true,
-        client: session.client.clone(),
+        client: session.mcp.client.clone(),
+        session: Some(session.mcp.clone()),
         trace: visit.trace(),
     }
 }
@@ -69,7 +79,7 @@ pub(super) async fn request(visit: &Visit, accepts: Accepts, request: &Incoming<
         return refuse(StatusCode::BAD_REQUEST, Some(id), "this session is initialized already");
     }
     let (engine, peer) = (visit.app.engine(), peer(visit, &used.session));
-    let (outbox, notes) = match accepts.sse && request.meta.progress_token().is_some() {
+    let (outbox, notes) = match accepts.sse {
         true => Some(mpsc::channel(OUTBOX)).unzip(),
         false => (None, None),
     };
@@ -84,16 +94,60 @@ pub(super) async fn request(visit: &Visit, accepts: Accepts, request: &Incoming<
     };
     let (engine, id) = (engine.clone(), id.clone());
     let run = async move {
-        let _used = used;
         match Abortable::new(pending.run(&engine), registration).await {
             Ok(reply) => reply,
             Err(_) => Reply::error(Era::Legacy, &id, &Error::new(Kind::Cancelled, "cancelled")),
         }
     };
     match notes {
-        Some(notes) => answer::progressing(run, notes, false, accepts).await,
+        Some(notes) => resumable(run, notes, used, visit, accepts).await,
         None => answer::whole(run.await, accepts),
     }
+}
+
+// A call whose first message begins a stream that can be left and come back to: from then on the call does not need the
+// connection. One that ends before is answered plainly, and ends with its connection.
+async fn resumable(
+    run: impl Future<Output = Reply> + Send + 'static,
+    mut notes: mpsc::Receiver<Out>,
+    used: Use,
+    visit: &Visit,
+    accepts: Accepts,
+) -> Response {
+    let mut run: Run = Box::pin(run);
+    let first = tokio::select! {
+        biased;
+        Some(first) = notes.recv() => first,
+        reply = &mut run => return answer::whole(reply, accepts),
+    };
+    let Some(stream) = used.session.open_stream() else {
+        return refuse(StatusCode::NOT_FOUND, None, "the session has ended");
+    };
+    let reader = stream.read(0);
+    let opening = stream.opening();
+    let put = |stream: &Stream, out| match out {
+        Out::Message(message) => stream.push(&message),
+        Out::Pause => stream.pause(),
+    };
+    put(&stream, first);
+    let connection = visit.connection();
+    tokio::spawn(async move {
+        // The session is in use until the answer is there.
+        let (_used, _connection) = (used, connection);
+        let reply = loop {
+            tokio::select! {
+                biased;
+                Some(out) = notes.recv() => put(&stream, out),
+                reply = &mut run => break reply,
+            }
+        };
+        while let Ok(out) = notes.try_recv() {
+            put(&stream, out);
+        }
+        stream.push(&reply.body);
+        stream.end();
+    });
+    answer::stream(Some(opening), reader, visit.app.closing(), ())
 }
 
 fn open(visit: &Visit, accepts: Accepts, request: &Incoming<'_>) -> Response {
@@ -104,6 +158,7 @@ fn open(visit: &Visit, accepts: Accepts, request: &Incoming<'_>) -> Response {
         version: Version::LATEST_LEGACY,
         http: true,
         client: None,
+        session: None,
         trace: None,
     };
     let mut reply = match mcp::start(engine, &peer, request, None) {
@@ -137,7 +192,7 @@ pub(super) async fn batch(
         Ok(used) => used,
         Err(refused) => return *refused,
     };
-    if !used.session.version.has_batches() {
+    if !used.session.mcp.version.has_batches() {
         let why = "Invalid request: batches exist only in protocol version 2025-03-26";
         return refuse(StatusCode::BAD_REQUEST, None, why);
     }
@@ -163,10 +218,17 @@ pub(super) fn notification(visit: &Visit, method: &str, params: Option<&RawValue
     answer::empty(StatusCode::ACCEPTED)
 }
 
-// We ask nothing of clients, so a response answers nothing.
-pub(super) fn response(visit: &Visit) -> Response {
+pub(super) fn response(
+    visit: &Visit,
+    id: Option<&Id>,
+    result: Option<&RawValue>,
+    error: Option<&RawValue>,
+) -> Response {
     match session(visit, None) {
-        Ok(_) => answer::empty(StatusCode::ACCEPTED),
+        Ok(used) => {
+            used.session.mcp.answer(id, result, error);
+            answer::empty(StatusCode::ACCEPTED)
+        }
         Err(refused) => *refused,
     }
 }
@@ -189,11 +251,62 @@ pub(super) fn listen(visit: &Visit) -> Result<Response, Refused> {
     if !negotiate::accepts(&visit.headers).is_some_and(|accepts| accepts.sse) {
         return Err(refuse(StatusCode::NOT_ACCEPTABLE, None, "Accept must allow text/event-stream").into());
     }
-    let mut used = session(visit, None)?;
-    let Some(notes) = used.stream() else {
-        return Err(refuse(StatusCode::CONFLICT, None, "this session has a stream already").into());
+    let used = session(visit, None)?;
+    let last = header::value(&visit.headers, LAST_EVENT_ID).ok().flatten().and_then(stream::parse_id);
+    // A client that comes back for an answer; what is not there any more is answered with the session's own stream.
+    if let Some((number, event)) = last
+        && let Some(stream) = used.session.stream(number)
+    {
+        let reader = stream.read(event);
+        return Ok(answer::stream(None, reader, visit.app.closing(), used));
+    }
+    let Some((stream, is_new)) = used.session.own_stream() else {
+        return Err(refuse(StatusCode::NOT_FOUND, None, "the session has ended").into());
     };
-    Ok(answer::messages(notes, visit.app.closing(), used))
+    if is_new {
+        tokio::spawn(tell(
+            visit.app.engine().clone(),
+            Arc::downgrade(&used.session),
+            visit.caller.clone(),
+            visit.scope.clone(),
+            stream.clone(),
+        ));
+    }
+    let reader = stream.read(stream.newest());
+    Ok(answer::stream(Some(stream.opening()), reader, visit.app.closing(), used))
+}
+
+// What changes, onto the session's own stream, for as long as there is the session.
+async fn tell(
+    engine: Engine,
+    session: Weak<Session>,
+    caller: Arc<Caller>,
+    scope: Option<ServerName>,
+    stream: Arc<Stream>,
+) {
+    let mut changes = engine.changes();
+    loop {
+        let told = tokio::select! {
+            told = changes.recv() => told,
+            () = tokio::time::sleep(LOOK_AFTER) => {
+                if session.strong_count() == 0 || stream.is_ended() {
+                    return;
+                }
+                continue;
+            }
+        };
+        let Some(session) = session.upgrade().filter(|_| !stream.is_ended()) else { return };
+        match told {
+            Ok(told) => {
+                if let Some(body) = notice::for_session(&engine, &session.mcp, &caller, scope.as_ref(), &told)
+                {
+                    stream.push(&body);
+                }
+            }
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
+    }
 }
 
 /// DELETE: the end of a session.

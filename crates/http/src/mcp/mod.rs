@@ -11,6 +11,7 @@ mod modern;
 mod negotiate;
 mod post;
 mod session;
+mod stream;
 #[cfg(test)]
 mod tests;
 

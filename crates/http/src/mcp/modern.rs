@@ -21,7 +21,7 @@ pub(super) async fn request(visit: &Visit, accepts: Accepts, request: &Incoming<
     };
     let engine = visit.app.engine();
     let connection = visit.connection();
-    if accepts.sse && request.meta.progress_token().is_some() {
+    if accepts.sse {
         let (outbox, notes) = mpsc::channel(OUTBOX);
         return match mcp::start(engine, &peer, request, Some(&outbox)) {
             Step::Done(reply) => answer::whole(reply, accepts),
@@ -32,7 +32,7 @@ pub(super) async fn request(visit: &Visit, accepts: Accepts, request: &Incoming<
                     let _connection = connection;
                     pending.run(&engine).await
                 };
-                answer::progressing(run, notes, true, accepts).await
+                answer::progressing(run, notes, accepts).await
             }
         };
     }
@@ -52,6 +52,7 @@ fn check(visit: &Visit, request: &Incoming<'_>) -> Result<Peer, Fault> {
         version,
         http: true,
         client: request.meta.client().map(Arc::new),
+        session: None,
         trace: visit.trace(),
     };
     let engine = visit.app.engine();

@@ -68,8 +68,8 @@ async fn dispatch(visit: &Visit, accepts: Accepts, body: &[u8]) -> Response {
                 Err(fault) => refuse(&fault),
             }
         }
-        Ok(Body::One(Message::Response { .. })) => match era(false) {
-            Era::Legacy => legacy::response(visit),
+        Ok(Body::One(Message::Response { id, result, error })) => match era(false) {
+            Era::Legacy => legacy::response(visit, id.as_ref(), result, error),
             Era::Modern => refuse(&Fault::invalid_request(
                 "Invalid request: a client sends no responses in this version",
             )),

@@ -4,17 +4,17 @@
 //! is no such session. It ends by DELETE, after a time without use, or to make room for a newer one of the same caller;
 //! ending it cancels its calls and closes its stream. While a request or the stream is open it is in use.
 
+use super::stream::Stream;
 use futures_util::future::{AbortHandle, AbortRegistration};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 use toolgate_core::name::ServerName;
-use toolgate_core::{Caller, ClientInfo, Error, Kind};
+use toolgate_core::{Caller, Error, Kind};
 use toolgate_engine::ConnectionGuard;
-use toolgate_engine::mcp::Opened;
-use toolgate_wire::{Id, Version};
+use toolgate_engine::mcp;
+use toolgate_wire::Id;
 
 /// Bounds on sessions.
 #[derive(Debug, Clone, Copy)]
@@ -33,8 +33,10 @@ impl Default for Limits {
     }
 }
 
-// Messages of one standalone stream that wait to be sent.
-const STREAM: usize = 64;
+// Streams of one session that are kept for a client that comes back, beside those that are not over.
+const ENDED_STREAMS: usize = 16;
+// The session's own stream (GET).
+const OWN_STREAM: u64 = 0;
 // Calls of one session running at once.
 const MAX_RUNNING: usize = 256;
 
@@ -42,8 +44,7 @@ pub(super) struct Session {
     pub id: Box<str>,
     caller: Arc<str>,
     scope: Option<ServerName>,
-    pub version: Version,
-    pub client: Option<Arc<ClientInfo>>,
+    pub mcp: Arc<mcp::Session>,
     state: Mutex<State>,
     _connection: Option<ConnectionGuard>,
 }
@@ -52,7 +53,8 @@ struct State {
     last_used: Instant,
     uses: usize,
     running: HashMap<Id, AbortHandle>,
-    stream: Option<mpsc::Sender<Vec<u8>>>,
+    streams: VecDeque<Arc<Stream>>,
+    opened_streams: u64,
     ended: bool,
 }
 
@@ -74,8 +76,45 @@ impl Session {
     fn end(&self) {
         let mut state = lock(&self.state);
         state.ended = true;
-        state.stream = None;
+        state.streams.drain(..).for_each(|stream| stream.end());
         state.running.drain().for_each(|(_, call)| call.abort());
+    }
+
+    /// A new stream for an answer; `None` when the session has ended.
+    pub fn open_stream(&self) -> Option<Arc<Stream>> {
+        let mut state = lock(&self.state);
+        if state.ended {
+            return None;
+        }
+        let over = state.streams.iter().filter(|stream| stream.is_ended()).count();
+        if over > ENDED_STREAMS
+            && let Some(oldest) = state.streams.iter().position(|stream| stream.is_ended())
+        {
+            state.streams.remove(oldest);
+        }
+        state.opened_streams += 1;
+        let stream = Stream::new(state.opened_streams);
+        state.streams.push_back(stream.clone());
+        Some(stream)
+    }
+
+    /// The stream of this number, for a client that comes back.
+    pub fn stream(&self, number: u64) -> Option<Arc<Stream>> {
+        lock(&self.state).streams.iter().find(|stream| stream.number == number).cloned()
+    }
+
+    /// The session's own stream, and whether it is a new one. `None` when the session has ended.
+    pub fn own_stream(&self) -> Option<(Arc<Stream>, bool)> {
+        if let Some(stream) = self.stream(OWN_STREAM) {
+            return Some((stream, false));
+        }
+        let mut state = lock(&self.state);
+        if state.ended {
+            return None;
+        }
+        let stream = Stream::new(OWN_STREAM);
+        state.streams.push_back(stream.clone());
+        Some((stream, true))
     }
 
     /// Cancel a running call.
@@ -90,13 +129,12 @@ impl Session {
 pub(super) struct Use {
     pub session: Arc<Session>,
     call: Option<Id>,
-    stream: bool,
 }
 
 impl Use {
     fn begin(session: Arc<Session>) -> Self {
         lock(&session.state).uses += 1;
-        Self { session, call: None, stream: false }
+        Self { session, call: None }
     }
 
     /// Enter a call that `notifications/cancelled` can cancel. The error says why it cannot run.
@@ -116,18 +154,6 @@ impl Use {
         self.call = Some(id.clone());
         Ok(registration)
     }
-
-    /// Open the standalone stream; `None` when it is open already.
-    pub fn stream(&mut self) -> Option<mpsc::Receiver<Vec<u8>>> {
-        let mut state = lock(&self.session.state);
-        if state.ended || state.stream.is_some() {
-            return None;
-        }
-        let (sender, receiver) = mpsc::channel(STREAM);
-        state.stream = Some(sender);
-        self.stream = true;
-        Some(receiver)
-    }
 }
 
 impl Drop for Use {
@@ -137,9 +163,6 @@ impl Drop for Use {
         state.last_used = Instant::now();
         if let Some(id) = &self.call {
             state.running.remove(id);
-        }
-        if self.stream {
-            state.stream = None;
         }
     }
 }
@@ -187,7 +210,7 @@ impl Sessions {
         self: &Arc<Self>,
         caller: &Caller,
         scope: Option<&ServerName>,
-        opened: Opened,
+        opened: Arc<mcp::Session>,
         connection: Option<ConnectionGuard>,
     ) -> Result<Arc<Session>, Error> {
         self.sweep();
@@ -204,13 +227,13 @@ impl Sessions {
             id: fresh_id(),
             caller: caller.id.clone(),
             scope: scope.cloned(),
-            version: opened.version,
-            client: opened.client,
+            mcp: opened,
             state: Mutex::new(State {
                 last_used: Instant::now(),
                 uses: 0,
                 running: HashMap::new(),
-                stream: None,
+                streams: VecDeque::new(),
+                opened_streams: 0,
                 ended: false,
             }),
             _connection: connection,
