@@ -30,6 +30,7 @@ pub struct Pending {
     endless: bool,
 }
 
+#[expect(clippy::large_enum_variant, reason = "boxed as a whole, in `Step`")]
 enum Work {
     Call {
         era: Era,

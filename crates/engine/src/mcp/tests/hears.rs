@@ -151,10 +151,7 @@ async fn a_caller_hears_nothing_of_servers_and_lists_it_has_nothing_of() {
         assert_eq!(next(&mut heard).await["method"], "notifications/tools/list_changed");
         bench.engine.end_subscriptions();
     };
-    let all = async {
-        tokio::join!(listen(&clerk, everything.clone()), listen(&ruin, everything.clone()), drive);
-    };
-    all.await;
+    tokio::join!(listen(&clerk, everything.clone()), listen(&ruin, everything.clone()), drive);
     assert!(said(&mut silent).is_empty(), "another server's changes");
 }
 
