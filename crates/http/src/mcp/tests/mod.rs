@@ -148,7 +148,8 @@ async fn code(request: RequestBuilder) -> (u16, i64) {
 struct Events {
     response: Response,
     decoder: Decoder,
-    /// Id of the newest event, to come back with.
+    /// Ids of the first and of the newest event, to come back with.
+    first: Option<String>,
     last: Option<String>,
     retry: Option<u64>,
 }
@@ -157,7 +158,7 @@ impl Events {
     fn of(response: Response) -> Self {
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         assert_eq!(response.headers()["x-accel-buffering"], "no");
-        Self { response, decoder: Decoder::new(1 << 20), last: None, retry: None }
+        Self { response, decoder: Decoder::new(1 << 20), first: None, last: None, retry: None }
     }
 
     fn last(&self) -> &str {
@@ -168,6 +169,7 @@ impl Events {
     async fn next(&mut self) -> Option<Value> {
         loop {
             if let Some(Event { data, id, retry, .. }) = self.decoder.next_event() {
+                self.first = self.first.take().or_else(|| id.clone());
                 self.last = id.or(self.last.take());
                 self.retry = retry.or(self.retry);
                 if data.is_empty() {

@@ -164,7 +164,8 @@ async fn the_own_stream_hears_of_changes_and_of_those_missed() {
     fresh.next().await.unwrap();
     let number = |id: &str| id.split_once('-').unwrap().1.parse::<u64>().unwrap();
     assert_eq!(number(fresh.last()), number(&seen) + 1);
-    let mut again = events(gate.listen(&id, Some(&seen))).await;
+    let opening = fresh.first.clone().unwrap();
+    let mut again = events(gate.listen(&id, Some(&opening))).await;
     assert_eq!(again.next().await.unwrap()["method"], CHANGED);
     assert_eq!(again.last(), fresh.last());
 }
