@@ -4,7 +4,7 @@
 //! the answer. Handlers find the caller as `Extension<Arc<Caller>>` and the socket's ends as `Extension<Ends>`.
 
 use crate::guard::{Page, Rules};
-use crate::listen::Ends;
+use crate::listen::{Ends, Tls};
 use crate::refusal::Refusal;
 use crate::reports::Reports;
 use crate::settings::Settings;
@@ -72,15 +72,17 @@ struct Shared {
     started: Instant,
     open_paths: Vec<&'static str>,
     openapi: Bytes,
+    tls: Option<Arc<Tls>>,
 }
 
 impl AppState {
-    /// Check the settings; every problem is named with its path.
+    /// Check the settings and read the files of TLS; every problem is named with its path.
     pub fn new(edge: Edge) -> Result<Self, Vec<String>> {
         let problems = edge.settings.problems();
         if !problems.is_empty() {
             return Err(problems);
         }
+        let tls = edge.settings.tls.as_ref().map(Tls::open).transpose()?.map(Arc::new);
         let routes = rest::routes();
         let document = openapi::of(&routes).to_string();
         let mut open_paths: Vec<_> = routes.iter().filter(|r| r.open).map(|r| r.path).collect();
@@ -100,6 +102,7 @@ impl AppState {
             started: Instant::now(),
             open_paths,
             openapi: document.into(),
+            tls,
             edge,
         })))
     }
@@ -114,6 +117,10 @@ impl AppState {
 
     pub fn settings(&self) -> &Settings {
         &self.0.edge.settings
+    }
+
+    pub(crate) fn tls(&self) -> Option<Arc<Tls>> {
+        self.0.tls.clone()
     }
 
     /// Turns true when a shutdown begins; long-lived streams end themselves then.
@@ -244,7 +251,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let engine = crate::tests::engine(dir.path(), Vec::new());
         let state = AppState::new(Edge::new(engine, Settings::default())).unwrap();
-        let ends = Ends { local: "127.0.0.1:80".parse().unwrap(), peer: "127.0.0.1:1".parse().unwrap() };
+        let ends =
+            Ends { local: "127.0.0.1:80".parse().unwrap(), peer: "127.0.0.1:1".parse().unwrap(), tls: false };
         let request = || {
             let request = Request::get("/health").header("host", "localhost").extension(ends);
             request.body(axum::body::Body::empty()).unwrap()

@@ -3,6 +3,7 @@
 //! Read by the binary, checked by `guard::Rules::new` and used by the listener. The address to listen on is not here:
 //! it is the top-level `listen`, because the command line sets it most.
 
+use crate::listen::TlsFiles;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -12,6 +13,9 @@ use toolgate_core::unit::{Size, Span};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Certificate and key of TLS 1.3; without them the listener speaks plain HTTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsFiles>,
     /// Names under which clients may reach the gateway, `gateway.example.com` (any port) or `gateway.example.com:8443`,
     /// besides loopback names and the address it is bound to. Requests for another `Host` are refused, which is what
     /// stops DNS rebinding.
@@ -26,7 +30,7 @@ pub struct Settings {
     pub body_timeout: Span,
     /// Largest request head (request line and headers).
     pub max_header: Size,
-    /// Longest time that a request head may take to arrive.
+    /// Longest time that a request head may take to arrive, and a TLS handshake.
     pub header_timeout: Span,
     /// Connections open at once; more are answered 503.
     pub max_connections: usize,
@@ -46,6 +50,7 @@ impl Default for Settings {
     fn default() -> Self {
         let seconds = |n| Span(Duration::from_secs(n));
         Self {
+            tls: None,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
             max_body: Size(4 << 20),
@@ -82,6 +87,12 @@ impl Settings {
         bound("max_header", (8 << 10..=1 << 20).contains(&self.max_header.0), "from 8KiB to 1MiB");
         bound("max_connections", self.max_connections >= 1, "at least 1");
         bound("max_streams", self.max_streams >= 1, "at least 1");
+        if let Some(tls) = &self.tls {
+            let empty = |path: &std::path::Path| path.as_os_str().is_empty();
+            bound("tls.cert", !empty(&tls.cert), "the path of a PEM file");
+            bound("tls.key", !empty(&tls.key), "the path of a PEM file");
+            bound("tls.client_ca", !tls.client_ca.as_deref().is_some_and(empty), "the path of a PEM file");
+        }
         let day = Duration::from_secs(86_400);
         for (path, span) in [
             ("body_timeout", self.body_timeout),

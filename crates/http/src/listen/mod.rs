@@ -1,17 +1,22 @@
 //! Hop 1: accept connections, bound their number, size and time, and end them in order.
 //!
-//! Called by `serve`. HTTP/1.1 and HTTP/2 with prior knowledge on one port. Every connection is a task of its own; a
+//! Called by `serve`. HTTP/1.1 and HTTP/2 on one port, with TLS (HTTP/2 by ALPN) or without (by prior knowledge). Every connection is a task of its own; a
 //! defect in one ends that one. The own accept loop is there for what ready-made servers do not offer together: a cap on
 //! connections with an answer, separate limits for a slow head and an idle connection, a limit for peers that do not
-//! read, and a shutdown that lets requests in flight finish. Absent on purpose: TLS (to come), HTTP upgrades.
+//! read, and a shutdown that lets requests in flight finish. Absent on purpose: HTTP upgrades.
 
 mod bind;
 mod io;
 mod pulse;
 #[cfg(test)]
 mod tests;
+mod tls;
+#[cfg(test)]
+mod tls_tests;
 
 pub use bind::{BindError, bind};
+pub(crate) use tls::Tls;
+pub use tls::TlsFiles;
 
 use crate::settings::Settings;
 use axum::Router;
@@ -26,7 +31,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -38,6 +43,15 @@ use tower::ServiceExt;
 pub struct Ends {
     pub local: SocketAddr,
     pub peer: SocketAddr,
+    /// Whether TLS is between them.
+    pub tls: bool,
+}
+
+impl Ends {
+    /// The port of an address that names none.
+    pub(crate) fn default_port(&self) -> u16 {
+        if self.tls { 443 } else { 80 }
+    }
 }
 
 // Refused connections that are still being told so; more are closed at once.
@@ -51,6 +65,7 @@ const REFUSAL: &str = "{\"success\":false,\"data\":null,\"error\":{\"kind\":\"un
 /// once for each connection and what it returns lives as long.
 pub(crate) async fn accept<G: Send + 'static>(
     listener: TcpListener,
+    tls: Option<Arc<Tls>>,
     router: Router,
     settings: &Settings,
     closing: &watch::Sender<bool>,
@@ -60,6 +75,10 @@ pub(crate) async fn accept<G: Send + 'static>(
     let limits = Arc::new(Limits::of(settings));
     let refusals = Arc::new(Semaphore::new(REFUSALS));
     let mut connections = JoinSet::new();
+    let mut fresh = JoinSet::new();
+    if let Some(tls) = &tls {
+        fresh.spawn(tls.clone().keep_fresh());
+    }
     let mut shutdown = pin!(shutdown);
     let mut pause = Duration::ZERO;
     loop {
@@ -70,11 +89,15 @@ pub(crate) async fn accept<G: Send + 'static>(
                 Ok((stream, peer)) => {
                     pause = Duration::ZERO;
                     if connections.len() >= settings.max_connections {
-                        tokio::spawn(refuse(stream, refusals.clone()));
+                        tokio::spawn(refuse(stream, tls.clone(), refusals.clone()));
                         continue;
                     }
                     let closing = closing.subscribe();
-                    connections.spawn(serve_one(stream, peer, router.clone(), limits.clone(), closing, counted()));
+                    let (tls, router, limits, counted) = (tls.clone(), router.clone(), limits.clone(), counted());
+                    connections.spawn(async move {
+                        greet(stream, peer, tls, router, limits, closing).await;
+                        drop(counted);
+                    });
                 }
                 Err(error) => pause = after_failure(&error, pause),
             },
@@ -110,8 +133,19 @@ fn after_failure(error: &std::io::Error, pause: Duration) -> Duration {
 
 // What the peer still sends is read (at most for a second) before the socket is closed: closing with unread bytes would
 // reset the connection and could take the answer with it.
-async fn refuse(mut stream: TcpStream, refusals: Arc<Semaphore>) {
+async fn refuse(stream: TcpStream, tls: Option<Arc<Tls>>, refusals: Arc<Semaphore>) {
     let Ok(_permit) = refusals.try_acquire() else { return };
+    match tls {
+        None => tell(stream).await,
+        Some(tls) => {
+            if let Some(stream) = tls.greet(stream, Duration::from_secs(1)).await {
+                tell(stream).await;
+            }
+        }
+    }
+}
+
+async fn tell(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let head = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
          retry-after: 1\r\nconnection: close\r\n\r\n{REFUSAL}",
@@ -160,17 +194,36 @@ impl Limits {
     }
 }
 
-async fn serve_one<G>(
+// The handshake first, if there is TLS; a shutdown does not wait for one.
+async fn greet(
     stream: TcpStream,
     peer: SocketAddr,
+    tls: Option<Arc<Tls>>,
     router: Router,
     limits: Arc<Limits>,
     mut closing: watch::Receiver<bool>,
-    _counted: G,
 ) {
     let _ = stream.set_nodelay(true);
     let Ok(local) = stream.local_addr() else { return };
-    let ends = Ends { local, peer };
+    let ends = Ends { local, peer, tls: tls.is_some() };
+    let Some(tls) = tls else { return serve_one(stream, ends, router, limits, closing).await };
+    let greeted = tokio::select! {
+        greeted = tls.greet(stream, limits.header) => greeted,
+        _ = closing.wait_for(|closing| *closing) => None,
+    };
+    if let Some(stream) = greeted {
+        Box::pin(serve_one(stream, ends, router, limits, closing)).await;
+    }
+}
+
+async fn serve_one(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    ends: Ends,
+    router: Router,
+    limits: Arc<Limits>,
+    mut closing: watch::Receiver<bool>,
+) {
+    let peer = ends.peer;
     let pulse = Arc::new(Pulse::new(limits.header, limits.idle));
     let io = TokioIo::new(io::Watched::new(stream, pulse.clone(), limits.write));
     let counted = pulse.clone();
