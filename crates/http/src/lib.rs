@@ -39,6 +39,12 @@ use tokio::net::TcpListener;
 pub async fn serve(listener: TcpListener, state: AppState, shutdown: impl Future<Output = ()>) {
     let engine = state.engine().clone();
     let router = app::router(state.clone());
+    // Their connections would be waited for.
+    let subscribed = state.engine().clone();
+    let shutdown = async move {
+        shutdown.await;
+        subscribed.end_subscriptions();
+    };
     let (tls, settings, counted) = (state.tls(), state.settings(), || engine.connection(None));
     listen::accept(listener, tls, router, settings, state.closer(), counted, shutdown).await;
 }

@@ -179,7 +179,8 @@ fn legacy(engine: &Engine, peer: &Peer, request: &Incoming<'_>, method: &str) ->
             } else if engine.may_read(&peer.caller, peer.scope.as_ref(), &uri) {
                 session.subscribe(&uri)?;
             } else {
-                return Err(Fault::from(&crate::admit::no_such(Face::Resource, &uri)));
+                let error = crate::admit::no_such(Face::Resource, &uri);
+                return Err(call::fault(Era::Legacy, Face::Resource, &error));
             }
             now(Ok(empty()))
         }

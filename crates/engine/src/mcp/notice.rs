@@ -27,6 +27,13 @@ const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 #[derive(Default)]
 pub(crate) struct Listeners(Mutex<HashMap<Arc<str>, usize>>);
 
+impl Listeners {
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+}
+
 struct Place {
     engine: Engine,
     caller: Arc<str>,
@@ -190,7 +197,8 @@ pub(super) fn listen(
         let mut writer = ResultWriter::new(peer.version.era(), &id, 64);
         writer.meta(SUBSCRIPTION_ID, id.json());
         Reply::whole(writer.finish(SERVER_INFO))
-    }))
+    })
+    .endless())
 }
 
 fn tag(id: &Id) -> Value {
