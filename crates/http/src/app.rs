@@ -9,7 +9,7 @@ use crate::refusal::Refusal;
 use crate::reports::Reports;
 use crate::settings::Settings;
 use crate::traffic::Traffic;
-use crate::{bounds, cors, identify, mcp, openapi, rest, trace};
+use crate::{bounds, coding, cors, identify, mcp, openapi, rest, trace};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
@@ -54,6 +54,8 @@ pub struct Limits {
     pub max_body: usize,
     /// Longest time a request body may take to arrive.
     pub body_timeout: Duration,
+    /// Whether it may be compressed.
+    pub compression: bool,
     /// Bytes that bodies in memory may still take, of all requests together.
     pub room: Arc<Semaphore>,
 }
@@ -93,6 +95,7 @@ impl AppState {
             limits: Limits {
                 max_body: usize::try_from(edge.settings.max_body.0).unwrap_or(usize::MAX),
                 body_timeout: edge.settings.body_timeout.0,
+                compression: edge.settings.compression,
                 room: bounds::room(edge.settings.max_bodies),
             },
             rules: Rules::new(&edge.settings.allowed_hosts, &edge.settings.allowed_origins)?,
@@ -159,11 +162,13 @@ pub(crate) fn router(state: AppState) -> Router {
 }
 
 fn behind_edge(endpoints: Router<AppState>, state: AppState) -> Router {
-    endpoints
+    let compression = state.settings().compression;
+    let router = endpoints
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(state.clone(), edge))
-        .with_state(state)
+        .with_state(state);
+    if compression { router.layer(coding::answers()) } else { router }
 }
 
 async fn edge(State(state): State<AppState>, request: Request, next: Next) -> Response {

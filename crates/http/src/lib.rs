@@ -7,6 +7,7 @@
 
 mod app;
 mod bounds;
+mod coding;
 mod cors;
 mod guard;
 mod identify;

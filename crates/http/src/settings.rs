@@ -22,12 +22,14 @@ pub struct Settings {
     pub allowed_hosts: Vec<String>,
     /// Web origins whose pages may call the gateway, e.g. `https://console.example.com`. Pages of the gateway itself may.
     pub allowed_origins: Vec<String>,
-    /// Largest request body.
+    /// Largest request body; of a compressed one, before and after it is decompressed.
     pub max_body: Size,
     /// All request bodies in memory at once; a request beyond that is answered 503.
     pub max_bodies: Size,
     /// Longest time that a request body may take to arrive.
     pub body_timeout: Span,
+    /// Whether request bodies may be compressed (gzip, br, zstd), and answers are for clients that take it.
+    pub compression: bool,
     /// Largest request head (request line and headers).
     pub max_header: Size,
     /// Longest time that a request head may take to arrive, and a TLS handshake.
@@ -56,6 +58,7 @@ impl Default for Settings {
             max_body: Size(4 << 20),
             max_bodies: Size(256 << 20),
             body_timeout: seconds(30),
+            compression: true,
             max_header: Size(64 << 10),
             header_timeout: seconds(10),
             max_connections: 10_000,
