@@ -5,6 +5,7 @@
 
 use crate::guard::{Page, Rules};
 use crate::listen::{Ends, Tls};
+use crate::mcp::Standing;
 use crate::refusal::Refusal;
 use crate::reports::Reports;
 use crate::settings::Settings;
@@ -158,7 +159,8 @@ impl AppState {
 
 /// Every endpoint, behind `edge`.
 pub(crate) fn router(state: AppState) -> Router {
-    behind_edge(rest::mount(rest::routes()).merge(mcp::routes()), state)
+    let doors = mcp::routes(state.settings());
+    behind_edge(rest::mount(rest::routes()).merge(doors), state)
 }
 
 fn behind_edge(endpoints: Router<AppState>, state: AppState) -> Router {
@@ -194,8 +196,9 @@ async fn edge(State(state): State<AppState>, request: Request, next: Next) -> Re
 
 async fn identified(state: &AppState, mut request: Request, next: Next) -> Response {
     match caller(state, request.uri(), request.headers()) {
-        Ok(Some(caller)) => {
+        Ok(Some((caller, standing))) => {
             request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(standing);
         }
         Ok(None) => {}
         Err(refusal) => return refusal.into_response(),
@@ -204,13 +207,20 @@ async fn identified(state: &AppState, mut request: Request, next: Next) -> Respo
 }
 
 // Nobody, on the few paths that need no key.
-fn caller(state: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Option<Arc<Caller>>, Refusal> {
+fn caller(
+    state: &AppState,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Option<(Arc<Caller>, Standing)>, Refusal> {
     identify::no_key_in_query(uri)?;
     if state.0.open_paths.contains(&uri.path()) {
         return Ok(None);
     }
     let key = identify::credential(headers)?;
-    Ok(Some(state.engine().identify(key)?))
+    let caller = state.engine().identify(key)?;
+    let (engine, key, known) = (state.engine().clone(), key.map(str::to_owned), caller.clone());
+    let standing = Standing::new(move || engine.identify(key.as_deref()).is_ok_and(|caller| caller == known));
+    Ok(Some((caller, standing)))
 }
 
 fn dress(headers: &mut HeaderMap, page: &Page, trace: Option<&TraceContext>) {

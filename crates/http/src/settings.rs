@@ -22,7 +22,7 @@ pub struct Settings {
     pub allowed_hosts: Vec<String>,
     /// Web origins whose pages may call the gateway, e.g. `https://console.example.com`. Pages of the gateway itself may.
     pub allowed_origins: Vec<String>,
-    /// Largest request body; of a compressed one, before and after it is decompressed.
+    /// Largest request body, and message on a WebSocket; of a compressed body, before and after it is decompressed.
     pub max_body: Size,
     /// All request bodies in memory at once; a request beyond that is answered 503.
     pub max_bodies: Size,
@@ -44,6 +44,8 @@ pub struct Settings {
     pub write_timeout: Span,
     /// Longest time that requests in flight may take to finish after a shutdown was asked for.
     pub shutdown_timeout: Span,
+    /// Whether the doors of MCP 2024-11-05, `GET /sse` and `POST /message`, are there, for clients that know nothing newer.
+    pub sse_door: bool,
     /// Whether `GET /metrics` needs no key, for a scraper in a trusted network.
     pub open_metrics: bool,
 }
@@ -66,6 +68,7 @@ impl Default for Settings {
             idle_timeout: seconds(75),
             write_timeout: seconds(60),
             shutdown_timeout: seconds(30),
+            sse_door: false,
             open_metrics: false,
         }
     }

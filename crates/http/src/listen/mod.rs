@@ -3,7 +3,8 @@
 //! Called by `serve`. HTTP/1.1 and HTTP/2 on one port, with TLS (HTTP/2 by ALPN) or without (by prior knowledge). Every connection is a task of its own; a
 //! defect in one ends that one. The own accept loop is there for what ready-made servers do not offer together: a cap on
 //! connections with an answer, separate limits for a slow head and an idle connection, a limit for peers that do not
-//! read, and a shutdown that lets requests in flight finish. Absent on purpose: HTTP upgrades.
+//! read, and a shutdown that lets requests in flight finish. A connection that HTTP was upgraded on keeps its place as long
+//! as it keeps its `Slot`.
 
 mod bind;
 mod io;
@@ -25,6 +26,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use pulse::{Pulse, Verdict};
+use std::any::Any;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -54,6 +56,11 @@ impl Ends {
     }
 }
 
+/// The place of a connection among those that may be open, and its count (a request extension). Whoever takes the
+/// connection over from HTTP keeps it as long.
+#[derive(Clone)]
+pub(crate) struct Slot(#[expect(dead_code, reason = "given back when dropped")] Arc<dyn Any + Send + Sync>);
+
 // Refused connections that are still being told so; more are closed at once.
 const REFUSALS: usize = 64;
 const REFUSAL: &str = "{\"success\":false,\"data\":null,\"error\":{\"kind\":\"unavailable\",\"message\":\"too many \
@@ -63,7 +70,7 @@ const REFUSAL: &str = "{\"success\":false,\"data\":null,\"error\":{\"kind\":\"un
 ///
 /// `closing` turns true when the shutdown begins; long-lived streams watch it and end themselves. `counted` is called
 /// once for each connection and what it returns lives as long.
-pub(crate) async fn accept<G: Send + 'static>(
+pub(crate) async fn accept<G: Send + Sync + 'static>(
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     router: Router,
@@ -74,6 +81,8 @@ pub(crate) async fn accept<G: Send + 'static>(
 ) {
     let limits = Arc::new(Limits::of(settings));
     let refusals = Arc::new(Semaphore::new(REFUSALS));
+    let max = u32::try_from(settings.max_connections.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
+    let slots = Arc::new(Semaphore::new(max as usize));
     let mut connections = JoinSet::new();
     let mut fresh = JoinSet::new();
     if let Some(tls) = &tls {
@@ -88,16 +97,14 @@ pub(crate) async fn accept<G: Send + 'static>(
             accepted = accept_after(&listener, pause) => match accepted {
                 Ok((stream, peer)) => {
                     pause = Duration::ZERO;
-                    if connections.len() >= settings.max_connections {
+                    let Ok(place) = slots.clone().try_acquire_owned() else {
                         tokio::spawn(refuse(stream, tls.clone(), refusals.clone()));
                         continue;
-                    }
+                    };
                     let closing = closing.subscribe();
-                    let (tls, router, limits, counted) = (tls.clone(), router.clone(), limits.clone(), counted());
-                    connections.spawn(async move {
-                        greet(stream, peer, tls, router, limits, closing).await;
-                        drop(counted);
-                    });
+                    let slot = Slot(Arc::new((place, counted())));
+                    let (tls, router, limits) = (tls.clone(), router.clone(), limits.clone());
+                    connections.spawn(greet(stream, peer, tls, router, limits, slot, closing));
                 }
                 Err(error) => pause = after_failure(&error, pause),
             },
@@ -105,9 +112,13 @@ pub(crate) async fn accept<G: Send + 'static>(
     }
     drop(listener);
     closing.send_replace(true);
-    let all = async { while connections.join_next().await.is_some() {} };
+    // All places free: also those of connections that are HTTP no more.
+    let all = slots.acquire_many(max);
     if tokio::time::timeout(settings.shutdown_timeout.0, all).await.is_err() {
-        tracing::warn!(connections = connections.len(), "shutdown time is up; open connections are cut");
+        tracing::warn!(
+            connections = max as usize - slots.available_permits(),
+            "shutdown time is up; open connections are cut"
+        );
         connections.shutdown().await;
     }
 }
@@ -201,26 +212,28 @@ async fn greet(
     tls: Option<Arc<Tls>>,
     router: Router,
     limits: Arc<Limits>,
+    slot: Slot,
     mut closing: watch::Receiver<bool>,
 ) {
     let _ = stream.set_nodelay(true);
     let Ok(local) = stream.local_addr() else { return };
     let ends = Ends { local, peer, tls: tls.is_some() };
-    let Some(tls) = tls else { return serve_one(stream, ends, router, limits, closing).await };
+    let Some(tls) = tls else { return serve_one(stream, ends, router, limits, slot, closing).await };
     let greeted = tokio::select! {
         greeted = tls.greet(stream, limits.header) => greeted,
         _ = closing.wait_for(|closing| *closing) => None,
     };
     if let Some(stream) = greeted {
-        Box::pin(serve_one(stream, ends, router, limits, closing)).await;
+        Box::pin(serve_one(stream, ends, router, limits, slot, closing)).await;
     }
 }
 
 async fn serve_one(
-    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     ends: Ends,
     router: Router,
     limits: Arc<Limits>,
+    slot: Slot,
     mut closing: watch::Receiver<bool>,
 ) {
     let peer = ends.peer;
@@ -230,10 +243,11 @@ async fn serve_one(
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         let ticket = Pulse::begin(&counted, request.version());
         request.extensions_mut().insert(ends);
+        request.extensions_mut().insert(slot.clone());
         let answer = router.clone().oneshot(request);
         async move { Ok::<_, Infallible>(answer.await?.map(|body| Body::new(pulse::Held::new(body, ticket)))) }
     });
-    let mut connection = pin!(limits.builder.serve_connection(io, service));
+    let mut connection = pin!(limits.builder.serve_connection_with_upgrades(io, service));
     let mut leaving = false;
     loop {
         tokio::select! {

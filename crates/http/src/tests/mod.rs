@@ -5,6 +5,7 @@ mod codings;
 mod document;
 mod door;
 mod pages;
+mod sockets;
 
 use crate::{AppState, Edge, Settings, bind, serve};
 use http::Method;

@@ -214,3 +214,29 @@ async fn calls() {
     let (_, none) = door.send("tools/call", json!({"name": "lab__erase"})).await;
     assert_eq!(none["result"]["structuredContent"]["said"], "erased", "absent arguments are none");
 }
+
+#[tokio::test]
+async fn a_method_that_names_server_and_tool_is_a_call() {
+    let bench = bench();
+    for version in [LEGACY, MODERN] {
+        let door = Door::new(&bench, "admin", None, version);
+        let context = json!({"user_id": "u", "workspace": "/w", "preferences": {}});
+        let params = json!({"text": "x", "context": context});
+        let (status, said) = door.send("lab/echo", params.clone()).await;
+        assert_eq!((status, &said["result"]["structuredContent"]["said"]), (200, &json!("x")), "{said}");
+        let plain = json!({"name": "lab__nothing"});
+        assert_eq!(door.code("lab/nothing", json!({})).await, door.code("tools/call", plain).await);
+        for method in ["nobody/echo", "echo", "lab__echo", "/echo", "Lab/echo"] {
+            assert_eq!(door.code(method, params.clone()).await.1, -32601, "{method}");
+        }
+        assert_eq!(
+            door.code("lab/echo", json!({"context": 1})).await.1,
+            door.code("tools/call", json!({"name": "lab__echo"})).await.1
+        );
+        // Another server's door, and a caller who sees nothing of the server.
+        let other = Door::new(&bench, "admin", Some("many"), version);
+        assert_eq!(other.code("lab/echo", params.clone()).await.1, -32601);
+        let nobody = Door::new(&bench, "nobody", None, version);
+        assert_eq!(nobody.code("lab/echo", params).await.1, -32601);
+    }
+}
