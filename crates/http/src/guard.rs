@@ -309,4 +309,17 @@ mod tests {
             Rules::new(&["*".into(), "http://a".into()], &["*".into(), "https://a/b".into()]).unwrap_err();
         assert_eq!(problems.len(), 4, "{problems:?}");
     }
+
+    #[test]
+    fn a_host_without_a_port_means_the_default_one() {
+        for (tls, port, allowed) in
+            [(true, 443, true), (true, 80, false), (false, 80, true), (false, 443, false)]
+        {
+            let ends = Ends { local: ([127, 0, 0, 1], port).into(), peer: ([127, 0, 0, 1], 1).into(), tls };
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, "localhost".parse().unwrap());
+            let checked = Rules::default().check(&Uri::from_static("/"), &headers, ends);
+            assert_eq!(checked.is_ok(), allowed, "{tls} {port}");
+        }
+    }
 }

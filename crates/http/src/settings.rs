@@ -126,15 +126,23 @@ mod tests {
     fn every_problem_is_named_with_its_path() {
         let settings: Settings = serde_json::from_value(serde_json::json!({
             "allowed_hosts": ["http://x"], "allowed_origins": ["x"], "max_body": "0B", "header_timeout": "0s",
-            "max_connections": 0
+            "max_connections": 0, "tls": {"cert": "", "key": "key.pem", "client_ca": ""}
         }))
         .unwrap();
         let problems = settings.problems().join("\n");
-        for path in
-            ["allowed_hosts[0]", "allowed_origins[0]", "max_body", "header_timeout", "max_connections"]
-        {
+        for path in [
+            "allowed_hosts[0]",
+            "allowed_origins[0]",
+            "max_body",
+            "header_timeout",
+            "max_connections",
+            "tls.cert",
+            "tls.client_ca",
+        ] {
             assert!(problems.contains(&format!("http.{path}")), "{path} in {problems}");
         }
+        assert!(!problems.contains("tls.key"), "{problems}");
         assert!(serde_json::from_str::<Settings>(r#"{"allow_hosts":[]}"#).is_err());
+        assert!(serde_json::from_str::<Settings>(r#"{"tls":{"cert":"x"}}"#).is_err(), "a key is needed");
     }
 }
