@@ -15,6 +15,7 @@ pub mod message;
 pub mod mirror;
 pub mod notify;
 pub mod params;
+pub mod rest;
 pub mod result;
 pub mod scan;
 pub mod sse;

@@ -54,6 +54,19 @@ pub(super) fn prepare(
         Face::Resource => (params.text("uri", params.uri)?.into_owned(), empty()?),
         Face::Tool | Face::Prompt => (params.text("name", params.name)?.into_owned(), params.arguments()?),
     };
+    of(face, tool, arguments, peer, request, outbox)
+}
+
+/// A call of what is named, however the request names it.
+pub(super) fn of(
+    face: Face,
+    tool: String,
+    arguments: Box<serde_json::value::RawValue>,
+    peer: &Peer,
+    request: &Incoming<'_>,
+    outbox: Option<&Outbox>,
+) -> Result<Pending, Fault> {
+    let params = &request.params;
     let era = peer.version.era();
     let (link, asks) = link(era, peer, request, outbox)?;
     let call = Call {

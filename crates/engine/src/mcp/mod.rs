@@ -5,8 +5,10 @@
 //! the transport may run it where it likes. Dropping a `Pending` or its future cancels the call.
 //! What a caller has nothing of (prompts, resources) is not advertised to it and answers "method not found".
 
+mod alias;
 pub mod batch;
 mod call;
+pub mod channel;
 mod complete;
 mod initialize;
 mod link;
@@ -147,11 +149,11 @@ pub fn start(engine: &Engine, peer: &Peer, request: &Incoming<'_>, outbox: Optio
         "resources/list" => later(list::resources(engine, peer, request)),
         "completion/complete" if completes(engine, peer) => later(complete::complete(engine, peer, request)),
         method => match era {
-            Era::Legacy => legacy(engine, peer, request, method),
+            Era::Legacy => legacy(engine, peer, request, method, outbox),
             Era::Modern => match method {
                 "server/discover" => now(initialize::discover(engine, peer, id)),
                 "subscriptions/listen" => later(notice::listen(engine, peer, request, outbox)),
-                _ => Err(Fault::method_not_found(method)),
+                _ => later(alias::prepare(engine, peer, request, outbox)),
             },
         },
     };
@@ -161,7 +163,13 @@ pub fn start(engine: &Engine, peer: &Peer, request: &Incoming<'_>, outbox: Optio
 }
 
 // Methods that the modern era has no more.
-fn legacy(engine: &Engine, peer: &Peer, request: &Incoming<'_>, method: &str) -> Result<Step, Fault> {
+fn legacy(
+    engine: &Engine,
+    peer: &Peer,
+    request: &Incoming<'_>,
+    method: &str,
+    outbox: Option<&Outbox>,
+) -> Result<Step, Fault> {
     let empty = || ResultWriter::new(Era::Legacy, &request.id, 0).finish(SERVER_INFO);
     match (method, &peer.session) {
         ("initialize", _) => initialize::initialize(engine, peer, request).map(Step::Done),
@@ -187,7 +195,7 @@ fn legacy(engine: &Engine, peer: &Peer, request: &Incoming<'_>, method: &str) ->
             }
             now(Ok(empty()))
         }
-        _ => Err(Fault::method_not_found(method)),
+        _ => later(alias::prepare(engine, peer, request, outbox)),
     }
 }
 

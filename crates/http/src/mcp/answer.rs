@@ -59,7 +59,7 @@ pub(super) fn whole(reply: Reply, accepts: Accepts) -> Response {
     response
 }
 
-fn events(body: Body) -> Response {
+pub(super) fn events(body: Body) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, EVENTS);
@@ -133,7 +133,7 @@ async fn turns_true(closing: &mut Option<watch::Receiver<bool>>) {
     }
 }
 
-fn beat() -> Interval {
+pub(super) fn beat() -> Interval {
     let start = tokio::time::Instant::now() + KEEP_ALIVE;
     let mut beat = tokio::time::interval_at(start, KEEP_ALIVE);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,4 +1,5 @@
-//! The MCP endpoint: Streamable HTTP of both eras at `/mcp` (all servers) and `/mcp/{server}` (one).
+//! The MCP endpoints: Streamable HTTP of both eras at `/mcp` (all servers) and `/mcp/{server}` (one), WebSocket at `/ws`,
+//! and HTTP+SSE at `/sse` where it is switched on.
 //!
 //! Mounted by the edge behind the Host and Origin guard and behind identification, so that a wrong origin is refused
 //! first, an unknown caller next, and only then a protocol error. Handlers here find the era of a message and speak it;
@@ -8,11 +9,14 @@ mod answer;
 mod legacy;
 mod modern;
 mod negotiate;
+mod places;
 mod post;
 mod session;
+mod sse_door;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod ws;
 
 pub use session::Limits;
 
@@ -31,26 +35,56 @@ use toolgate_engine::ConnectionGuard;
 use toolgate_engine::mcp::{Mirrored, is_server};
 use toolgate_wire::Fault;
 
-/// The MCP routes. They need an `Extension<Arc<Caller>>`, which identification sets.
-pub fn routes() -> Router<AppState> {
-    routes_with(Limits::default())
+/// The MCP routes. They need an `Extension<Arc<Caller>>` and an `Extension<Standing>`, which identification sets.
+pub(crate) fn routes(settings: &crate::Settings) -> Router<AppState> {
+    mount(Arc::new(Shared::new(Limits::default())), settings.sse_door)
 }
 
-/// The MCP routes with other limits on sessions.
-pub fn routes_with(limits: Limits) -> Router<AppState> {
-    mount(Arc::new(Shared { sessions: Arc::new(Sessions::new(limits)), mirrored: OnceLock::new() }))
-}
-
-fn mount(shared: Arc<Shared>) -> Router<AppState> {
+fn mount(shared: Arc<Shared>, sse_door: bool) -> Router<AppState> {
     let door = || MethodRouter::new().post(post::post).get(get).delete(delete);
-    Router::new().route("/mcp", door()).route("/mcp/{server}", door()).layer(Extension(shared))
+    let mut routes = Router::new().route("/mcp", door()).route("/mcp/{server}", door());
+    routes = routes.route("/ws", MethodRouter::new().get(ws::open));
+    if sse_door {
+        routes = routes.route("/sse", MethodRouter::new().get(sse_door::open));
+        routes = routes.route("/message", MethodRouter::new().post(sse_door::message_in));
+    }
+    routes.layer(Extension(shared))
 }
 
 // What the handlers share beyond the engine.
 struct Shared {
     sessions: Arc<Sessions>,
+    places: Arc<places::Places>,
+    doors: sse_door::Doors,
+    beat: ws::Beat,
     /// The catalogue never changes, so its annotations are read once.
     mirrored: OnceLock<Mirrored>,
+}
+
+impl Shared {
+    fn new(limits: Limits) -> Self {
+        Self {
+            sessions: Arc::new(Sessions::new(limits)),
+            places: Arc::new(places::Places::new(limits)),
+            doors: sse_door::Doors::default(),
+            beat: ws::Beat::default(),
+            mirrored: OnceLock::new(),
+        }
+    }
+}
+
+/// Whether what a caller presented is still good for the same caller, for what outlives its request.
+#[derive(Clone)]
+pub(crate) struct Standing(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl Standing {
+    pub(crate) fn new(holds: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(holds))
+    }
+
+    fn holds(&self) -> bool {
+        (self.0)()
+    }
 }
 
 // An answer that ends a request early; boxed, because it is large and rare.

@@ -300,7 +300,7 @@ async fn sweep_until_empty(sessions: std::sync::Weak<Sessions>) {
 }
 
 // 244 bits from the operating system's generator, as visible ASCII.
-fn fresh_id() -> Box<str> {
+pub(super) fn fresh_id() -> Box<str> {
     format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple()).into()
 }
 

@@ -214,3 +214,29 @@ async fn calls() {
     let (_, none) = door.send("tools/call", json!({"name": "lab__erase"})).await;
     assert_eq!(none["result"]["structuredContent"]["said"], "erased", "absent arguments are none");
 }
+
+#[tokio::test]
+async fn a_method_that_names_server_and_tool_is_a_call() {
+    let bench = bench();
+    for version in [LEGACY, MODERN] {
+        let door = Door::new(&bench, "admin", None, version);
+        let context = json!({"user_id": "u", "workspace": "/w", "preferences": {}});
+        let params = json!({"text": "x", "context": context});
+        let (status, said) = door.send("lab/echo", params.clone()).await;
+        assert_eq!((status, &said["result"]["structuredContent"]["said"]), (200, &json!("x")), "{said}");
+        // Everything else is as with tools/call, too: no such tool, no arguments.
+        for tool in ["nothing", "echo"] {
+            let alias = door.send(&format!("lab/{tool}"), json!({"context": 1})).await;
+            let plain = Door::new(&bench, "admin", Some("lab"), version);
+            assert_eq!(alias, plain.send("tools/call", json!({"name": tool})).await, "{tool}");
+        }
+        for method in ["nobody/echo", "echo", "lab__echo", "/echo", "Lab/echo"] {
+            assert_eq!(door.code(method, params.clone()).await.1, -32601, "{method}");
+        }
+        // Another server's door, and a caller who sees nothing of the server.
+        let other = Door::new(&bench, "admin", Some("many"), version);
+        assert_eq!(other.code("lab/echo", params.clone()).await.1, -32601);
+        let nobody = Door::new(&bench, "nobody", None, version);
+        assert_eq!(nobody.code("lab/echo", params).await.1, -32601);
+    }
+}

@@ -5,16 +5,19 @@ mod lab;
 mod legacy;
 mod modern;
 mod resume;
+mod sse_door;
 mod streams;
+mod ws;
 
-use super::{Limits, Sessions, Shared, mount};
+use super::{Limits, Shared, Standing, mount};
 use crate::{AppState, Edge, Settings};
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use lab::{Lab, Signs};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use toolgate_core::policy::Policy;
@@ -29,6 +32,8 @@ struct Gate {
     engine: Engine,
     shared: Arc<Shared>,
     signs: Arc<Signs>,
+    /// Whether keys are good.
+    good: Arc<AtomicBool>,
     http: reqwest::Client,
     _dir: tempfile::TempDir,
 }
@@ -45,21 +50,30 @@ async fn gate_with(limits: Limits) -> Gate {
     let parts =
         Parts::new(toolgate_engine::Settings::default(), servers, Policy::default(), Vec::new(), journal);
     let engine = Engine::new(parts).unwrap();
-    let shared = Arc::new(Shared { sessions: Arc::new(Sessions::new(limits)), mirrored: OnceLock::new() });
+    let mut shared = Shared::new(limits);
+    shared.beat = ws::BEAT;
+    let shared = Arc::new(shared);
     let settings = Settings { max_body: "64KiB".parse().unwrap(), ..Settings::default() };
     let state = AppState::new(Edge::new(engine.clone(), settings)).unwrap();
-    let app = mount(shared.clone())
-        .layer(from_fn(|mut request: Request, next: Next| async {
-            let who = request.headers().get("who").map_or("key:a", |v| v.to_str().unwrap()).to_owned();
-            request.extensions_mut().insert(Arc::new(Caller::new(who, "tester", ["admin"])));
-            next.run(request).await
+    let good = Arc::new(AtomicBool::new(true));
+    let keys = good.clone();
+    let app = mount(shared.clone(), true)
+        .layer(from_fn(move |mut request: Request, next: Next| {
+            let good = keys.clone();
+            async move {
+                let who = request.headers().get("who").map_or("key:a", |v| v.to_str().unwrap()).to_owned();
+                request.extensions_mut().insert(Arc::new(Caller::new(who, "tester", ["admin"])));
+                let good = good.clone();
+                request.extensions_mut().insert(Standing::new(move || good.load(SeqCst)));
+                next.run(request).await
+            }
         }))
         .with_state(state);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
     let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).no_proxy().build().unwrap();
-    Gate { url, engine, shared, signs, http, _dir: dir }
+    Gate { url, engine, shared, signs, good, http, _dir: dir }
 }
 
 impl Gate {
@@ -163,6 +177,17 @@ impl Events {
 
     fn last(&self) -> &str {
         self.last.as_deref().expect("an event with an id")
+    }
+
+    /// The next event, whatever it is.
+    async fn event(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.decoder.next_event() {
+                return Some(event);
+            }
+            let chunk = self.response.chunk().await.unwrap()?;
+            self.decoder.feed(&chunk).unwrap();
+        }
     }
 
     /// The next message; an event that only opens the stream is none.
