@@ -2,6 +2,7 @@
 
 use super::link::{Legacy, Modern};
 use super::progress::{Outbox, Progress};
+use super::tasks::{self, Begun, Plan};
 use super::{Peer, Reply, SERVER_INFO, leads_nowhere, seal};
 use crate::Engine;
 use serde_json::{Map, Value, json};
@@ -35,6 +36,7 @@ enum Work {
         call: Call,
         asks: Option<Arc<Modern>>,
         state: Option<String>,
+        plan: Plan,
     },
     /// Anything else that takes time.
     Other(Pin<Box<dyn Future<Output = Reply> + Send>>),
@@ -42,6 +44,7 @@ enum Work {
 
 /// Read a call. Whether the thing exists and may be called is the engine's to say.
 pub(super) fn prepare(
+    engine: &Engine,
     face: Face,
     peer: &Peer,
     request: &Incoming<'_>,
@@ -53,6 +56,12 @@ pub(super) fn prepare(
         Face::Tool | Face::Prompt => (params.text("name", params.name)?.into_owned(), params.arguments()?),
     };
     let era = peer.version.era();
+    let plan = match (era, face) {
+        (Era::Modern, Face::Tool) => tasks::plan(engine, peer, request, &tool),
+        _ => Plan::Call,
+    };
+    // A task does not hold on to the connection that it was made on.
+    let outbox = outbox.filter(|_| plan == Plan::Call);
     let (link, asks) = link(era, peer, request, outbox)?;
     let call = Call {
         id: CallId::new(),
@@ -69,7 +78,7 @@ pub(super) fn prepare(
         Era::Modern => params.optional_text("requestState", params.request_state)?.map(|s| s.into_owned()),
         Era::Legacy => None,
     };
-    Ok(Pending { id: request.id.clone(), work: Work::Call { era, call, asks, state } })
+    Ok(Pending { id: request.id.clone(), work: Work::Call { era, call, asks, state, plan } })
 }
 
 fn empty() -> Result<Box<serde_json::value::RawValue>, Fault> {
@@ -107,7 +116,7 @@ fn link(era: Era, peer: &Peer, request: &Incoming<'_>, outbox: Option<&Outbox>) 
 }
 
 // `inputResponses`: results of the methods asked, by key.
-fn answers(request: &Incoming<'_>) -> Result<Map<String, Value>, Fault> {
+pub(super) fn answers(request: &Incoming<'_>) -> Result<Map<String, Value>, Fault> {
     let Some(raw) = request.params.input_responses else { return Ok(Map::new()) };
     let wrong =
         || Fault::invalid_params("Invalid params: \"inputResponses\" must be an object of result objects");
@@ -130,7 +139,9 @@ impl Pending {
         let Self { id, work } = self;
         match work {
             Work::Other(work) => work.await,
-            Work::Call { era, call, asks, state } => run(engine, &id, era, call, asks, state).await,
+            Work::Call { era, call, asks, state, plan } => {
+                run(engine, &id, era, call, asks, state, plan).await
+            }
         }
     }
 }
@@ -142,14 +153,28 @@ async fn run(
     call: Call,
     asks: Option<Arc<Modern>>,
     state: Option<String>,
+    plan: Plan,
 ) -> Reply {
+    let call = Arc::new(call);
     let (call_id, face) = (call.id, call.face);
     let door = call.scope.clone().map(|scope| (call.caller.clone(), scope));
     if let Err(error) = carry_on(engine, &call, state.as_deref(), asks.as_deref()) {
         return Reply::error(era, id, &error);
     }
     let uri = (face == Face::Resource).then(|| call.tool.clone());
-    let error = match engine.call(&call).await {
+    let done = match (plan, &asks) {
+        (Plan::Refuse, _) => Err(tasks::refuse(engine, &call).await),
+        (Plan::Task { limit, must }, Some(asks)) => {
+            match tasks::begin(engine, id, &call, asks, limit, must).await {
+                Ok(Begun::Task(body)) => return Reply::whole(body),
+                Ok(Begun::Asked) => Ok(Outcome::Refused(ToolError::input_required())),
+                Ok(Begun::Call) => engine.call(&call).await,
+                Err(error) => Err(error),
+            }
+        }
+        _ => engine.call(&call).await,
+    };
+    let error = match done {
         Ok(Outcome::Refused(error)) if error.kind == Kind::InputRequired => {
             match ask(engine, &call, asks.as_deref(), id) {
                 Ok(reply) => return reply,
@@ -207,12 +232,17 @@ fn carry_on(engine: &Engine, call: &Call, state: Option<&str>, asks: Option<&Mod
     Ok(())
 }
 
+/// What is asked, as the protocol writes it.
+pub(super) fn questions(asked: Vec<Ask>) -> Map<String, Value> {
+    let question = |ask: Ask| (ask.key, json!({ "method": ask.method, "params": ask.params }));
+    asked.into_iter().map(question).collect()
+}
+
 // The result that asks.
 fn ask(engine: &Engine, call: &Call, asks: Option<&Modern>, id: &Id) -> Result<Reply, Error> {
     let Some(asks) = asks else { return Err(Error::internal("a question without a line to ask on")) };
     let (asked, answers) = asks.take();
-    let question = |ask: Ask| (ask.key, json!({ "method": ask.method, "params": ask.params }));
-    let questions: Map<String, Value> = asked.into_iter().map(question).collect();
+    let questions = questions(asked);
     let state = engine.0.seal.close(&answers, &seal::binding(call), jiff::Timestamp::now().as_second())?;
     let mut writer = ResultWriter::new(Era::Modern, id, 512);
     writer.raw("inputRequests", &Value::Object(questions).to_string()).text("requestState", &state);

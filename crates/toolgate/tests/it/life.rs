@@ -14,7 +14,7 @@ fn mode(path: impl AsRef<std::path::Path>) -> u32 {
 async fn the_first_start_leaves_a_private_directory_and_one_key() {
     let mut gate = gate().await;
     assert_eq!(mode(gate.data()), 0o700);
-    for file in ["admin.key", "toolgate.db", "a2a-unified.db", "journal/journal.key"] {
+    for file in ["admin.key", "state.key", "toolgate.db", "a2a-unified.db", "journal/journal.key"] {
         assert_eq!(mode(gate.data().join(file)), 0o600, "{file}");
     }
     assert_eq!(gate.log().matches(&gate.key).count(), 1, "the key is printed once");
