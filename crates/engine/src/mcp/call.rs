@@ -33,7 +33,7 @@ pub struct Pending {
 enum Work {
     Call {
         era: Era,
-        call: Call,
+        call: Arc<Call>,
         asks: Option<Arc<Modern>>,
         state: Option<String>,
         plan: Plan,
@@ -63,7 +63,7 @@ pub(super) fn prepare(
     // A task does not hold on to the connection that it was made on.
     let outbox = outbox.filter(|_| plan == Plan::Call);
     let (link, asks) = link(era, peer, request, outbox)?;
-    let call = Call {
+    let call = Arc::new(Call {
         id: CallId::new(),
         caller: peer.caller.clone(),
         client: peer.client.clone(),
@@ -73,7 +73,7 @@ pub(super) fn prepare(
         arguments,
         trace: request.meta.trace().or_else(|| peer.trace.clone()),
         link,
-    };
+    });
     let state = match era {
         Era::Modern => params.optional_text("requestState", params.request_state)?.map(|s| s.into_owned()),
         Era::Legacy => None,
@@ -150,12 +150,11 @@ async fn run(
     engine: &Engine,
     id: &Id,
     era: Era,
-    call: Call,
+    call: Arc<Call>,
     asks: Option<Arc<Modern>>,
     state: Option<String>,
     plan: Plan,
 ) -> Reply {
-    let call = Arc::new(call);
     let (call_id, face) = (call.id, call.face);
     let door = call.scope.clone().map(|scope| (call.caller.clone(), scope));
     if let Err(error) = carry_on(engine, &call, state.as_deref(), asks.as_deref()) {

@@ -119,7 +119,7 @@ impl Tasks {
         }
         let unkept = Unkept { tasks: self, id: Some(&task.id) };
         self.store.put(task, "").await?;
-        unkept.is_kept();
+        unkept.done();
         Ok(())
     }
 
@@ -266,7 +266,7 @@ struct Unkept<'a> {
 }
 
 impl Unkept<'_> {
-    fn is_kept(mut self) {
+    fn done(mut self) {
         self.id = None;
     }
 }
