@@ -271,6 +271,19 @@ async fn the_gateway_ends_after_the_results_are_kept() {
     assert_eq!(bench.store.status(&id), "completed");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_past_its_time_is_deleted() {
+    let bench = Bench::new();
+    bench.store.leave_behind("short", "test", "completed", 300);
+    bench.store.leave_behind("long", "test", "completed", 600_000);
+    bench.engine.open_tasks().await.unwrap();
+    assert_eq!(bench.store.len(), 2);
+    // A task's time is the clock's, that of the sweep the runtime's.
+    std::thread::sleep(Duration::from_millis(400));
+    tokio::time::sleep(Duration::from_secs(61)).await;
+    assert_eq!((bench.store.status("short"), bench.store.status("long")), ("gone", "completed"));
+}
+
 #[test]
 fn the_next_process_takes_over() {
     let directory = tempfile::tempdir().unwrap();

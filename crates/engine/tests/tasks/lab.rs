@@ -95,7 +95,10 @@ tools! {
         std::future::pending::<()>().await;
         Ok(String::new())
     };
-    Panics {} of Lab = Spec::write("panics").task(Task::Optional), |_this, _lab, _ctx| panic!("on purpose");
+    Panics {} of Lab = Spec::write("panics").task(Task::Optional), |_this, _lab, _ctx| {
+        let none: Option<String> = None;
+        Ok(none.unwrap())
+    };
     AsksTwo {} of Lab = Spec::read("asks_two").task(Task::Optional), |_this, _lab, ctx| {
         let two = ctx.ask_all(&[form("first"), form("second")]).await?;
         let third = ctx.ask(form("third")).await?;
