@@ -95,9 +95,8 @@ tools! {
         std::future::pending::<()>().await;
         Ok(String::new())
     };
-    Panics {} of Lab = Spec::write("panics").task(Task::Optional), |_this, _lab, _ctx| {
-        let none: Option<String> = None;
-        Ok(none.unwrap())
+    Panics { text: Option<String> } of Lab = Spec::write("panics").task(Task::Optional), |this, _lab, _ctx| {
+        Ok(this.text.unwrap())
     };
     AsksTwo {} of Lab = Spec::read("asks_two").task(Task::Optional), |_this, _lab, ctx| {
         let two = ctx.ask_all(&[form("first"), form("second")]).await?;
