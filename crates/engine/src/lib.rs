@@ -185,9 +185,9 @@ impl Engine {
         Ok(seen.filter(wanted).cloned().collect())
     }
 
-    /// Whether this caller may read the resource of this URI, should there be one.
-    pub fn may_read(&self, caller: &Caller, scope: Option<&ServerName>, uri: &str) -> bool {
-        self.sees(caller, scope, Face::Resource, uri).is_some()
+    /// The URI as its server writes it, when this caller may read what is under it: changes are told under that one.
+    pub fn readable(&self, caller: &Caller, scope: Option<&ServerName>, uri: &str) -> Option<String> {
+        self.sees(caller, scope, Face::Resource, uri)?.template.as_ref()?.canonical(uri)
     }
 
     // The one thing of this name that this caller may use now.
