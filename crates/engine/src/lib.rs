@@ -68,6 +68,8 @@ pub struct Parts {
     pub policy: Policy,
     pub keys: Vec<ApiKey>,
     pub journal: journal::Journal,
+    /// Where tasks are kept; in memory unless told otherwise.
+    pub tasks: Arc<dyn mcp::TaskStore>,
     /// Seals what clients carry from one request to the next; the same for all processes that share clients.
     pub seal_key: [u8; 32],
     pub observe: Observer,
@@ -90,6 +92,7 @@ impl Parts {
             policy,
             keys,
             journal,
+            tasks: Arc::new(mcp::InMemory::default()),
             seal_key: fresh_key(),
             observe: Box::new(|_| {}),
             checks: Box::new(|| Box::pin(async { Vec::new() })),
@@ -114,6 +117,7 @@ struct Inner {
     journal: journal::Journal,
     changes: changes::Changes,
     seal: mcp::Seal,
+    tasks: mcp::Tasks,
     listeners: mcp::Listeners,
     // Turns true when the gateway begins to end; long streams end with it.
     closing: tokio::sync::watch::Sender<bool>,
@@ -141,6 +145,7 @@ impl Engine {
             changing: Mutex::new(()),
             buckets: rate::Buckets::new(),
             counters: metrics::Counters::default(),
+            tasks: mcp::Tasks::new(parts.tasks, parts.journal.chain().1),
             journal: parts.journal,
             changes,
             seal: mcp::Seal::new(&parts.seal_key)?,
@@ -182,16 +187,31 @@ impl Engine {
 
     /// The URI as its server writes it, when this caller may read what is under it: changes are told under that one.
     pub fn readable(&self, caller: &Caller, scope: Option<&ServerName>, uri: &str) -> Option<String> {
+        self.sees(caller, scope, Face::Resource, uri)?.template.as_ref()?.canonical(uri)
+    }
+
+    // The one thing of this name that this caller may use now.
+    fn sees(
+        &self,
+        caller: &Caller,
+        scope: Option<&ServerName>,
+        face: Face,
+        name: &str,
+    ) -> Option<Arc<Entry>> {
         let inner = &*self.0;
         let snapshot = inner.snapshot.load();
         let rights = snapshot.rights(caller, &inner.catalogue);
-        let found = inner.catalogue.find(Face::Resource, uri, scope);
-        match &found.entries[..] {
-            [entry] if rights.sees(entry) && !snapshot.stopped.contains(&entry.server) => {
-                entry.template.as_ref()?.canonical(uri)
-            }
+        let mut found = inner.catalogue.find(face, name, scope).entries;
+        found.retain(|entry| rights.sees(entry));
+        match found[..] {
+            [entry] if !snapshot.stopped.contains(&entry.server) => Some(entry.clone()),
             _ => None,
         }
+    }
+
+    /// Take over the tasks that an earlier process left. Done by the first use of tasks too, where nobody did before.
+    pub async fn open_tasks(&self) -> Result<(), Error> {
+        self.0.tasks.open(&self.0).await
     }
 
     /// What servers say has changed, from now on.

@@ -18,6 +18,7 @@ mod row;
 mod servers;
 mod shelf;
 mod store;
+mod tasks;
 
 pub use error::StoreError;
 pub use keys::{Key, KeyHash, NewKey};
@@ -28,6 +29,7 @@ pub use shelf::search::{Hit, Scope};
 pub use shelf::sql::{Rows, SqlLimits};
 pub use shelf::stats::{ErrorCount, Failure, LoggedError, Tally, ToolUsage, Usage};
 pub use store::Store;
+pub use tasks::TaskRow;
 
 /// File name of [`Store`] in the data directory.
 pub const STATE_FILE: &str = "toolgate.db";

@@ -20,6 +20,7 @@ mod meter;
 mod output;
 mod servers;
 mod tally;
+mod tasks;
 mod wiring;
 
 use std::process::ExitCode;

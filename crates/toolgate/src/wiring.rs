@@ -12,6 +12,7 @@ use crate::key::KeyText;
 use crate::meter::Meter;
 use crate::servers;
 use crate::tally::Recorder;
+use crate::tasks::StoredTasks;
 use anyhow::{Context, Result};
 use std::path::Path;
 use std::sync::Arc;
@@ -63,6 +64,8 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
         journal.clone(),
     );
     parts.stopped = stopped.collect();
+    parts.seal_key = dir.state_key()?;
+    parts.tasks = Arc::new(StoredTasks(store.clone()));
     parts.observe = {
         let (recorder, meter) = (recorder.clone(), meter.clone());
         Box::new(move |record| {
@@ -75,6 +78,10 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
     parts.checks = health::checks(store.clone(), journal.clone(), host.clone(), dir.path().to_path_buf());
     let engine = Engine::new(parts).map_err(public)?;
     insight.put(engine.clone());
+    // A command that runs one call and ends leaves the tasks of others alone.
+    if kind != "cli" {
+        engine.open_tasks().await.map_err(public)?;
+    }
     Ok(Gate {
         dir,
         store,

@@ -37,5 +37,5 @@ pub(super) fn prepare(
 ) -> Result<Pending, Fault> {
     let method = request.method.as_ref();
     let Some((peer, tool)) = of(engine, peer, method) else { return Err(Fault::method_not_found(method)) };
-    call::of(Face::Tool, tool.to_owned(), arguments(request)?, &peer, request, outbox)
+    call::of(engine, Face::Tool, (tool.to_owned(), arguments(request)?), &peer, request, outbox)
 }

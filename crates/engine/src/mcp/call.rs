@@ -2,6 +2,7 @@
 
 use super::link::{Legacy, Modern};
 use super::progress::{Outbox, Progress};
+use super::tasks::{self, Begun, Plan};
 use super::{Peer, Reply, SERVER_INFO, leads_nowhere, seal};
 use crate::Engine;
 use serde_json::{Map, Value, json};
@@ -30,13 +31,13 @@ pub struct Pending {
     endless: bool,
 }
 
-#[expect(clippy::large_enum_variant, reason = "boxed as a whole, in `Step`")]
 enum Work {
     Call {
         era: Era,
-        call: Call,
+        call: Arc<Call>,
         asks: Option<Arc<Modern>>,
         state: Option<String>,
+        plan: Plan,
     },
     /// Anything else that takes time.
     Other(Pin<Box<dyn Future<Output = Reply> + Send>>),
@@ -44,6 +45,7 @@ enum Work {
 
 /// Read a call. Whether the thing exists and may be called is the engine's to say.
 pub(super) fn prepare(
+    engine: &Engine,
     face: Face,
     peer: &Peer,
     request: &Incoming<'_>,
@@ -54,22 +56,28 @@ pub(super) fn prepare(
         Face::Resource => (params.text("uri", params.uri)?.into_owned(), empty()?),
         Face::Tool | Face::Prompt => (params.text("name", params.name)?.into_owned(), params.arguments()?),
     };
-    of(face, tool, arguments, peer, request, outbox)
+    of(engine, face, (tool, arguments), peer, request, outbox)
 }
 
 /// A call of what is named, however the request names it.
 pub(super) fn of(
+    engine: &Engine,
     face: Face,
-    tool: String,
-    arguments: Box<serde_json::value::RawValue>,
+    (tool, arguments): (String, Box<serde_json::value::RawValue>),
     peer: &Peer,
     request: &Incoming<'_>,
     outbox: Option<&Outbox>,
 ) -> Result<Pending, Fault> {
     let params = &request.params;
     let era = peer.version.era();
+    let plan = match (era, face) {
+        (Era::Modern, Face::Tool) => tasks::plan(engine, peer, request, &tool),
+        _ => Plan::Call,
+    };
+    // A task does not hold on to the connection that it was made on.
+    let outbox = outbox.filter(|_| plan == Plan::Call);
     let (link, asks) = link(era, peer, request, outbox)?;
-    let call = Call {
+    let call = Arc::new(Call {
         id: CallId::new(),
         caller: peer.caller.clone(),
         client: peer.client.clone(),
@@ -79,12 +87,13 @@ pub(super) fn of(
         arguments,
         trace: request.meta.trace().or_else(|| peer.trace.clone()),
         link,
-    };
+    });
     let state = match era {
         Era::Modern => params.optional_text("requestState", params.request_state)?.map(|s| s.into_owned()),
         Era::Legacy => None,
     };
-    Ok(Pending { id: request.id.clone(), work: Work::Call { era, call, asks, state }, endless: false })
+    let work = Work::Call { era, call, asks, state, plan };
+    Ok(Pending { id: request.id.clone(), work, endless: false })
 }
 
 fn empty() -> Result<Box<serde_json::value::RawValue>, Fault> {
@@ -122,7 +131,7 @@ fn link(era: Era, peer: &Peer, request: &Incoming<'_>, outbox: Option<&Outbox>) 
 }
 
 // `inputResponses`: results of the methods asked, by key.
-fn answers(request: &Incoming<'_>) -> Result<Map<String, Value>, Fault> {
+pub(super) fn answers(request: &Incoming<'_>) -> Result<Map<String, Value>, Fault> {
     let Some(raw) = request.params.input_responses else { return Ok(Map::new()) };
     let wrong =
         || Fault::invalid_params("Invalid params: \"inputResponses\" must be an object of result objects");
@@ -154,7 +163,9 @@ impl Pending {
         let Self { id, work, .. } = self;
         match work {
             Work::Other(work) => work.await,
-            Work::Call { era, call, asks, state } => run(engine, &id, era, call, asks, state).await,
+            Work::Call { era, call, asks, state, plan } => {
+                run(engine, &id, era, call, asks, state, plan).await
+            }
         }
     }
 }
@@ -163,9 +174,10 @@ async fn run(
     engine: &Engine,
     id: &Id,
     era: Era,
-    call: Call,
+    call: Arc<Call>,
     asks: Option<Arc<Modern>>,
     state: Option<String>,
+    plan: Plan,
 ) -> Reply {
     let (call_id, face) = (call.id, call.face);
     let door = call.scope.clone().map(|scope| (call.caller.clone(), scope));
@@ -173,7 +185,19 @@ async fn run(
         return Reply::error(era, id, &error);
     }
     let uri = (face == Face::Resource).then(|| call.tool.clone());
-    let error = match engine.call(&call).await {
+    let done = match (plan, &asks) {
+        (Plan::Refuse, _) => Err(tasks::refuse(engine, &call).await),
+        (Plan::Task { limit, must }, Some(asks)) => {
+            match tasks::begin(engine, id, &call, asks, limit, must).await {
+                Ok(Begun::Task(body)) => return Reply::whole(body),
+                Ok(Begun::Asked) => Ok(Outcome::Refused(ToolError::input_required())),
+                Ok(Begun::Call) => engine.call(&call).await,
+                Err(error) => Err(error),
+            }
+        }
+        _ => engine.call(&call).await,
+    };
+    let error = match done {
         Ok(Outcome::Refused(error)) if error.kind == Kind::InputRequired => {
             match ask(engine, &call, asks.as_deref(), id) {
                 Ok(reply) => return reply,
@@ -236,12 +260,17 @@ fn carry_on(engine: &Engine, call: &Call, state: Option<&str>, asks: Option<&Mod
     Ok(())
 }
 
+/// What is asked, as the protocol writes it.
+pub(super) fn questions(asked: Vec<Ask>) -> Map<String, Value> {
+    let question = |ask: Ask| (ask.key, json!({ "method": ask.method, "params": ask.params }));
+    asked.into_iter().map(question).collect()
+}
+
 // The result that asks.
 fn ask(engine: &Engine, call: &Call, asks: Option<&Modern>, id: &Id) -> Result<Reply, Error> {
     let Some(asks) = asks else { return Err(Error::internal("a question without a line to ask on")) };
     let (asked, answers) = asks.take();
-    let question = |ask: Ask| (ask.key, json!({ "method": ask.method, "params": ask.params }));
-    let questions: Map<String, Value> = asked.into_iter().map(question).collect();
+    let questions = questions(asked);
     let state = engine.0.seal.close(&answers, &seal::binding(call), jiff::Timestamp::now().as_second())?;
     let mut writer = ResultWriter::new(Era::Modern, id, 512);
     writer.raw("inputRequests", &Value::Object(questions).to_string()).text("requestState", &state);

@@ -122,6 +122,11 @@ impl Modern {
         self.capabilities.get_or_init(|| serde_json::from_str(self.said.get()).unwrap_or_default())
     }
 
+    /// An answer that came later.
+    pub fn answer(&self, key: String, answer: Value) {
+        lock(&self.answers).insert(key, answer);
+    }
+
     /// The questions that ended the call, and all answers so far.
     pub fn take(&self) -> (Vec<Ask>, Map<String, Value>) {
         (std::mem::take(&mut lock(&self.asked)), lock(&self.answers).clone())

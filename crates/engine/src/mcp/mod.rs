@@ -19,6 +19,7 @@ mod progress;
 mod seal;
 mod session;
 pub mod stdio;
+mod tasks;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +29,8 @@ pub(crate) use notice::Listeners;
 pub use progress::{Out, Outbox};
 pub(crate) use seal::Seal;
 pub use session::{Saved, Session};
+pub(crate) use tasks::{InMemory, Tasks};
+pub use tasks::{Kept, TaskStatus, TaskStore};
 
 use crate::Engine;
 use list::List;
@@ -136,12 +139,12 @@ pub enum Step {
 pub fn start(engine: &Engine, peer: &Peer, request: &Incoming<'_>, outbox: Option<&Outbox>) -> Step {
     let (era, id) = (peer.era(), &request.id);
     let answer = match request.method.as_ref() {
-        "tools/call" => later(call::prepare(Face::Tool, peer, request, outbox)),
+        "tools/call" => later(call::prepare(engine, Face::Tool, peer, request, outbox)),
         "resources/read" if offers(engine, peer, Face::Resource) => {
-            later(call::prepare(Face::Resource, peer, request, outbox))
+            later(call::prepare(engine, Face::Resource, peer, request, outbox))
         }
         "prompts/get" if offers(engine, peer, Face::Prompt) => {
-            later(call::prepare(Face::Prompt, peer, request, outbox))
+            later(call::prepare(engine, Face::Prompt, peer, request, outbox))
         }
         "tools/list" => now(list::list(engine, peer, request, List::Tools)),
         "prompts/list" => now(list::list(engine, peer, request, List::Prompts)),
@@ -153,6 +156,9 @@ pub fn start(engine: &Engine, peer: &Peer, request: &Incoming<'_>, outbox: Optio
             Era::Modern => match method {
                 "server/discover" => now(initialize::discover(engine, peer, id)),
                 "subscriptions/listen" => later(notice::listen(engine, peer, request, outbox)),
+                "tasks/get" | "tasks/update" | "tasks/cancel" => {
+                    later(tasks::method(engine, peer, request, method))
+                }
                 _ => later(alias::prepare(engine, peer, request, outbox)),
             },
         },

@@ -7,4 +7,5 @@ mod log;
 mod shelf;
 mod sql;
 mod store;
+mod tasks;
 mod trouble;

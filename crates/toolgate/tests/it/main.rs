@@ -16,6 +16,7 @@ mod observe;
 mod offers;
 mod oracle;
 mod schemas;
+mod tasks;
 mod tools;
 
 /// The binary under test.
