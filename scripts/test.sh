@@ -121,6 +121,9 @@ conformance() {
   tests/conformance/run.sh "${CARGO_TARGET_DIR:-target}/debug/conformance_gate"
 }
 
+# A few seconds from a new seed, which is printed; `cargo run -p toolgate-fuzz -- --seconds 600` for more.
+fuzz() { cargo run --quiet --locked -p toolgate-fuzz -- --seconds 5 --seed "$(date +%s)"; }
+
 # Not a measurement (debug build, one second a round): that the bench runs, and that the journal verifies after load.
 bench_sanity() {
   cargo run --quiet --locked -p toolgate-bench -- --binary "${CARGO_TARGET_DIR:-target}/debug/toolgate" --seconds 1
@@ -138,6 +141,7 @@ stage 'conformance suite' npm_folder tests/conformance
 stage 'unit and integration tests' unit_and_integration
 stage 'real clients' real_clients
 stage 'conformance' conformance
+stage 'fuzz' fuzz
 stage 'bench sanity' bench_sanity
 
 say "all passed in $SECONDS s"

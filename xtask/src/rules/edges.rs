@@ -29,6 +29,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("toolgate", 5),
     (TESTKIT, 5),
     ("toolgate-bench", 5),
+    ("toolgate-fuzz", 5),
     ("xtask", 5),
 ];
 
