@@ -81,10 +81,10 @@ pip_folder() {
   printf '%s\n' "$folder"
 }
 
-python_client() {
+python_clients() {
   PYTHON_PACKAGES="$(pip_folder tests/clients/python/requirements.txt)"
   export PYTHON_PACKAGES
-  PYTHONPATH="$PYTHON_PACKAGES" "$PYTHON" -c 'import mcp; from importlib.metadata import version; print("mcp", version("mcp"))'
+  PYTHONPATH="$PYTHON_PACKAGES" "$PYTHON" -c 'import mcp, fastmcp; from importlib.metadata import version as v; print("mcp", v("mcp"), "fastmcp", v("fastmcp-slim"))'
 }
 
 # Node 22 or newer, which the conformance suite and MCP Inspector need.
@@ -113,7 +113,8 @@ unit_and_integration() { cargo test --workspace --locked; }
 
 real_clients() {
   cargo build --locked -p toolgate
-  tests/clients/run.sh "${CARGO_TARGET_DIR:-target}/debug/toolgate"
+  cargo build --locked -p toolgate-testkit --bin conformance_gate
+  tests/clients/run.sh "${CARGO_TARGET_DIR:-target}/debug/toolgate" "${CARGO_TARGET_DIR:-target}/debug/conformance_gate"
 }
 
 conformance() {
@@ -134,7 +135,7 @@ stage 'crates' fetch
 stage 'format' format
 stage 'lints' lints
 stage 'rules' tidy
-stage 'Python client' python_client
+stage 'Python clients' python_clients
 stage 'Node' node_itself
 stage 'Node clients' npm_folder tests/clients/node
 stage 'conformance suite' npm_folder tests/conformance
