@@ -127,7 +127,7 @@ fuzz() { cargo run --quiet --locked -p toolgate-fuzz -- --seconds 5 --seed "$(da
 
 # Not a measurement (debug build, one second a round): that the bench runs, and that the journal verifies after load.
 bench_sanity() {
-  cargo run --quiet --locked -p toolgate-bench -- --binary "${CARGO_TARGET_DIR:-target}/debug/toolgate" --seconds 1
+  cargo run --quiet --locked -p toolgate-bench -- --binary "${CARGO_TARGET_DIR:-target}/debug/toolgate" --seconds 1 --soak-seconds 3
 }
 
 stage 'system packages' system_packages
