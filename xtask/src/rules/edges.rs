@@ -97,7 +97,7 @@ const HOMES: &[Home] = &[
     },
     Home {
         dependency: "anyhow",
-        crates: &["toolgate", TESTKIT, "toolgate-bench", "xtask"],
+        crates: &["toolgate", TESTKIT, "toolgate-bench", "toolgate-fuzz", "xtask"],
         tests_too: false,
         why: "libraries return typed errors",
     },
