@@ -2,8 +2,7 @@
 //!
 //! Mounted by the edge behind the Host and Origin guard and behind identification, so that a wrong origin is refused
 //! first, an unknown caller next, and only then a protocol error. Handlers here find the era of a message and speak it;
-//! what a method does is `engine::mcp`'s. Absent as yet: sessions that survive a restart, resumable streams, and
-//! anything a server would send on its own besides progress.
+//! what a method does is `engine::mcp`'s. Absent as yet: sessions that survive a restart.
 
 mod answer;
 mod legacy;
