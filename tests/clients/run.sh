@@ -3,7 +3,7 @@
 #
 # Starts the gateway on a fresh data directory, drives it with every client over Streamable HTTP and, while it runs, over
 # stdio on the same directory, and asks it to stop. Its own tools ask nobody and take no time: what needs that (a user
-# asked, a call given up, a stream taken up again, a resource read) is driven against the fixture server behind the same
+# asked, a call given up, a stream taken up again) is driven against the fixture server behind the same
 # edge and engine. Needs PYTHON, PYTHON_PACKAGES and NODE, as scripts/test.sh sets them.
 set -euo pipefail
 TOOLGATE="$(realpath "$1")"
@@ -59,7 +59,7 @@ for client in client sdk; do
   "$NODE" node/drive.mjs "$client" http
   "$NODE" node/drive.mjs "$client" stdio "$TOOLGATE" stdio --data "$DATA/gateway"
 done
-INSPECT_TOOL=omnipotent__health_check "$NODE" node/inspector.mjs
+INSPECT_TOOL=omnipotent__health_check INSPECT_URI=system://report "$NODE" node/inspector.mjs
 
 # Asked to stop, it ends by itself and reports success.
 kill -TERM "$GATEWAY"

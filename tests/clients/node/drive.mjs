@@ -4,8 +4,8 @@
 //     node drive.mjs client|sdk stdio COMMAND [ARGUMENT...]
 //
 // `client` is the newest one: it connects once as a client of the handshake revisions ("legacy") and once of 2026-07-28;
-// `sdk` is the one of the handshake revisions alone. Each time it lists the tools, calls three and asks for one that does
-// not exist. Prints one JSON line of what it saw; exits 1 on any deviation, naming it on standard error. Over HTTP a
+// `sdk` is the one of the handshake revisions alone. Each time it lists the tools, calls three, reads as a resource
+// what one of them wrote and asks for a tool that does not exist. Prints one JSON line of what it saw; exits 1 on any deviation, naming it on standard error. Over HTTP a
 // missing and a wrong key must be refused too.
 
 import { randomUUID } from 'node:crypto';
@@ -90,6 +90,12 @@ async function walk(family, transport, mode) {
     const values = (found.results ?? []).map((row) => row.value);
     expect(isDeepStrictEqual(values, [value]), `${RECALL} returned ${JSON.stringify(values)}, not what was remembered`);
 
+    const uri = `memory://${key}`;
+    const listed = (await client.listResources()).resources.map((resource) => resource.uri);
+    expect(listed.includes(uri), `${uri} is not listed among ${listed}`);
+    const read = (await client.readResource({ uri })).contents[0].text;
+    expect(read === value, `${uri} reads as ${JSON.stringify(read)}, not what was remembered`);
+
     return {
       mode: name,
       protocol: family.protocol(client, transport),
@@ -97,6 +103,7 @@ async function walk(family, transport, mode) {
       tools: tools.length,
       health: health.status,
       recalled: values[0] === value,
+      read: read === value,
       unknown_tool: await refused(client.callTool({ name: UNKNOWN, arguments: {} }), UNKNOWN),
       bad_argument: await refused(
         client.callTool({ name: REMEMBER, arguments: { kee: 1 } }),

@@ -4,7 +4,7 @@
     drive.py mcp|fastmcp stdio COMMAND [ARGUMENT...]
 
 Connects once as a client of the handshake revisions ("legacy") and once of 2026-07-28 ("modern"); each time it lists the
-tools, calls three and asks for one that does not exist. Prints one JSON line of what it saw; exits 1 on any deviation,
+tools, calls three, reads as a resource what one of them wrote and asks for a tool that does not exist. Prints one JSON line of what it saw; exits 1 on any deviation,
 naming it on standard error. Over HTTP a missing and a wrong key must be refused too.
 """
 
@@ -85,12 +85,21 @@ async def walk(family: Any, transport: Any, mode: str) -> dict[str, Any]:
         values = [row.get("value") for row in found.get("results", [])]
         expect(values == [value], f"{RECALL} returned {values}, not what was remembered")
 
+        uri = f"memory://{key}"
+        listed = await client.list_resources()
+        listed = [str(one.uri) for one in (listed if fast else listed.resources)]
+        expect(uri in listed, f"{uri} is not listed among {listed}")
+        read = await client.read_resource(uri)
+        read = (read if fast else read.contents)[0].text
+        expect(read == value, f"{uri} reads as {read!r}, not what was remembered")
+
         return {
             "mode": mode,
             "protocol": protocol,
             "tools": len(tools),
             "health": health["status"],
             "recalled": values[0] == value,
+            "read": read == value,
             "unknown_tool": await refused(call(UNKNOWN, {}), UNKNOWN),
             "bad_argument": await refused(call(REMEMBER, {"kee": 1}), f"{REMEMBER} with a wrong argument"),
         }
