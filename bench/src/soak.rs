@@ -19,7 +19,8 @@ const SETTINGS: &str = "http:\n  sessions:\n    idle: 1s\n    per_caller: 10000\
 // Sessions are counted at the door of one server.
 const PATH: &str = "/mcp/omnipotent";
 const CLIENTS: usize = 32;
-const WARM_UP: Duration = Duration::from_secs(3);
+// Of the length; caches have their size after half a minute of this load.
+const WARM_UP: u32 = 3;
 // Sessions end a second after their last use and are looked through some times a second; streams end with the socket.
 const SETTLE: Duration = Duration::from_secs(20);
 // What memory may differ by from one part to the next without a leak: a tenth, and this many bytes.
@@ -28,7 +29,8 @@ const NOISE: u64 = 8 << 20;
 pub async fn run(binary: &Path, length: Duration) -> Result<()> {
     let gateway = Gateway::start(binary, SETTINGS).await?;
     let start = connections(&gateway).await?;
-    let warm = vanish(&gateway, WARM_UP).await?;
+    let warm =
+        vanish(&gateway, (length / WARM_UP).clamp(Duration::from_secs(2), Duration::from_secs(30))).await?;
     settled(&gateway, start).await?;
     let before = gateway.memory()?;
 
