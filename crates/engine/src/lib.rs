@@ -14,11 +14,13 @@ mod identify;
 pub mod journal;
 pub mod mcp;
 mod metrics;
+mod patience;
 mod rate;
 mod run;
 mod settings;
 mod slots;
 mod snapshot;
+mod standing;
 mod trail;
 
 pub use cache::CacheStats;
@@ -27,6 +29,7 @@ pub use changes::Told;
 pub use control::ConnectionGuard;
 pub use metrics::ToolUse;
 pub use settings::{Breaker, Cache, JournalFailure, ServerSettings, Settings};
+pub use standing::Keys;
 
 use admit::Admission;
 use arc_swap::ArcSwap;
@@ -106,6 +109,8 @@ struct Inner {
     max_output: usize,
     catalogue: Catalogue,
     snapshot: ArcSwap<Snapshot>,
+    // Counts how often keys were replaced.
+    keys_changed: tokio::sync::watch::Sender<u64>,
     // Held while a new snapshot is made, so that two changes cannot undo each other.
     changing: Mutex<()>,
     buckets: rate::Buckets,
@@ -138,6 +143,7 @@ impl Engine {
             settings: parts.settings,
             catalogue,
             snapshot: ArcSwap::from_pointee(snapshot),
+            keys_changed: tokio::sync::watch::Sender::new(0),
             changing: Mutex::new(()),
             buckets: rate::Buckets::new(),
             counters: metrics::Counters::default(),

@@ -14,7 +14,8 @@ pub struct Settings {
     pub per_caller: Rate,
     /// Calls of one caller to one tool, unless the policy, `servers` or the server itself says otherwise.
     pub per_tool: Rate,
-    /// Longest a call may run, whatever the tool asks for.
+    /// Longest a call may run, whatever the tool asks for: one that reports progress ends here, one that is silent at its
+    /// tool's own timeout.
     pub max_duration: Span,
     /// Largest result of a call.
     pub max_output: Size,

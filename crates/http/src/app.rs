@@ -38,12 +38,20 @@ pub struct Edge {
     pub memory: fn() -> u64,
     /// Called after a server was started or stopped.
     pub keep: Keep,
+    /// Keeps sessions of legacy clients beyond this process.
+    pub sessions: Option<Arc<dyn mcp::SessionStore>>,
 }
 
 impl Edge {
     /// An edge that measures no memory and keeps nothing.
     pub fn new(engine: Engine, settings: Settings) -> Self {
-        Self { engine, settings, memory: || 0, keep: Arc::new(|_, _| Box::pin(async { Ok(()) })) }
+        Self {
+            engine,
+            settings,
+            memory: || 0,
+            keep: Arc::new(|_, _| Box::pin(async { Ok(()) })),
+            sessions: None,
+        }
     }
 }
 
@@ -72,6 +80,7 @@ struct Shared {
     started: Instant,
     open_paths: Vec<&'static str>,
     openapi: Bytes,
+    mcp: Arc<mcp::Shared>,
 }
 
 impl AppState {
@@ -100,6 +109,7 @@ impl AppState {
             started: Instant::now(),
             open_paths,
             openapi: document.into(),
+            mcp: Arc::new(mcp::Shared::new((&edge.settings.sessions).into(), edge.sessions.clone())),
             edge,
         })))
     }
@@ -129,6 +139,10 @@ impl AppState {
         &self.0.edge
     }
 
+    pub(crate) fn mcp(&self) -> &Arc<mcp::Shared> {
+        &self.0.mcp
+    }
+
     pub(crate) fn reports(&self) -> &Reports {
         &self.0.reports
     }
@@ -148,7 +162,7 @@ impl AppState {
 
 /// Every endpoint, behind `edge`.
 pub(crate) fn router(state: AppState) -> Router {
-    behind_edge(rest::mount(rest::routes()).merge(mcp::routes()), state)
+    behind_edge(rest::mount(rest::routes()).merge(mcp::routes(state.mcp().clone())), state)
 }
 
 fn behind_edge(endpoints: Router<AppState>, state: AppState) -> Router {

@@ -26,9 +26,10 @@ mod tests;
 
 pub use app::{AppState, Edge, Keep, Limits};
 pub use listen::{BindError, Ends, bind};
+pub use mcp::{Kept, Leave, SessionHash, SessionStore};
 pub use openapi::document as openapi;
 pub use refusal::Refusal;
-pub use settings::Settings;
+pub use settings::{Sessions, Settings};
 
 use std::future::Future;
 use tokio::net::TcpListener;
@@ -39,6 +40,10 @@ use tokio::net::TcpListener;
 pub async fn serve(listener: TcpListener, state: AppState, shutdown: impl Future<Output = ()>) {
     let engine = state.engine().clone();
     let router = app::router(state.clone());
-    listen::accept(listener, router, state.settings(), state.closer(), || engine.connection(None), shutdown)
-        .await;
+    let counted = || engine.connection(None);
+    tokio::select! {
+        () = listen::accept(listener, router, state.settings(), state.closer(), counted, shutdown) => {}
+        () = state.mcp().run(&engine) => {}
+    }
+    state.mcp().flush().await;
 }

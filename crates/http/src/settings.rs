@@ -38,6 +38,8 @@ pub struct Settings {
     pub write_timeout: Span,
     /// Longest time that requests in flight may take to finish after a shutdown was asked for.
     pub shutdown_timeout: Span,
+    /// Sessions of MCP clients up to 2025-11-25.
+    pub sessions: Sessions,
     /// Whether `GET /metrics` needs no key, for a scraper in a trusted network.
     pub open_metrics: bool,
 }
@@ -58,8 +60,33 @@ impl Default for Settings {
             idle_timeout: seconds(75),
             write_timeout: seconds(60),
             shutdown_timeout: seconds(30),
+            sessions: Sessions::default(),
             open_metrics: false,
         }
+    }
+}
+
+/// Sessions of MCP clients up to 2025-11-25.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sessions {
+    /// A session ends after this time without use.
+    pub idle: Span,
+    /// Sessions of one caller; a further one takes the place of the one that it has not used for the longest time.
+    pub per_caller: usize,
+    /// Sessions of all callers.
+    pub total: usize,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self { idle: Span(Duration::from_secs(30 * 60)), per_caller: 100, total: 10_000 }
+    }
+}
+
+impl From<&Sessions> for crate::mcp::Limits {
+    fn from(settings: &Sessions) -> Self {
+        Self { idle: settings.idle.0, per_caller: settings.per_caller, total: settings.total }
     }
 }
 
@@ -83,6 +110,15 @@ impl Settings {
         bound("max_connections", self.max_connections >= 1, "at least 1");
         bound("max_streams", self.max_streams >= 1, "at least 1");
         let day = Duration::from_secs(86_400);
+        let second = Duration::from_secs(1);
+        let sessions = &self.sessions;
+        bound("sessions.idle", (second..=30 * day).contains(&sessions.idle.0), "from 1s to 30d");
+        bound(
+            "sessions.per_caller",
+            (1..=sessions.total).contains(&sessions.per_caller),
+            "from 1 to http.sessions.total",
+        );
+        bound("sessions.total", (1..=1_000_000).contains(&sessions.total), "from 1 to 1000000");
         for (path, span) in [
             ("body_timeout", self.body_timeout),
             ("header_timeout", self.header_timeout),

@@ -129,8 +129,8 @@ pub fn for_session(
         .then(|| notify::of(method(&told.change), &params(&told.change)))
 }
 
-/// `subscriptions/listen`: acknowledged first, then what changes, each tagged with the request's id, until the client goes
-/// or the gateway ends; only then it is answered.
+/// `subscriptions/listen`: acknowledged first, then what changes, each tagged with the request's id, until the client or
+/// its key goes, or the gateway ends; only then it is answered.
 pub(super) fn listen(
     engine: &Engine,
     peer: &Peer,
@@ -170,6 +170,7 @@ pub(super) fn listen(
                 told = changes.recv() => told,
                 _ = closing.wait_for(|closing| *closing) => break,
                 () = outbox.closed() => break,
+                () = engine.gone(&peer.caller) => break,
             };
             let heard: Vec<Change> = match told {
                 Ok(told) if filter.wants(&told.change) => {

@@ -46,6 +46,7 @@ struct State {
     subscriptions: BTreeSet<String>,
     waiting: HashMap<u64, oneshot::Sender<Result<Value, Fault>>>,
     asked: u64,
+    changes: u64,
 }
 
 impl Session {
@@ -61,7 +62,7 @@ impl Session {
         loudness: Loudness,
         subscriptions: BTreeSet<String>,
     ) -> Self {
-        let state = State { loudness, subscriptions, waiting: HashMap::new(), asked: 0 };
+        let state = State { loudness, subscriptions, waiting: HashMap::new(), asked: 0, changes: 0 };
         Self { version, client, capabilities, state: Mutex::new(state) }
     }
 
@@ -69,7 +70,10 @@ impl Session {
     pub fn restored(saved: Saved) -> Option<Self> {
         let version = Version::parse(&saved.version)?;
         let client = saved.client.map(Arc::new);
-        Some(Self::with(version, client, saved.capabilities, saved.loudness, saved.subscriptions))
+        let session = Self::with(version, client, saved.capabilities, saved.loudness, saved.subscriptions);
+        // A late answer to a question of the process before must not be taken for one to a question of this one.
+        session.lock().asked = u64::try_from(jiff::Timestamp::now().as_microsecond()).unwrap_or_default();
+        Some(session)
     }
 
     pub fn saved(&self) -> Saved {
@@ -81,6 +85,11 @@ impl Session {
             loudness: state.loudness,
             subscriptions: state.subscriptions.clone(),
         }
+    }
+
+    /// How often what is saved of it has changed.
+    pub fn changes(&self) -> u64 {
+        self.lock().changes
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -96,7 +105,9 @@ impl Session {
     }
 
     pub(super) fn set_loudness(&self, loudness: Loudness) {
-        self.lock().loudness = loudness;
+        let mut state = self.lock();
+        state.changes += u64::from(state.loudness != loudness);
+        state.loudness = loudness;
     }
 
     pub(super) fn subscribe(&self, uri: &str) -> Result<(), Fault> {
@@ -109,12 +120,13 @@ impl Session {
             );
             return Err(Fault::invalid_params(why));
         }
-        state.subscriptions.insert(uri.to_owned());
+        state.changes += u64::from(state.subscriptions.insert(uri.to_owned()));
         Ok(())
     }
 
     pub(super) fn unsubscribe(&self, uri: &str) {
-        self.lock().subscriptions.remove(uri);
+        let mut state = self.lock();
+        state.changes += u64::from(state.subscriptions.remove(uri));
     }
 
     pub(super) fn is_subscribed(&self, uri: &str) -> bool {

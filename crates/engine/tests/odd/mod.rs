@@ -72,7 +72,7 @@ impl Setup {
     }
 
     pub async fn call(&self, role: &str, tool: &str, value: Value) -> Result<Outcome, Error> {
-        self.engine.call(self.make(role, tool, value)).await
+        self.engine.call(&self.make(role, tool, value)).await
     }
 
     pub async fn call_in(
@@ -83,7 +83,7 @@ impl Setup {
         value: Value,
     ) -> Result<Outcome, Error> {
         let scope = Some(ServerName::new(server).unwrap());
-        self.engine.call(Call { scope, ..self.make(role, tool, value) }).await
+        self.engine.call(&Call { scope, ..self.make(role, tool, value) }).await
     }
 
     /// The records of calls, as the journal's files hold them.

@@ -2,10 +2,11 @@
 //!
 //! Mounted by the edge behind the Host and Origin guard and behind identification, so that a wrong origin is refused
 //! first, an unknown caller next, and only then a protocol error. Handlers here find the era of a message and speak it;
-//! what a method does is `engine::mcp`'s. Absent as yet: sessions that survive a restart, resumable streams, and
-//! anything a server would send on its own besides progress.
+//! what a method does is `engine::mcp`'s. Sessions and streams end with the key that
+//! opened them; sessions outlive the process when there is a store for them (`keep`).
 
 mod answer;
+mod keep;
 mod legacy;
 mod modern;
 mod negotiate;
@@ -15,6 +16,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
+pub use keep::{Kept, Leave, MAX_STATE, SessionHash, SessionStore};
 pub use session::Limits;
 
 use crate::{AppState, trace};
@@ -25,21 +27,16 @@ use axum::routing::MethodRouter;
 use axum::{Extension, Router};
 use session::Sessions;
 use std::sync::{Arc, OnceLock};
-use toolgate_core::Caller;
 use toolgate_core::name::ServerName;
 use toolgate_core::trace::TraceContext;
-use toolgate_engine::ConnectionGuard;
+use toolgate_core::{Caller, Error, Kind};
 use toolgate_engine::mcp::{Mirrored, is_server};
+use toolgate_engine::{ConnectionGuard, Engine};
 use toolgate_wire::Fault;
 
 /// The MCP routes. They need an `Extension<Arc<Caller>>`, which identification sets.
-pub fn routes() -> Router<AppState> {
-    routes_with(Limits::default())
-}
-
-/// The MCP routes with other limits on sessions.
-pub fn routes_with(limits: Limits) -> Router<AppState> {
-    mount(Arc::new(Shared { sessions: Arc::new(Sessions::new(limits)), mirrored: OnceLock::new() }))
+pub(crate) fn routes(shared: Arc<Shared>) -> Router<AppState> {
+    mount(shared)
 }
 
 fn mount(shared: Arc<Shared>) -> Router<AppState> {
@@ -48,10 +45,30 @@ fn mount(shared: Arc<Shared>) -> Router<AppState> {
 }
 
 // What the handlers share beyond the engine.
-struct Shared {
+pub(crate) struct Shared {
     sessions: Arc<Sessions>,
     /// The catalogue never changes, so its annotations are read once.
     mirrored: OnceLock<Mirrored>,
+}
+
+impl Shared {
+    pub fn new(limits: Limits, store: Option<Arc<dyn SessionStore>>) -> Self {
+        let sessions = match store {
+            Some(store) => Sessions::kept(limits, store),
+            None => Sessions::new(limits),
+        };
+        Self { sessions: Arc::new(sessions), mirrored: OnceLock::new() }
+    }
+
+    /// To be polled for as long as the gateway serves.
+    pub async fn run(&self, engine: &Engine) {
+        self.sessions.run(engine).await;
+    }
+
+    /// To be called when it serves no more.
+    pub async fn flush(&self) {
+        self.sessions.flush().await;
+    }
 }
 
 // An answer that ends a request early; boxed, because it is large and rare.
@@ -86,6 +103,11 @@ impl Visit {
         Ok(Self { app, shared, caller, scope, headers })
     }
 
+    // What this work comes to; `None` when its caller is no more before it has ended.
+    async fn while_known<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        while_known(self.app.engine(), &self.caller, work).await
+    }
+
     fn trace(&self) -> Option<TraceContext> {
         trace::of(&self.headers)
     }
@@ -98,6 +120,18 @@ impl Visit {
     }
 }
 
+async fn while_known<T>(engine: &Engine, caller: &Caller, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = engine.gone(caller) => None,
+    }
+}
+
+fn key_gone() -> Error {
+    Error::new(Kind::Unauthenticated, "the key of this request was revoked or has expired")
+}
+
 async fn get(
     State(app): State<AppState>,
     Extension(shared): Extension<Arc<Shared>>,
@@ -106,7 +140,7 @@ async fn get(
     headers: HeaderMap,
 ) -> Response {
     match Visit::new(app, shared, caller, door, headers) {
-        Ok(visit) => legacy::listen(&visit).unwrap_or_else(|refused| *refused),
+        Ok(visit) => legacy::listen(&visit).await.unwrap_or_else(|refused| *refused),
         Err(refused) => *refused,
     }
 }
@@ -119,7 +153,7 @@ async fn delete(
     headers: HeaderMap,
 ) -> Response {
     match Visit::new(app, shared, caller, door, headers) {
-        Ok(visit) => legacy::end(&visit).unwrap_or_else(|refused| *refused),
+        Ok(visit) => legacy::end(&visit).await.unwrap_or_else(|refused| *refused),
         Err(refused) => *refused,
     }
 }

@@ -64,12 +64,12 @@ async fn dispatch(visit: &Visit, accepts: Accepts, body: &[u8]) -> Response {
             match meta.map(|meta| era(meta.protocol_version.is_some())) {
                 // The modern revision gives clients nothing to notify of over HTTP; what comes is taken and dropped.
                 Ok(Era::Modern) => answer::empty(StatusCode::ACCEPTED),
-                Ok(Era::Legacy) => legacy::notification(visit, &method, params),
+                Ok(Era::Legacy) => legacy::notification(visit, &method, params).await,
                 Err(fault) => refuse(&fault),
             }
         }
         Ok(Body::One(Message::Response { id, result, error })) => match era(false) {
-            Era::Legacy => legacy::response(visit, id.as_ref(), result, error),
+            Era::Legacy => legacy::response(visit, id.as_ref(), result, error).await,
             Era::Modern => refuse(&Fault::invalid_request(
                 "Invalid request: a client sends no responses in this version",
             )),
