@@ -15,6 +15,7 @@ mod matrix;
 mod observe;
 mod oracle;
 mod schemas;
+mod sessions;
 mod tools;
 
 /// The binary under test.
