@@ -28,7 +28,7 @@ pub use catalogue::{Entry, ServerView};
 pub use changes::Told;
 pub use control::ConnectionGuard;
 pub use metrics::ToolUse;
-pub use settings::{Breaker, Cache, JournalFailure, ServerSettings, Settings};
+pub use settings::{Breaker, Cache, Clients, JournalFailure, ServerSettings, Settings};
 pub use standing::Keys;
 
 use admit::Admission;
@@ -163,6 +163,11 @@ impl Engine {
     /// Who presents this key? `Unauthenticated` when nobody does, whatever the reason; the log has the reason.
     pub fn identify(&self, key: Option<&str>) -> Result<Arc<Caller>, Error> {
         identify::identify(&self.0.snapshot.load(), key, jiff::Timestamp::now().as_second())
+    }
+
+    /// What clients may send and hold open.
+    pub fn clients(&self) -> &Clients {
+        &self.0.settings.clients
     }
 
     /// Tools this caller may call; see `list`.

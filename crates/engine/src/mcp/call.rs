@@ -42,6 +42,7 @@ enum Work {
 
 /// Read a call. Whether the thing exists and may be called is the engine's to say.
 pub(super) fn prepare(
+    engine: &Engine,
     face: Face,
     peer: &Peer,
     request: &Incoming<'_>,
@@ -53,7 +54,7 @@ pub(super) fn prepare(
         Face::Tool | Face::Prompt => (params.text("name", params.name)?.into_owned(), params.arguments()?),
     };
     let era = peer.version.era();
-    let (link, asks) = link(era, peer, request, outbox)?;
+    let (link, asks) = link(engine, era, peer, request, outbox)?;
     let call = Call {
         id: CallId::new(),
         caller: peer.caller.clone(),
@@ -78,12 +79,19 @@ fn empty() -> Result<Box<serde_json::value::RawValue>, Fault> {
 
 type Line = (Option<Arc<dyn Link>>, Option<Arc<Modern>>);
 
-fn link(era: Era, peer: &Peer, request: &Incoming<'_>, outbox: Option<&Outbox>) -> Result<Line, Fault> {
-    let progress = request.meta.progress_token().map(Progress::new);
+fn link(
+    engine: &Engine,
+    era: Era,
+    peer: &Peer,
+    request: &Incoming<'_>,
+    outbox: Option<&Outbox>,
+) -> Result<Line, Fault> {
+    let max_event = usize::try_from(engine.clients().max_event.0).unwrap_or(usize::MAX);
+    let progress = request.meta.progress_token().map(|token| Progress::new(token, max_event));
     if era == Era::Legacy {
         let legacy = |outbox: &Outbox| {
             let session = peer.session.clone();
-            Arc::new(Legacy { session, outbox: outbox.clone(), progress }) as Arc<dyn Link>
+            Arc::new(Legacy { session, outbox: outbox.clone(), progress, max_event }) as Arc<dyn Link>
         };
         return Ok((outbox.map(legacy), None));
     }
@@ -97,6 +105,7 @@ fn link(era: Era, peer: &Peer, request: &Incoming<'_>, outbox: Option<&Outbox>) 
     let modern = Arc::new(Modern {
         outbox: outbox.cloned(),
         progress,
+        max_event,
         loudness,
         said: said.to_owned(),
         capabilities: OnceLock::new(),

@@ -134,12 +134,12 @@ pub enum Step {
 pub fn start(engine: &Engine, peer: &Peer, request: &Incoming<'_>, outbox: Option<&Outbox>) -> Step {
     let (era, id) = (peer.era(), &request.id);
     let answer = match request.method.as_ref() {
-        "tools/call" => later(call::prepare(Face::Tool, peer, request, outbox)),
+        "tools/call" => later(call::prepare(engine, Face::Tool, peer, request, outbox)),
         "resources/read" if offers(engine, peer, Face::Resource) => {
-            later(call::prepare(Face::Resource, peer, request, outbox))
+            later(call::prepare(engine, Face::Resource, peer, request, outbox))
         }
         "prompts/get" if offers(engine, peer, Face::Prompt) => {
-            later(call::prepare(Face::Prompt, peer, request, outbox))
+            later(call::prepare(engine, Face::Prompt, peer, request, outbox))
         }
         "tools/list" => now(list::list(engine, peer, request, List::Tools)),
         "prompts/list" => now(list::list(engine, peer, request, List::Prompts)),
@@ -177,7 +177,7 @@ fn legacy(engine: &Engine, peer: &Peer, request: &Incoming<'_>, method: &str) ->
             if method == "resources/unsubscribe" {
                 session.unsubscribe(&uri);
             } else if engine.may_read(&peer.caller, peer.scope.as_ref(), &uri) {
-                session.subscribe(&uri)?;
+                session.subscribe(&uri, engine.clients().subscriptions)?;
             } else {
                 return Err(Fault::from(&crate::admit::no_such(Face::Resource, &uri)));
             }

@@ -16,8 +16,6 @@ use toolgate_wire::era::Version;
 use toolgate_wire::members::text;
 use toolgate_wire::{Fault, Id};
 
-/// Resources that one session may subscribe to.
-pub const MAX_SUBSCRIPTIONS: usize = 1000;
 // Questions of one session that wait for an answer.
 const MAX_WAITING: usize = 256;
 // Ids of our requests begin with it, so that they cannot be taken for anybody else's.
@@ -110,14 +108,10 @@ impl Session {
         state.loudness = loudness;
     }
 
-    pub(super) fn subscribe(&self, uri: &str) -> Result<(), Fault> {
+    pub(super) fn subscribe(&self, uri: &str, most: usize) -> Result<(), Fault> {
         let mut state = self.lock();
-        if uri.len() > MAX_URI
-            || (state.subscriptions.len() >= MAX_SUBSCRIPTIONS && !state.subscriptions.contains(uri))
-        {
-            let why = format!(
-                "a session subscribes to at most {MAX_SUBSCRIPTIONS} resources of {MAX_URI} bytes of URI"
-            );
+        if uri.len() > MAX_URI || (state.subscriptions.len() >= most && !state.subscriptions.contains(uri)) {
+            let why = format!("a session subscribes to at most {most} resources of {MAX_URI} bytes of URI");
             return Err(Fault::invalid_params(why));
         }
         state.changes += u64::from(state.subscriptions.insert(uri.to_owned()));

@@ -15,9 +15,8 @@ use tokio::task::{AbortHandle, JoinSet};
 use toolgate_core::name::ServerName;
 use toolgate_core::{Caller, Kind};
 use toolgate_wire::era::Version;
-use toolgate_wire::line::{Line, LineReader, MAX_LINE};
+use toolgate_wire::line::{Line, LineReader};
 use toolgate_wire::message::{Body, Message, Request, parse};
-use toolgate_wire::scan::MAX_DEPTH;
 use toolgate_wire::{Fault, Id, Incoming, Malformed, sse};
 
 // Requests running at once on one channel.
@@ -40,9 +39,10 @@ where
     let door = scope.as_ref().filter(|name| super::is_server(&engine, name));
     let _connection = engine.connection(door.map(ServerName::as_str));
     let (out, outgoing) = mpsc::channel(OUTGOING);
+    let max_line = usize::try_from(engine.clients().max_line.0).unwrap_or(usize::MAX);
     let client =
         Client { engine, caller, scope, opened: None, out, running: HashMap::new(), tasks: JoinSet::new() };
-    let reading = client.serve(LineReader::new(BufReader::new(reader), MAX_LINE));
+    let reading = client.serve(LineReader::new(BufReader::new(reader), max_line));
     let writing = write_lines(writer, outgoing);
     tokio::pin!(reading, writing);
     tokio::select! {
@@ -95,7 +95,8 @@ impl Client {
                 line = lines.next() => match line? {
                     Line::Text(text) => self.message(&text).await,
                     Line::TooLong => {
-                        let why = format!("Invalid request: a line is longer than {MAX_LINE} bytes");
+                        let most = self.engine.clients().max_line.0;
+                        let why = format!("Invalid request: a line is longer than {most} bytes");
                         self.refuse(None, &Fault::invalid_request(why)).await;
                     }
                     Line::End => break,
@@ -142,7 +143,7 @@ impl Client {
     }
 
     async fn message(&mut self, line: &[u8]) {
-        match parse(line, MAX_DEPTH) {
+        match parse(line, self.engine.clients().max_depth) {
             Ok(Body::One(Message::Request(request))) => self.request(request).await,
             Ok(Body::One(Message::Notification { method, params })) => {
                 if let Some(id) = cancelled(&method, params) {
@@ -158,7 +159,10 @@ impl Client {
                 let why = "Invalid request: batches exist only in protocol version 2025-03-26";
                 self.refuse(None, &Fault::invalid_request(why)).await;
             }
-            Ok(Body::Batch(messages)) => self.batch(messages),
+            Ok(Body::Batch(messages)) => match batch::check(&self.engine, messages.len()) {
+                Ok(()) => self.batch(messages),
+                Err(fault) => self.refuse(None, &fault).await,
+            },
             Err(Malformed { id, fault }) => self.refuse(id.as_ref(), &fault).await,
         }
     }

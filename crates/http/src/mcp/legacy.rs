@@ -208,6 +208,9 @@ pub(super) async fn batch(
         return refuse(StatusCode::BAD_REQUEST, None, why);
     }
     let engine = visit.app.engine();
+    if let Err(fault) = batch::check(engine, messages.len()) {
+        return answer::fault(StatusCode::BAD_REQUEST, None, &fault);
+    }
     let batch = batch::begin(engine, &peer(visit, &used.session), messages);
     for id in &batch.cancelled {
         used.session.cancel(id);
