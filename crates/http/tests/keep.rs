@@ -31,7 +31,7 @@ impl Server for Desk {
     const NAME: &'static str = "desk";
     const ABOUT: &'static str = "Notes.";
     fn tools() -> Vec<ToolDef<Self>> {
-        vec![ToolDef::of::<Touch>()]
+        vec![ToolDef::of::<Touch>(), ToolDef::of::<Wait>()]
     }
     fn resources() -> Vec<ResourceDef<Self>> {
         vec![ResourceDef::of::<Note>()]
@@ -54,6 +54,20 @@ impl Tool for Touch {
     async fn call(self, _: &Desk, ctx: &Ctx) -> Result<Done, ToolError> {
         ctx.changed(Change::Resource(format!("note://{}", self.name)));
         Ok(Done {})
+    }
+}
+
+/// Report a step, then wait for ever.
+#[derive(Deserialize, JsonSchema)]
+struct Wait {}
+
+impl Tool for Wait {
+    type Server = Desk;
+    type Output = Done;
+    const SPEC: Spec = Spec::read("wait");
+    async fn call(self, _: &Desk, ctx: &Ctx) -> Result<Done, ToolError> {
+        ctx.progress(1.0, None, None);
+        std::future::pending().await
     }
 }
 
@@ -315,6 +329,40 @@ async fn a_session_and_its_stream_end_with_their_key() {
     let ended = tokio::time::timeout(Duration::from_secs(5), stream.text()).await;
     ended.expect("the stream ends").unwrap();
     until("and its session is forgotten", || shelf.kept().is_empty()).await;
+    gate.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_call_and_its_stream_end_with_their_key() {
+    let shelf = Arc::new(Shelf::default());
+    let gate = Gate::start(&shelf).await;
+    let session = gate.open().await;
+    let of = |meta: Value| json!({"name": "desk__wait", "arguments": {}, "_meta": meta});
+    let legacy = gate.post(KEY, &session, "tools/call", of(json!({"progressToken": 1})));
+    let meta = json!({
+        "progressToken": 1, "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
+    });
+    let modern = gate.post(KEY, "", "tools/call", of(meta)).header("mcp-protocol-version", "2026-07-28");
+    let modern = modern.header("mcp-method", "tools/call").header("mcp-name", "desk__wait");
+    let mut streams = Vec::new();
+    for request in [legacy, modern] {
+        let mut stream = request.send().await.unwrap();
+        let mut seen = String::new();
+        while !seen.contains("notifications/progress") {
+            let chunk = tokio::time::timeout(Duration::from_secs(5), stream.chunk()).await.unwrap().unwrap();
+            seen += std::str::from_utf8(&chunk.unwrap_or_else(|| panic!("{seen}"))).unwrap();
+        }
+        streams.push(stream);
+    }
+    gate.engine.replace_keys(vec![key("b", OTHER)]);
+    for stream in streams {
+        let rest = tokio::time::timeout(Duration::from_secs(5), stream.text()).await;
+        let rest = rest.expect("the stream ends").unwrap();
+        assert!(!rest.contains("\"result\""), "{rest}");
+    }
+    assert_eq!(gate.engine.drain(Duration::from_secs(5)).await, 0, "nothing runs any more");
     gate.stop().await;
 }
 

@@ -26,6 +26,7 @@ use axum::response::Response;
 use axum::routing::MethodRouter;
 use axum::{Extension, Router};
 use session::Sessions;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use toolgate_core::name::ServerName;
 use toolgate_core::trace::TraceContext;
@@ -104,7 +105,7 @@ impl Visit {
     }
 
     // What this work comes to; `None` when its caller is no more before it has ended.
-    async fn while_known<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+    async fn while_known<T>(&self, work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
         while_known(self.app.engine(), &self.caller, work).await
     }
 
@@ -120,7 +121,11 @@ impl Visit {
     }
 }
 
-async fn while_known<T>(engine: &Engine, caller: &Caller, work: impl Future<Output = T>) -> Option<T> {
+async fn while_known<T>(
+    engine: &Engine,
+    caller: &Caller,
+    work: Pin<&mut impl Future<Output = T>>,
+) -> Option<T> {
     tokio::select! {
         biased;
         done = work => Some(done),

@@ -3,6 +3,7 @@
 use super::negotiate::Accepts;
 use super::{Visit, answer, key_gone, while_known};
 use axum::response::Response;
+use std::pin::pin;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use toolgate_engine::mcp::{self, Mirrored, Peer, Reply, Step};
@@ -31,7 +32,7 @@ pub(super) async fn request(visit: &Visit, accepts: Accepts, request: &Incoming<
                 let run = async move {
                     let _connection = connection;
                     let id = pending.id().clone();
-                    let reply = while_known(&engine, &caller, pending.run(&engine)).await;
+                    let reply = while_known(&engine, &caller, pin!(pending.run(&engine))).await;
                     reply.unwrap_or_else(|| Reply::error(Era::Modern, &id, &key_gone()))
                 };
                 answer::progressing(run, notes, accepts).await
@@ -41,7 +42,7 @@ pub(super) async fn request(visit: &Visit, accepts: Accepts, request: &Incoming<
     let reply = match mcp::start(engine, &peer, request, None) {
         Step::Done(reply) => reply,
         Step::Call(pending) => {
-            let reply = visit.while_known(pending.run(engine)).await;
+            let reply = visit.while_known(pin!(pending.run(engine))).await;
             reply.unwrap_or_else(|| Reply::error(Era::Modern, &request.id, &key_gone()))
         }
     };
