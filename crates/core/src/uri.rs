@@ -83,6 +83,12 @@ impl Template {
         rest.is_empty().then_some(found)
     }
 
+    /// A URI of this template as it writes it itself, so that two that mean the same are the same.
+    pub fn canonical(&self, uri: &str) -> Option<String> {
+        let variables = self.variables(uri)?;
+        Some(self.expand(|name| variables.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()))
+    }
+
     /// The URI of these values.
     pub fn expand(&self, value: impl Fn(&str) -> String) -> String {
         let mut uri = String::new();
@@ -141,6 +147,8 @@ mod tests {
         ] {
             assert_eq!(template.variables(uri).map(Value::Object), expected, "{uri}");
         }
+        assert_eq!(template.canonical("test://template/a:b/data").unwrap(), "test://template/a%3Ab/data");
+        assert_eq!(template.canonical("test://template/%61%3ab/data").unwrap(), "test://template/a%3Ab/data");
         assert_eq!(template.expand(|_| "a/b é".to_owned()), "test://template/a%2Fb%20%C3%A9/data");
         assert_eq!(template.variables(&format!("test://template/{}/data", "a".repeat(MAX_URI))), None);
     }

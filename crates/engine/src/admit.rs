@@ -186,6 +186,7 @@ pub(crate) async fn admit<'a>(
 /// The same words for what is not there and what may not be seen.
 pub(crate) fn no_such(face: Face, name: &str) -> Error {
     let shown: String = name.chars().take(128).collect();
+    let uri: String = name.chars().take(toolgate_core::uri::MAX_URI).collect();
     let (what, list) = match face {
         Face::Tool => ("tool", "tools/list"),
         Face::Prompt => ("prompt", "prompts/list"),
@@ -195,7 +196,7 @@ pub(crate) fn no_such(face: Face, name: &str) -> Error {
         Kind::NotFound,
         format!("there is no {what} {shown:?} here; {list} names those there are"),
     );
-    if face == Face::Resource { error.with_data(serde_json::json!({ "uri": shown })) } else { error }
+    if face == Face::Resource { error.with_data(serde_json::json!({ "uri": uri })) } else { error }
 }
 
 fn refused(text: impl Into<std::borrow::Cow<'static, str>>) -> Outcome {

@@ -177,11 +177,16 @@ impl Engine {
         ConnectionGuard { inner: self.0.clone(), server }
     }
 
+    /// End the streams that only wait for changes; each is answered. New ones end at once.
+    pub fn end_subscriptions(&self) {
+        self.0.closing.send_replace(true);
+    }
+
     /// Refuse new calls and wait for the running ones, at most `limit`. Says how many were still running then.
     pub async fn drain(&self, limit: Duration) -> usize {
         let inner = &*self.0;
         inner.draining.store(true, Ordering::SeqCst);
-        inner.closing.send_replace(true);
+        self.end_subscriptions();
         let idle = async {
             loop {
                 // Told of a count that reaches zero from here on, so that none is missed between the look and the wait.

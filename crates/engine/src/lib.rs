@@ -191,13 +191,18 @@ impl Engine {
         Ok(seen.filter(wanted).cloned().collect())
     }
 
-    /// Whether this caller may read the resource of this URI, should there be one.
-    pub fn may_read(&self, caller: &Caller, scope: Option<&ServerName>, uri: &str) -> bool {
+    /// The URI as its server writes it, when this caller may read what is under it: changes are told under that one.
+    pub fn readable(&self, caller: &Caller, scope: Option<&ServerName>, uri: &str) -> Option<String> {
         let inner = &*self.0;
         let snapshot = inner.snapshot.load();
         let rights = snapshot.rights(caller, &inner.catalogue);
         let found = inner.catalogue.find(Face::Resource, uri, scope);
-        matches!(&found.entries[..], [entry] if rights.sees(entry) && !snapshot.stopped.contains(&entry.server))
+        match &found.entries[..] {
+            [entry] if rights.sees(entry) && !snapshot.stopped.contains(&entry.server) => {
+                entry.template.as_ref()?.canonical(uri)
+            }
+            _ => None,
+        }
     }
 
     /// What servers say has changed, from now on.

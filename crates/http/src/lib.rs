@@ -40,6 +40,12 @@ use tokio::net::TcpListener;
 pub async fn serve(listener: TcpListener, state: AppState, shutdown: impl Future<Output = ()>) {
     let engine = state.engine().clone();
     let router = app::router(state.clone());
+    // Their connections would be waited for.
+    let subscribed = state.engine().clone();
+    let shutdown = async move {
+        shutdown.await;
+        subscribed.end_subscriptions();
+    };
     let counted = || engine.connection(None);
     tokio::select! {
         () = listen::accept(listener, router, state.settings(), state.closer(), counted, shutdown) => {}

@@ -27,8 +27,10 @@ const RESOURCE_NOT_FOUND: i64 = -32002;
 pub struct Pending {
     pub(super) id: Id,
     work: Work,
+    endless: bool,
 }
 
+#[expect(clippy::large_enum_variant, reason = "boxed as a whole, in `Step`")]
 enum Work {
     Call {
         era: Era,
@@ -70,7 +72,7 @@ pub(super) fn prepare(
         Era::Modern => params.optional_text("requestState", params.request_state)?.map(|s| s.into_owned()),
         Era::Legacy => None,
     };
-    Ok(Pending { id: request.id.clone(), work: Work::Call { era, call, asks, state } })
+    Ok(Pending { id: request.id.clone(), work: Work::Call { era, call, asks, state }, endless: false })
 }
 
 fn empty() -> Result<Box<serde_json::value::RawValue>, Fault> {
@@ -126,7 +128,16 @@ fn answers(request: &Incoming<'_>) -> Result<Map<String, Value>, Fault> {
 
 impl Pending {
     pub(super) fn later(id: &Id, work: impl Future<Output = Reply> + Send + 'static) -> Self {
-        Self { id: id.clone(), work: Work::Other(Box::pin(work)) }
+        Self { id: id.clone(), work: Work::Other(Box::pin(work)), endless: false }
+    }
+
+    pub(super) fn endless(self) -> Self {
+        Self { endless: true, ..self }
+    }
+
+    /// Whether it waits for changes and so has no end of its own.
+    pub fn is_endless(&self) -> bool {
+        self.endless
     }
 
     /// Id of the request.
@@ -136,7 +147,7 @@ impl Pending {
 
     /// Run it and write its answer. Dropping the future cancels it.
     pub async fn run(self, engine: &Engine) -> Reply {
-        let Self { id, work } = self;
+        let Self { id, work, .. } = self;
         match work {
             Work::Other(work) => work.await,
             Work::Call { era, call, asks, state } => run(engine, &id, era, call, asks, state).await,
@@ -172,12 +183,17 @@ async fn run(
     if let Some(source) = error.source() {
         tracing::warn!(call = %call_id, kind = error.kind().label(), %source, "call failed");
     }
-    let mut fault = Fault::from(&error);
+    Reply::fault(era, Some(id), &fault(era, face, &error))
+        .at_door(|| door.is_some_and(|(caller, scope)| leads_nowhere(engine, &caller, Some(scope.as_str()))))
+}
+
+/// A refusal in the code of its era.
+pub(super) fn fault(era: Era, face: Face, error: &Error) -> Fault {
+    let mut fault = Fault::from(error);
     if era == Era::Legacy && face == Face::Resource && error.kind() == Kind::NotFound {
         fault.code = RESOURCE_NOT_FOUND;
     }
-    Reply::fault(era, Some(id), &fault)
-        .at_door(|| door.is_some_and(|(caller, scope)| leads_nowhere(engine, &caller, Some(scope.as_str()))))
+    fault
 }
 
 fn written(era: Era, id: &Id, face: Face, outcome: &Outcome) -> Vec<u8> {

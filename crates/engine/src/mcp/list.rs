@@ -4,7 +4,9 @@ use super::{LISTS_HOLD, Peer, Pending, Reply, SERVER_INFO};
 use crate::{Engine, Entry};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::FutureExt;
 use futures_util::future::join_all;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use toolgate_core::{Error, Face, Kind};
@@ -113,8 +115,8 @@ pub(super) fn resources(engine: &Engine, peer: &Peer, request: &Incoming<'_>) ->
     }))
 }
 
-// Fixed resources, and what is there under each template. A server that does not answer lists nothing: it must not hide
-// the others.
+// Fixed resources, and what is there under each template. A server that does not answer, or breaks, lists nothing: it must
+// not hide the others.
 async fn found(entries: &[Arc<Entry>], bare: bool) -> Result<Vec<(String, String)>, Error> {
     let of = |entry: &Arc<Entry>| {
         let entry = entry.clone();
@@ -125,8 +127,10 @@ async fn found(entries: &[Arc<Entry>], bare: bool) -> Result<Vec<(String, String
             if template.is_fixed() {
                 return Ok(vec![(template.as_str().to_owned(), item(&entry, bare).json.to_owned())]);
             }
-            let listed = tokio::time::timeout(LISTING, completer.list()).await.unwrap_or_else(|_| {
-                tracing::warn!(server = %entry.server, resource = &*entry.tool, "listing resources takes too long");
+            let listing = AssertUnwindSafe(completer.list()).catch_unwind();
+            let listed = tokio::time::timeout(LISTING, listing).await.ok().and_then(Result::ok);
+            let listed = listed.unwrap_or_else(|| {
+                tracing::warn!(server = %entry.server, resource = &*entry.tool, "resources could not be listed");
                 Vec::new()
             });
             let text = |listed: &toolgate_core::offer::Listed| {

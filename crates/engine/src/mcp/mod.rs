@@ -174,12 +174,16 @@ fn legacy(engine: &Engine, peer: &Peer, request: &Incoming<'_>, method: &str) ->
             if offers(engine, peer, Face::Resource) =>
         {
             let uri = request.params.text("uri", request.params.uri)?;
-            if method == "resources/unsubscribe" {
-                session.unsubscribe(&uri);
-            } else if engine.may_read(&peer.caller, peer.scope.as_ref(), &uri) {
-                session.subscribe(&uri, engine.clients().subscriptions)?;
-            } else {
-                return Err(Fault::from(&crate::admit::no_such(Face::Resource, &uri)));
+            match (method, engine.readable(&peer.caller, peer.scope.as_ref(), &uri)) {
+                // What may be read no more can still be left.
+                ("resources/unsubscribe", readable) => {
+                    session.unsubscribe(readable.as_deref().unwrap_or(&uri))
+                }
+                (_, Some(uri)) => session.subscribe(&uri, engine.clients().subscriptions)?,
+                (_, None) => {
+                    let error = crate::admit::no_such(Face::Resource, &uri);
+                    return Err(call::fault(Era::Legacy, Face::Resource, &error));
+                }
             }
             now(Ok(empty()))
         }

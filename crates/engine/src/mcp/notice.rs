@@ -24,6 +24,13 @@ const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 #[derive(Default)]
 pub(crate) struct Listeners(Mutex<HashMap<Arc<str>, usize>>);
 
+impl Listeners {
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+}
+
 struct Place {
     engine: Engine,
     caller: Arc<str>,
@@ -112,7 +119,7 @@ fn may_hear(engine: &Engine, caller: &Caller, scope: Option<&ServerName>, told: 
         return false;
     }
     match &told.change {
-        Change::Resource(uri) => engine.may_read(caller, scope, uri),
+        Change::Resource(uri) => engine.readable(caller, scope, uri).is_some(),
         _ => engine.list(Face::Tool, caller, Some(told.server.as_str())).is_ok(),
     }
 }
@@ -196,7 +203,8 @@ pub(super) fn listen(
         let mut writer = ResultWriter::new(peer.version.era(), &id, 64);
         writer.meta(SUBSCRIPTION_ID, id.json());
         Reply::whole(writer.finish(SERVER_INFO))
-    }))
+    })
+    .endless())
 }
 
 fn tag(id: &Id) -> Value {
@@ -206,11 +214,15 @@ fn tag(id: &Id) -> Value {
 // What is asked for and there: a list that this caller does not have never changes.
 fn honoured(engine: &Engine, peer: &Peer, asked: Filter) -> Filter {
     let has = |face| offers(engine, peer, face);
-    let readable = |uri: &String| engine.may_read(&peer.caller, peer.scope.as_ref(), uri);
+    let readable = |uri: &String| engine.readable(&peer.caller, peer.scope.as_ref(), uri);
     Filter {
         tools_list_changed: asked.tools_list_changed,
         prompts_list_changed: asked.prompts_list_changed && has(Face::Prompt),
         resources_list_changed: asked.resources_list_changed && has(Face::Resource),
-        resource_subscriptions: asked.resource_subscriptions.into_iter().filter(readable).collect(),
+        resource_subscriptions: asked
+            .resource_subscriptions
+            .into_iter()
+            .filter_map(|uri| readable(&uri))
+            .collect(),
     }
 }

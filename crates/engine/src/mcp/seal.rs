@@ -8,11 +8,11 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
-use toolgate_core::{Call, Error, Face, canon};
+use toolgate_core::{Call, Error, Face, Kind, canon};
 
 // A person needs time to answer; a stolen state does not need more.
 const VALID_SECONDS: i64 = 15 * 60;
-// Longest state read.
+// Longest state made and read.
 const MAX_STATE: usize = 1 << 20;
 const NONCE: usize = 12;
 
@@ -53,7 +53,12 @@ impl Seal {
             .map_err(|_| Error::internal("sealing a request state"))?;
         let mut sealed = nonce.as_ref().to_vec();
         sealed.extend_from_slice(&text);
-        Ok(URL_SAFE_NO_PAD.encode(sealed))
+        let state = URL_SAFE_NO_PAD.encode(sealed);
+        if state.len() > MAX_STATE {
+            // It could not be opened again.
+            return Err(Error::new(Kind::TooLarge, "the answers so far are too large; answer with less"));
+        }
+        Ok(state)
     }
 
     /// The answers in a state. One text for every reason, because the state is not the client's to understand.
@@ -98,6 +103,8 @@ mod tests {
         for bad in ["", "a", "!!", &"A".repeat(MAX_STATE + 1)] {
             assert!(seal.open(bad, b"call", 1001).is_err());
         }
+        let large = json!({"a": {"text": "x".repeat(MAX_STATE)}}).as_object().unwrap().clone();
+        assert_eq!(seal.close(&large, b"call", 1000).unwrap_err().kind(), Kind::TooLarge);
         for at in 0..state.len() {
             let mut changed = state.clone().into_bytes();
             changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };

@@ -45,6 +45,7 @@ struct State {
     waiting: HashMap<u64, oneshot::Sender<Result<Value, Fault>>>,
     asked: u64,
     changes: u64,
+    ended: bool,
 }
 
 impl Session {
@@ -60,7 +61,8 @@ impl Session {
         loudness: Loudness,
         subscriptions: BTreeSet<String>,
     ) -> Self {
-        let state = State { loudness, subscriptions, waiting: HashMap::new(), asked: 0, changes: 0 };
+        let waiting = HashMap::new();
+        let state = State { loudness, subscriptions, waiting, asked: 0, changes: 0, ended: false };
         Self { version, client, capabilities, state: Mutex::new(state) }
     }
 
@@ -136,13 +138,23 @@ impl Session {
         state.asked += 1;
         let number = state.asked;
         let (sender, receiver) = oneshot::channel();
-        state.waiting.insert(number, sender);
+        // In a session that has ended nobody answers: the sender is dropped, which the receiver sees.
+        if !state.ended {
+            state.waiting.insert(number, sender);
+        }
         Some((number, receiver))
     }
 
     /// Nobody waits for this answer any more.
     pub(super) fn forget(&self, number: u64) {
         self.lock().waiting.remove(&number);
+    }
+
+    /// No answer comes any more: whoever waits for one is told.
+    pub fn end(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        state.waiting.clear();
     }
 
     /// A response of the client. What answers nothing is dropped.

@@ -1,7 +1,8 @@
 //! MCP over lines (stdio), both eras on one channel: requests run at the same time, answers go out one line each.
 //!
 //! Called by the binary with standard input and output. `notifications/cancelled` drops a running call, which then has
-//! no answer; the end of the input lets running calls finish; a writer that fails ends everything.
+//! no answer; the end of the input lets running calls finish, but ends subscriptions and questions, for which nobody is
+//! there any more; a writer that fails ends everything.
 //! There is no handshake to insist on: one process has one caller, so a legacy request before `initialize` is answered.
 
 use super::progress::Outbox;
@@ -40,8 +41,16 @@ where
     let _connection = engine.connection(door.map(ServerName::as_str));
     let (out, outgoing) = mpsc::channel(OUTGOING);
     let max_line = usize::try_from(engine.clients().max_line.0).unwrap_or(usize::MAX);
-    let client =
-        Client { engine, caller, scope, opened: None, out, running: HashMap::new(), tasks: JoinSet::new() };
+    let client = Client {
+        engine,
+        caller,
+        scope,
+        opened: None,
+        out,
+        running: HashMap::new(),
+        endless: Vec::new(),
+        tasks: JoinSet::new(),
+    };
     let reading = client.serve(LineReader::new(BufReader::new(reader), max_line));
     let writing = write_lines(writer, outgoing);
     tokio::pin!(reading, writing);
@@ -80,6 +89,8 @@ struct Client {
     opened: Option<Arc<Session>>,
     out: Outbox,
     running: HashMap<Id, AbortHandle>,
+    // Of subscriptions, which have no end of their own.
+    endless: Vec<AbortHandle>,
     tasks: JoinSet<Option<Id>>,
 }
 
@@ -103,6 +114,10 @@ impl Client {
                 },
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => self.ended(ended),
             }
+        }
+        self.endless.iter().for_each(AbortHandle::abort);
+        if let Some(session) = &self.opened {
+            session.end();
         }
         while let Some(ended) = self.tasks.join_next().await {
             self.ended(ended);
@@ -202,7 +217,9 @@ impl Client {
         }
         match start(&self.engine, &peer, &request, Some(&self.out)) {
             Step::Done(Reply { body, opened, .. }) => {
-                self.opened = opened.or(self.opened.take());
+                if let Some(before) = opened.and_then(|opened| self.opened.replace(opened)) {
+                    before.end();
+                }
                 self.send(body).await;
             }
             Step::Call(_) if self.tasks.len() >= MAX_RUNNING => {
@@ -210,6 +227,7 @@ impl Client {
                 self.refuse(Some(&request.id), &Fault::new(Kind::RateLimited.rpc_code(), why)).await;
             }
             Step::Call(pending) => {
+                let endless = pending.is_endless();
                 let (engine, out) = (self.engine.clone(), self.out.clone());
                 let task = self.tasks.spawn(async move {
                     let id = pending.id().clone();
@@ -217,6 +235,10 @@ impl Client {
                     let _ = out.send(Out::Message(reply.body)).await;
                     Some(id)
                 });
+                if endless {
+                    self.endless.retain(|task| !task.is_finished());
+                    self.endless.push(task.clone());
+                }
                 self.running.insert(request.id, task);
             }
         }

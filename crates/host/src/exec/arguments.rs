@@ -4,6 +4,7 @@
 //! command line, or leave its confinement. They are not the confinement: code in a project's own files (a Makefile, a
 //! package script) runs as the project says, and Landlock is what holds it.
 
+use super::reads::{Form, known};
 use std::net::IpAddr;
 
 /// Why an argument is refused, to be read after the program's name.
@@ -28,8 +29,13 @@ pub(super) struct Subcommands {
     pub valued: &'static [&'static str],
     /// One word, or two (`compose ps`).
     pub allow: &'static [&'static str],
-    /// Those of `allow`, or their two-word forms, that change nothing.
-    pub read: &'static [&'static str],
+    /// Options that may stand before a subcommand that only reads, as `known` takes them.
+    pub before: &'static str,
+    /// What changes nothing.
+    pub read: &'static [Form],
+    /// Subcommands, or their two-word forms, that are there to use the network: `*` is all of them, an empty one stands
+    /// for no subcommand at all. Not those that run the project's own programs.
+    pub network: &'static [&'static str],
 }
 
 /// Refuse `long` options (also abbreviated, as getopt_long takes them), letters of `short` in any cluster, and `words`
@@ -140,14 +146,30 @@ impl Subcommands {
         })
     }
 
+    /// The form of reading that the command line has, and where what follows its words begins.
+    pub(super) fn reading(&self, args: &[String]) -> Option<(&'static Form, usize)> {
+        let Ok(Some((name, rest))) = self.find(args) else { return None };
+        let before = &args[..args.len() - rest.len() - 1];
+        if !known(before, self.before).is_some_and(|operands| operands.is_empty()) {
+            return None;
+        }
+        let form = self.read.iter().find(|form| form.fits(name, rest))?;
+        form.after(name, rest).map(|after| (form, args.len() - after.len()))
+    }
+
     /// Whether the subcommand only reads.
     pub(super) fn reads(&self, args: &[String]) -> bool {
-        match self.find(args) {
-            Ok(Some((name, rest))) => self.matches(self.read, name, rest),
-            // Bare, or with options such as `--version` only: prints and ends.
-            Ok(None) => true,
-            Err(_) => false,
-        }
+        version_only(args) || self.reading(args).is_some()
+    }
+
+    /// Whether the subcommand is there to use the network.
+    pub(super) fn connects(&self, args: &[String]) -> bool {
+        self.network == ["*"]
+            || match self.find(args) {
+                Ok(Some((name, rest))) => self.matches(self.network, name, rest),
+                Ok(None) => self.network.contains(&""),
+                Err(_) => false,
+            }
     }
 }
 
@@ -200,4 +222,9 @@ fn private(ip: IpAddr) -> bool {
             None => v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_multicast(),
         },
     }
+}
+
+/// Asks for the version or the help, and nothing else.
+pub(super) fn version_only(args: &[String]) -> bool {
+    matches!(args, [one] if matches!(one.as_str(), "--version" | "-V" | "-v" | "--help" | "-h"))
 }

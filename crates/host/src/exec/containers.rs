@@ -2,6 +2,7 @@
 //! through programs.rs; the like of subcommands.rs.
 
 use super::arguments::Subcommands;
+use super::reads_tools as t;
 
 pub(super) static DOCKER: Subcommands = Subcommands {
     flags: &["--version", "-v", "--help"],
@@ -52,37 +53,9 @@ pub(super) static DOCKER: Subcommands = Subcommands {
         "volume",
         "wait",
     ],
-    read: &[
-        "compose ls",
-        "compose ps",
-        "compose logs",
-        "compose images",
-        "container ls",
-        "container list",
-        "container logs",
-        "container top",
-        "container stats",
-        "container port",
-        "diff",
-        "events",
-        "history",
-        "image ls",
-        "image list",
-        "image history",
-        "images",
-        "info",
-        "logs",
-        "network ls",
-        "port",
-        "ps",
-        "search",
-        "stats",
-        "system df",
-        "system info",
-        "top",
-        "version",
-        "volume ls",
-    ],
+    before: "",
+    read: t::DOCKER_READ,
+    network: &["*"],
 };
 
 pub(super) static COMPOSE: Subcommands = Subcommands {
@@ -92,7 +65,9 @@ pub(super) static COMPOSE: Subcommands = Subcommands {
         "build", "config", "create", "down", "exec", "images", "kill", "logs", "ls", "pause", "port", "ps",
         "pull", "push", "restart", "rm", "start", "stop", "top", "unpause", "up", "version",
     ],
-    read: &["images", "logs", "ls", "port", "ps", "top", "version"],
+    before: "",
+    read: t::COMPOSE_READ,
+    network: &["*"],
 };
 
 pub(super) static KUBECTL: Subcommands = Subcommands {
@@ -137,24 +112,9 @@ pub(super) static KUBECTL: Subcommands = Subcommands {
         "version",
         "wait",
     ],
-    read: &[
-        "api-resources",
-        "api-versions",
-        "auth can-i",
-        "auth whoami",
-        "cluster-info",
-        "config current-context",
-        "config get-contexts",
-        "describe",
-        "events",
-        "explain",
-        "get",
-        "logs",
-        "rollout history",
-        "rollout status",
-        "top",
-        "version",
-    ],
+    before: t::KUBECTL_BEFORE,
+    read: t::KUBECTL_READ,
+    network: &["*"],
 };
 
 pub(super) static HELM: Subcommands = Subcommands {
@@ -183,5 +143,7 @@ pub(super) static HELM: Subcommands = Subcommands {
         "upgrade",
         "version",
     ],
-    read: &["history", "lint", "list", "ls", "search", "show", "status", "version"],
+    before: t::HELM_BEFORE,
+    read: t::HELM_READ,
+    network: &["*"],
 };

@@ -1,4 +1,4 @@
-//! What a child does between fork and exec: own session, limits, no new privileges, Landlock. The only unsafe code of
+//! What a child does between fork and exec: own session, limits, no new privileges, no capabilities, Landlock. The only unsafe code of
 //! this crate.
 //!
 //! Between fork and exec only system calls are allowed: another thread may have held the allocator's lock.
@@ -6,6 +6,7 @@
 use super::ExecRules;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Resource, Rlimit, Signal};
+use rustix::thread::{CapabilitySet, CapabilitySets};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
@@ -65,10 +66,30 @@ fn child(parent: Pid, limits: &[(Resource, Rlimit)], ruleset: Option<RawFd>) -> 
         rustix::process::setrlimit(*resource, *limit)?;
     }
     rustix::thread::set_no_new_privs(true)?;
+    drop_capabilities()?;
     if let Some(ruleset) = ruleset {
         landlock(ruleset)?;
     }
     close_inherited();
+    Ok(())
+}
+
+/// A child of root is root still, but no more than the owner of root's files: what others own, and the memory and
+/// environment of processes with capabilities, stay closed. The bounding set first, since exec gives root what is in it.
+fn drop_capabilities() -> io::Result<()> {
+    for bit in 0..64 {
+        // A gateway that is not root may not, and its children gain nothing by exec; above the kernel's last one there
+        // is nothing to drop. What counts is checked by the last line.
+        let _ =
+            rustix::thread::remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << bit));
+    }
+    // Kernels before 4.3 have no ambient set.
+    let _ = rustix::thread::clear_ambient_capability_set();
+    let none = CapabilitySet::empty();
+    rustix::thread::set_capabilities(
+        None,
+        CapabilitySets { effective: none, permitted: none, inheritable: none },
+    )?;
     Ok(())
 }
 

@@ -18,6 +18,10 @@ mod containers;
 mod enter;
 mod environment;
 mod programs;
+mod reads;
+mod reads_git;
+mod reads_tools;
+mod repository;
 mod resolve;
 mod ring;
 mod rules;
@@ -138,6 +142,8 @@ pub struct Command {
     program: PathBuf,
     args: Vec<String>,
     rule: &'static Rule,
+    /// Content filters that the repository configures, to be switched off (repository.rs).
+    filters: Vec<String>,
     /// Verified working directory (from `Files::directory`). Else the first root.
     pub cwd: Option<PathBuf>,
     /// For `run`; a session lives until it is ended, a day at most.
@@ -375,6 +381,7 @@ impl Exec {
         Ok(Command {
             program: resolve::program(&name, &self.ground.directories, &self.ground.write)?,
             rule: Rule::of(&name),
+            filters: Vec::new(),
             name,
             args,
             cwd: None,

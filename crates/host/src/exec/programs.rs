@@ -1,8 +1,10 @@
 //! What single programs may not be told, beyond options: the functions that rows of rules.rs name. Tables of
 //! subcommands are in subcommands.rs and containers.rs and come out here under one name.
 
+pub(super) use super::arguments::version_only;
 use super::arguments::{Refused, options, urls};
 pub(super) use super::containers::*;
+use super::reads::known;
 use super::rules::NEVER;
 pub(super) use super::subcommands::*;
 
@@ -26,38 +28,78 @@ fn operands(args: &[String]) -> impl Iterator<Item = &String> {
     args.iter().filter(|a| !a.starts_with('-'))
 }
 
-pub(super) fn version_only(args: &[String]) -> bool {
-    matches!(args, [one] if matches!(one.as_str(), "--version" | "-V" | "-v" | "--help" | "-h"))
-}
-
-/// Setting the clock is the only thing `date` can change; a bare operand without `+` sets it too.
+/// Setting the clock is the only thing `date` can change; an operand without `+` sets it too.
 pub(super) fn date_reads(args: &[String]) -> bool {
-    options(args, "s", "dfr", &["--set"], &[]).is_ok()
-        && args.iter().enumerate().all(|(at, a)| {
-            a.starts_with(['-', '+'])
-                || at > 0 && matches!(args[at - 1].as_str(), "-d" | "-r" | "-f" | "--date")
-        })
+    const OPTIONS: &str = "-d: -r: -u -R -I? --date= --reference= --utc --universal --iso-8601[=] --rfc-3339= --rfc-email \
+                           --version --help";
+    known(args, OPTIONS).is_some_and(|operands| operands.iter().all(|o| o.starts_with('+')))
 }
 
 pub(super) fn hostname_reads(args: &[String]) -> bool {
-    operands(args).next().is_none() && options(args, "Fb", "", &["--file", "--boot"], &[]).is_ok()
+    const OPTIONS: &str = "-a -A -d -f -i -I -s -V --alias --all-fqdns --all-ip-addresses --domain --fqdn --long \
+                           --ip-address --short --version --help";
+    known(args, OPTIONS).is_some_and(|operands| operands.is_empty())
 }
 
+/// A later option could take the first one back (`-l --l`).
 pub(super) fn unzip_reads(args: &[String]) -> bool {
     args.first().is_some_and(|a| matches!(a.as_str(), "-l" | "-lv" | "-t" | "-v" | "-Z"))
+        && args[1..].iter().all(|a| !a.starts_with('-'))
 }
 
-/// In BSD style (no dash) the letter `e` shows the environment of processes.
+pub(super) fn top_reads(args: &[String]) -> bool {
+    known(args, "-b -n: -d: -H -i -c -S -s -1 -p: -u: -U: -o: -w? -e: -E:").is_some_and(|o| o.is_empty())
+}
+
+/// Only what shows no environment. A word without a dash is in BSD style, where the letter `e` shows it; and when `ps`
+/// cannot make sense of its arguments (an unknown user, a conflict) it reads all of them again in BSD style, those with a
+/// dash and the values of `-u` and its like too. So no short option but `-o`, `-p` and `-C` has a value here, and `-e`
+/// is given on as `-A`, which means the same (environment.rs).
 pub(super) fn ps(args: &[String]) -> Refused {
-    let shows =
-        |a: &String| !a.starts_with('-') && a.contains('e') && a.chars().all(|c| c.is_ascii_alphabetic());
-    // The value of `-o`, `-C`, `-u`, ... is no BSD option.
-    let bare = args.iter().enumerate().any(|(at, a)| shows(a) && (at == 0 || !args[at - 1].starts_with('-')));
-    let formatted = args.iter().any(|a| a.contains("environ"));
-    if bare || formatted || args.iter().any(|a| a == "-E") {
+    const OPTIONS: &str = "-A -a -d -e -f -F -H -j -l -L -T -N -w -o: -p: -C: --forest --sort= --pid= --ppid= --user= --User= \
+                           --group= --Group= --tty= --sid= --format= --no-headers --headers --width= --columns= --cols= \
+                           --rows= --lines= --deselect --version --help[=]";
+    const BSD: &str = "auxlfwjsvmTrcSHhnL";
+    if args.iter().any(|a| a.contains("environ")) {
         return Err("showing the environment of processes is refused".into());
     }
+    let Some(operands) = known(args, OPTIONS) else {
+        return Err(format!(
+            "only these options are allowed: {OPTIONS} (for users and groups the long ones: `--user=NAME`)"
+        ));
+    };
+    let numbers = |text: &str| text.chars().all(|c| c.is_ascii_digit() || c == ',');
+    if operands.iter().any(|o| !o.chars().all(|c| BSD.contains(c)) && !numbers(o)) {
+        return Err(format!(
+            "without a dash only numbers of processes and the letters {BSD} are allowed (`e` would show environments)"
+        ));
+    }
+    let value = |letter: char| {
+        args.iter().enumerate().find_map(|(at, arg)| {
+            let cluster = arg.strip_prefix('-').filter(|c| !c.starts_with('-'))?;
+            let (before, value) = cluster.split_once(letter)?;
+            let attached = before.contains(['o', 'p', 'C']);
+            let next = || args.get(at + 1).map(String::as_str).unwrap_or_default();
+            (!attached).then(|| if value.is_empty() { next() } else { value })
+        })
+    };
+    if value('p').is_some_and(|pids| !numbers(pids)) {
+        return Err("`-p` takes numbers of processes".into());
+    }
+    if value('C').is_some() {
+        let plain = matches!(args, [c, _] if c == "-C")
+            || matches!(args, [c, _, o, _] | [o, _, c, _] if c == "-C" && o == "-o")
+            || matches!(args, [c, _, f] | [f, c, _] if c == "-C" && f == "-f");
+        if !plain {
+            return Err("`-C` is allowed alone, with `-f` or with `-o`".into());
+        }
+    }
     Ok(())
+}
+
+/// It needs a terminal, and a key press shows environments.
+pub(super) fn htop(args: &[String]) -> Refused {
+    if version_only(args) { Ok(()) } else { Err("there is no terminal: use `top -b -n 1`".into()) }
 }
 
 pub(super) fn top(args: &[String]) -> Refused {
@@ -125,6 +167,8 @@ pub(super) fn python_module(module: &str, args: &[String]) -> Refused {
 pub(super) fn gh(args: &[String]) -> Refused {
     if has(args, &["--", "--web", "-w"]) {
         Err("`--` (arguments for git) and `--web` are refused".into())
+    } else if has(args, &["auth"]) {
+        options(args, "t", "h", &["--show-token"], &[])
     } else {
         Ok(())
     }
@@ -224,7 +268,8 @@ pub(super) fn docker(args: &[String]) -> Refused {
     let starts =
         matches!(DOCKER.find(args), Ok(Some(("run" | "create" | "container" | "build" | "volume", _))));
     if !starts {
-        return options(args, "H", "", &["--host", "--context"], &[]);
+        // `exec --privileged` gives a container the devices of the machine.
+        return options(args, "H", "", &["--host", "--context", "--privileged"], &[]);
     }
     options(
         args,
@@ -342,6 +387,7 @@ pub(super) fn git(args: &[String]) -> Refused {
             "--receive-pack",
             "--ext-diff",
             "--textconv",
+            "--filters",
             "--extcmd",
             "--template",
             "--open-files-in-pager",
@@ -371,9 +417,4 @@ pub(super) fn git(args: &[String]) -> Refused {
         urls(rest)?;
     }
     Ok(())
-}
-
-/// `--output` makes a reading command write a file.
-pub(super) fn git_reads(args: &[String]) -> bool {
-    options(args, "", "", &["--output"], &["-o"]).is_ok()
 }

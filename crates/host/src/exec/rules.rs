@@ -11,7 +11,8 @@ pub(super) struct Rule {
     pub name: &'static str,
     /// In the built-in list. The others run only when the operator names them.
     pub built_in: bool,
-    /// Needs TCP (under the profile `strict` it gets none all the same).
+    /// Needs TCP, whatever its arguments (under the profile `strict` it gets none all the same). With subcommands they
+    /// say so.
     pub network: bool,
     /// Reads /proc of other processes.
     pub proc: bool,
@@ -158,8 +159,8 @@ pub(super) static RULES: &[Rule] = &[
     Rule { name: "date", reads: p::date_reads, ..ROW },
     Rule { name: "hostname", reads: p::hostname_reads, ..ROW },
     Rule { name: "ps", proc: true, check: p::ps, ..READS },
-    Rule { name: "top", proc: true, check: p::top, ..READS },
-    Rule { name: "htop", proc: true, ..READS },
+    Rule { name: "top", proc: true, check: p::top, reads: p::top_reads, ..ROW },
+    Rule { name: "htop", proc: true, check: p::htop, ..READS },
     Rule { name: "netstat", proc: true, ..READS },
     Rule { name: "env", variables: false, check: p::env, ..READS },
     Rule {
@@ -188,70 +189,34 @@ pub(super) static RULES: &[Rule] = &[
     Rule { name: "unzip", reads: p::unzip_reads, ..ROW },
     Rule { name: "gzip", ..ROW },
     Rule { name: "gunzip", ..ROW },
-    Rule {
-        name: "git",
-        network: true,
-        subcommands: Some(&p::GIT),
-        check: p::git,
-        reads: p::git_reads,
-        ..ROW
-    },
-    Rule { name: "gh", network: true, subcommands: Some(&p::GH), check: p::gh, reads: p::always, ..ROW },
+    Rule { name: "git", subcommands: Some(&p::GIT), check: p::git, reads: p::always, ..ROW },
+    Rule { name: "gh", subcommands: Some(&p::GH), check: p::gh, reads: p::always, ..ROW },
     Rule { name: "python", interpreter: Some(&PYTHON), reads: p::version_only, ..ROW },
     Rule { name: "python3", interpreter: Some(&PYTHON), reads: p::version_only, ..ROW },
-    Rule { name: "pip", network: true, subcommands: Some(&p::PIP), check: p::pip, reads: p::always, ..ROW },
-    Rule { name: "pip3", network: true, subcommands: Some(&p::PIP), check: p::pip, reads: p::always, ..ROW },
+    Rule { name: "pip", subcommands: Some(&p::PIP), check: p::pip, reads: p::always, ..ROW },
+    Rule { name: "pip3", subcommands: Some(&p::PIP), check: p::pip, reads: p::always, ..ROW },
     Rule { name: "pytest", ..ROW },
     Rule { name: "mypy", long: &["--python-executable", "--install-types"], ..ROW },
     Rule { name: "black", short: "c", valued: "tlW", long: &["--code"], ..ROW },
     Rule { name: "flake8", ..ROW },
     Rule { name: "ruff", ..ROW },
     Rule { name: "node", interpreter: Some(&NODE), reads: p::version_only, ..ROW },
-    Rule { name: "npm", network: true, subcommands: Some(&p::NPM), check: p::npm, reads: p::always, ..ROW },
+    Rule { name: "npm", subcommands: Some(&p::NPM), check: p::npm, reads: p::always, ..ROW },
     Rule { name: "npx", check: p::npx, ..ROW },
-    Rule { name: "yarn", network: true, subcommands: Some(&p::YARN), check: p::npm, reads: p::always, ..ROW },
+    Rule { name: "yarn", subcommands: Some(&p::YARN), check: p::npm, reads: p::never, ..ROW },
     Rule { name: "make", short: "E", valued: "fICjloOW", long: &["--eval"], check: p::make, ..ROW },
     Rule { name: "cmake", short: "E", valued: "SBCDUGTAPW", long: &["--launch"], check: p::cmake, ..ROW },
-    Rule {
-        name: "cargo",
-        network: true,
-        subcommands: Some(&p::CARGO),
-        check: p::cargo,
-        reads: p::always,
-        ..ROW
-    },
-    Rule {
-        name: "docker",
-        network: true,
-        subcommands: Some(&p::DOCKER),
-        check: p::docker,
-        reads: p::always,
-        ..ROW
-    },
+    Rule { name: "cargo", subcommands: Some(&p::CARGO), check: p::cargo, reads: p::always, ..ROW },
+    Rule { name: "docker", subcommands: Some(&p::DOCKER), check: p::docker, reads: p::always, ..ROW },
     Rule {
         name: "docker-compose",
-        network: true,
         subcommands: Some(&p::COMPOSE),
         check: p::docker,
         reads: p::always,
         ..ROW
     },
-    Rule {
-        name: "kubectl",
-        network: true,
-        subcommands: Some(&p::KUBECTL),
-        check: p::kubectl,
-        reads: p::always,
-        ..ROW
-    },
-    Rule {
-        name: "helm",
-        network: true,
-        subcommands: Some(&p::HELM),
-        check: p::helm,
-        reads: p::always,
-        ..ROW
-    },
+    Rule { name: "kubectl", subcommands: Some(&p::KUBECTL), check: p::kubectl, reads: p::always, ..ROW },
+    Rule { name: "helm", subcommands: Some(&p::HELM), check: p::helm, reads: p::always, ..ROW },
     // The egress guard cannot bind these: only when the operator names them.
     Rule {
         name: "curl",
@@ -303,6 +268,11 @@ impl Rule {
         }
         options(args, self.short, self.valued, self.long, self.words)?;
         (self.check)(args)
+    }
+
+    /// Whether the call is there to use the network.
+    pub(super) fn connects(&self, args: &[String]) -> bool {
+        self.network || self.subcommands.is_some_and(|s| s.connects(args))
     }
 
     /// Whether the call changes nothing outside of itself.

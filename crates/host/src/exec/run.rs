@@ -121,6 +121,7 @@ impl Exec {
         if *self.closing.borrow() {
             return Err(shutting_down());
         }
+        let command = self.without_filters(command).await?;
         let permit = self.slots.clone().try_acquire_owned().map_err(|_| {
             HostError::new(
                 Kind::RateLimited,

@@ -8,6 +8,7 @@ use super::child::{Child, Parts, sweep};
 use super::confine::{Reach, confine, denied_here};
 use super::{Command, Confined, ExecRules, Profile, enter, environment};
 use crate::HostError;
+use crate::files::denied::Denied;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -157,7 +158,8 @@ fn begin(ground: &Ground, start: Start) -> Result<Child, HostError> {
                 denied: &ground.denied,
                 programs: &ground.rules.path,
                 temp: &temp.path,
-                tcp: !strict && (rule.network || ground.rules.network.contains(&command.name)),
+                tcp: !strict
+                    && (rule.connects(&command.args) || ground.rules.network.contains(&command.name)),
                 proc: rule.proc,
                 strict,
             };
@@ -204,21 +206,28 @@ fn begin(ground: &Ground, start: Start) -> Result<Child, HostError> {
     })
 }
 
-/// Refuse an argument that names a denied path. Landlock is what holds; this is the word before, and all there is on a
-/// machine without it.
+/// Refuse an argument that names a denied path, or a file that the file tools keep closed for its name. For the first
+/// kind Landlock is what holds and this is the word before; for the second, and on a machine without Landlock, this is
+/// all there is: a program that finds its files itself (`grep -r`) is not held by it.
 fn arguments_stay_clear(ground: &Ground, command: &Command, cwd: &Path) -> Result<(), HostError> {
     let denied = denied_here(&ground.denied, ground.read.iter().chain(&ground.write));
-    for arg in &command.args {
-        let value = arg.split_once('=').map(|(_, v)| v).unwrap_or_default();
-        for text in [arg.as_str(), value, arg.strip_prefix('@').unwrap_or_default()] {
-            if text.is_empty() {
-                continue;
-            }
-            let Ok(real) = std::fs::canonicalize(cwd.join(text)) else { continue };
-            if denied.iter().any(|d| real.starts_with(d)) {
-                return Err(HostError::forbidden(format!("`{text}` is closed to commands")));
-            }
+    for text in command.args.iter().flat_map(|arg| paths(arg)) {
+        let Ok(real) = std::fs::canonicalize(cwd.join(text)) else { continue };
+        if denied.iter().any(|d| real.starts_with(d)) || Denied::by_name(&real) {
+            return Err(HostError::forbidden(format!("`{text}` is closed to commands")));
         }
     }
     Ok(())
+}
+
+/// What in an argument may be a path: all of it, what follows `=`, `:`, `@` or `,` (`--x=PATH`, `HEAD:PATH`, `@PATH`), and the
+/// value attached to one of the first letters of a cluster of short options (`-fPATH`).
+fn paths(arg: &str) -> impl Iterator<Item = &str> {
+    const MARKS: usize = 16;
+    const LETTERS: usize = 6;
+    let marked =
+        arg.match_indices(['=', ':', '@', ',']).take(MARKS).map(|(at, mark)| &arg[at + mark.len()..]);
+    let cluster = arg.strip_prefix('-').filter(|c| !c.starts_with('-')).unwrap_or_default();
+    let attached = cluster.char_indices().skip(1).take(LETTERS).map(|(at, _)| &cluster[at..]);
+    std::iter::once(arg).chain(marked).chain(attached).filter(|text| !text.is_empty())
 }

@@ -144,7 +144,7 @@ const KEY_ENDINGS: &[&str] = &[".ppk", ".kdbx", ".p12", ".pfx", ".keytab"];
 /// Entries of closed directories looked at for one file with several names.
 const MAX_LOOKED_AT: usize = 20_000;
 
-pub(super) struct Denied {
+pub(crate) struct Denied {
     /// Absolute, links resolved.
     paths: Vec<PathBuf>,
 }
@@ -180,6 +180,11 @@ impl Denied {
     /// Whether an entry must not be made, changed, moved or replaced, though it may be read.
     pub fn is_started(path: &Path) -> bool {
         STARTED_PLACES.iter().any(|p| path.starts_with(p)) || holds_rule(STARTED, &names(path))
+    }
+
+    /// Whether a place is closed by the names in its path alone. Commands ask this of their arguments.
+    pub fn by_name(path: &Path) -> bool {
+        by_name(path)
     }
 
     /// Whether moving or replacing this entry would give a closed place another name.

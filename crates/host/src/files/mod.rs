@@ -5,7 +5,7 @@
 //! the kernel really arrived is what rules are asked about; only regular files are opened for reading or writing.
 //! Absent on purpose: deleting, making links, changing modes and owners, expanding `~` or globs.
 
-mod denied;
+pub(crate) mod denied;
 mod open;
 mod read;
 mod roots;

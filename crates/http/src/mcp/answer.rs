@@ -100,11 +100,11 @@ fn event(out: Out) -> Option<Bytes> {
     }
 }
 
-/// What a reader reads, until its end or until `closing` turns true; `held` is dropped with the response.
+/// What a reader reads, until its end or until `closing`, if there is one, turns true; `held` is dropped with the response.
 pub(super) fn stream<H: Send + 'static>(
     opening: Option<Bytes>,
     reader: Reader,
-    closing: watch::Receiver<bool>,
+    closing: Option<watch::Receiver<bool>>,
     held: H,
 ) -> Response {
     // The head goes out at once, so that proxies see it.
@@ -117,13 +117,20 @@ pub(super) fn stream<H: Send + 'static>(
                 Some(first) => first,
                 None => tokio::select! {
                     event = reader.next() => event?,
-                    _ = closing.wait_for(|closing| *closing) => return None,
+                    () = turns_true(&mut closing) => return None,
                     _ = beat.tick() => Bytes::from_static(sse::KEEP_ALIVE),
                 },
             };
             Some((Ok::<Bytes, Infallible>(chunk), (first, reader, closing, beat, held)))
         },
     )))
+}
+
+async fn turns_true(closing: &mut Option<watch::Receiver<bool>>) {
+    match closing {
+        Some(closing) => drop(closing.wait_for(|closing| *closing).await),
+        None => std::future::pending().await,
+    }
 }
 
 fn beat() -> Interval {
@@ -169,6 +176,7 @@ impl Live {
 
 #[cfg(test)]
 mod tests {
+    use super::super::stream::Stream;
     use super::*;
     use http_body_util::BodyExt;
     use tokio::sync::mpsc;
@@ -183,10 +191,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_stream_shows_that_it_lives_and_ends_with_the_shutdown() {
-        let (sender, notes) = mpsc::channel(1);
+        let own = Stream::new(0);
         let (close, closing) = watch::channel(false);
         let (held, free) = mpsc::channel::<()>(1);
-        let mut body = messages(notes, closing, held).into_body();
+        let mut body = stream(None, own.read(0), Some(closing), held).into_body();
         assert_eq!(
             frame(&mut body).await.unwrap(),
             ": keep-alive\n\n",
@@ -197,8 +205,8 @@ mod tests {
             assert_eq!(frame(&mut body).await.unwrap(), ": keep-alive\n\n");
             assert!(before.elapsed() <= KEEP_ALIVE);
         }
-        sender.send(b"{}".to_vec()).await.unwrap();
-        assert_eq!(frame(&mut body).await.unwrap(), "event: message\ndata: {}\n\n");
+        own.push(b"{}");
+        assert_eq!(frame(&mut body).await.unwrap(), "id: 0-1\nevent: message\ndata: {}\n\n");
         assert!(!free.is_closed());
         close.send(true).unwrap();
         assert_eq!(frame(&mut body).await, None);
@@ -207,36 +215,61 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_stream_without_a_shutdown_goes_on_to_its_end() {
+        let answer = Stream::new(7);
+        let mut body = stream(Some(answer.opening(0)), answer.read(0), None, ()).into_body();
+        assert_eq!(frame(&mut body).await.unwrap(), "id: 7-0\nretry: 500\ndata: \n\n");
+        assert_eq!(frame(&mut body).await.unwrap(), ": keep-alive\n\n");
+        answer.push(b"{}");
+        answer.end();
+        assert_eq!(frame(&mut body).await.unwrap(), "id: 7-1\nevent: message\ndata: {}\n\n");
+        assert_eq!(frame(&mut body).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_silent_call_shows_that_it_lives_once_its_stream_has_begun() {
         let (sender, notes) = mpsc::channel(4);
         let run = async move {
+            sender.send(Out::Message(b"[1]".to_vec())).await.unwrap();
             tokio::time::sleep(Duration::from_secs(40)).await;
-            sender.send(b"[1]".to_vec()).await.unwrap();
-            Reply::whole(b"[2]".to_vec())
+            sender.send(Out::Message(b"[2]".to_vec())).await.unwrap();
+            Reply::whole(b"[3]".to_vec())
         };
-        let mut body = progressing(run, notes, false, BOTH).await.into_body();
+        let mut body = progressing(run, notes, BOTH).await.into_body();
         let mut chunks = Vec::new();
         while let Some(chunk) = frame(&mut body).await {
             chunks.push(chunk);
         }
-        let (alive, rest) = chunks.split_at(3);
-        assert!(alive.iter().all(|c| c == ": keep-alive\n\n"), "at 0, 15 and 30 s: {chunks:?}");
-        assert_eq!(rest, ["event: message\ndata: [1]\n\n", "event: message\ndata: [2]\n\n"]);
+        let alive = ": keep-alive\n\n";
+        let [one, two, three] = [1, 2, 3].map(|n| format!("event: message\ndata: [{n}]\n\n"));
+        assert_eq!(chunks, [&one, alive, alive, &two, &three], "alive at 15 and 30 s");
     }
 
     #[tokio::test]
-    async fn progress_sent_just_before_the_end_is_not_lost() {
-        let (sender, notes) = mpsc::channel(4);
+    async fn what_is_said_just_before_the_end_is_not_lost() {
+        let (sender, notes) = mpsc::channel(5);
         for n in 0..3 {
-            sender.try_send(vec![b'0' + n]).unwrap();
+            sender.try_send(Out::Message(vec![b'0' + n])).unwrap();
+            let _ = sender.try_send(Out::Pause);
         }
         let run = async move {
             drop(sender);
             Reply::whole(b"end".to_vec())
         };
-        let body = progressing(run, notes, true, BOTH).await.into_body();
+        let body = progressing(run, notes, BOTH).await.into_body();
         let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
         let data: Vec<_> = text.lines().filter_map(|l| l.strip_prefix("data: ")).collect();
         assert_eq!(data, ["0", "1", "2", "end"]);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_says_nothing_is_answered_plainly() {
+        let (sender, notes) = mpsc::channel(1);
+        let run = async move {
+            drop(sender);
+            Reply { status: 400, ..Reply::whole(b"{}".to_vec()) }
+        };
+        let response = progressing(run, notes, BOTH).await;
+        assert_eq!((response.status().as_u16(), &response.headers()[header::CONTENT_TYPE]), (400, &JSON));
     }
 }

@@ -4,7 +4,7 @@
 //! One that has not ends with its connection, because nobody could ever ask for its answer.
 
 use super::negotiate::{self, Accepts};
-use super::session::{Session, Use};
+use super::session::{OWN_STREAM, Session, Use};
 use super::stream::{self, Stream};
 use super::{Refused, Visit, answer, answer::Run, key_gone, modern::OUTBOX};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header as http_header};
@@ -14,12 +14,12 @@ use serde_json::value::RawValue;
 use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::mpsc;
 use toolgate_core::name::ServerName;
 use toolgate_core::{Caller, Error, Kind};
-use toolgate_engine::Engine;
 use toolgate_engine::mcp::{self, Out, Peer, Reply, Step, batch, notice};
+use toolgate_engine::{Engine, Told};
 use toolgate_wire::era::{self, Era, Version};
 use toolgate_wire::message::Message;
 use toolgate_wire::{Fault, Id, Incoming, Malformed, header};
@@ -136,7 +136,7 @@ async fn resumable(
         return refuse(StatusCode::NOT_FOUND, None, "the session has ended");
     };
     let reader = stream.read(0);
-    let opening = stream.opening();
+    let opening = stream.opening(0);
     let put = |stream: &Stream, out| match out {
         Out::Message(message) => stream.push(&message),
         Out::Pause => stream.pause(),
@@ -159,7 +159,7 @@ async fn resumable(
         stream.push(&reply.body);
         stream.end();
     });
-    answer::stream(Some(opening), reader, visit.app.closing(), ())
+    answer::stream(Some(opening), reader, None, ())
 }
 
 fn open(visit: &Visit, accepts: Accepts, request: &Incoming<'_>) -> Response {
@@ -276,7 +276,9 @@ pub(super) async fn listen(visit: &Visit) -> Result<Response, Refused> {
         && let Some(stream) = used.session.stream(number)
     {
         let reader = stream.read(event);
-        return Ok(answer::stream(None, reader, visit.app.closing(), used));
+        // An answer that is under way is waited for at a shutdown, as every call is.
+        let closing = (number == OWN_STREAM).then(|| visit.app.closing());
+        return Ok(answer::stream(None, reader, closing, used));
     }
     let Some((stream, is_new)) = used.session.own_stream() else {
         return Err(refuse(StatusCode::NOT_FOUND, None, "the session has ended").into());
@@ -284,25 +286,28 @@ pub(super) async fn listen(visit: &Visit) -> Result<Response, Refused> {
     if is_new {
         tokio::spawn(tell(
             visit.app.engine().clone(),
+            // Listening begins before the stream does, so that nothing is missed in between.
+            visit.app.engine().changes(),
             Arc::downgrade(&used.session),
             visit.caller.clone(),
             visit.scope.clone(),
             stream.clone(),
         ));
     }
-    let reader = stream.read(stream.newest());
-    Ok(answer::stream(Some(stream.opening()), reader, visit.app.closing(), used))
+    let newest = stream.newest();
+    let reader = stream.read(newest);
+    Ok(answer::stream(Some(stream.opening(newest)), reader, Some(visit.app.closing()), used))
 }
 
 // What changes, onto the session's own stream, for as long as there is the session.
 async fn tell(
     engine: Engine,
+    mut changes: Receiver<Arc<Told>>,
     session: Weak<Session>,
     caller: Arc<Caller>,
     scope: Option<ServerName>,
     stream: Arc<Stream>,
 ) {
-    let mut changes = engine.changes();
     loop {
         let told = tokio::select! {
             told = changes.recv() => told,

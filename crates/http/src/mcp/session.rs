@@ -38,7 +38,7 @@ impl Default for Limits {
 // Streams of one session that are kept for a client that comes back, beside those that are not over.
 const ENDED_STREAMS: usize = 16;
 // The session's own stream (GET).
-const OWN_STREAM: u64 = 0;
+pub(super) const OWN_STREAM: u64 = 0;
 // Calls of one session running at once.
 const MAX_RUNNING: usize = 256;
 
@@ -115,6 +115,7 @@ impl Session {
     fn end(&self) {
         let mut state = lock(&self.state);
         state.ended = true;
+        self.mcp.end();
         state.streams.drain(..).for_each(|stream| stream.end());
         state.running.drain().for_each(|(_, call)| call.abort());
     }
@@ -144,12 +145,12 @@ impl Session {
 
     /// The session's own stream, and whether it is a new one. `None` when the session has ended.
     pub fn own_stream(&self) -> Option<(Arc<Stream>, bool)> {
-        if let Some(stream) = self.stream(OWN_STREAM) {
-            return Some((stream, false));
-        }
         let mut state = lock(&self.state);
         if state.ended {
             return None;
+        }
+        if let Some(stream) = state.streams.iter().find(|stream| stream.number == OWN_STREAM) {
+            return Some((stream.clone(), false));
         }
         let stream = Stream::new(OWN_STREAM);
         state.streams.push_back(stream.clone());

@@ -104,9 +104,9 @@ impl Stream {
         state.first + state.events.len() as u64 - 1
     }
 
-    /// The event that opens a stream: nothing but an id to come back with, and how soon.
-    pub fn opening(&self) -> Bytes {
-        sse::opening(&format!("{}-0", self.number), RETRY).into()
+    /// What opens a reading of what comes after this event: nothing but an id to come back with, and how soon.
+    pub fn opening(&self, after: u64) -> Bytes {
+        sse::opening(&format!("{}-{after}", self.number), RETRY).into()
     }
 
     /// Read what comes after this event, or next when there is no such event yet (a client may come back with one of before

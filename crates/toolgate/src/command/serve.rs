@@ -9,7 +9,9 @@ use crate::sessions::InStore;
 use crate::wiring::{self, Gate};
 use anyhow::Result;
 use serde_json::json;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 pub async fn run(settings: Settings, sources: Sources, out: Out) -> Result<()> {
@@ -63,12 +65,13 @@ fn url(address: SocketAddr) -> String {
     format!("http://{shown}")
 }
 
-// One line of JSON for programs; for people the address, the new key (once) and what to do next.
+// One line of JSON for programs; for people the address and what to do next. The new key is shown on a terminal only:
+// elsewhere the output is a log, which others read and keep. Programs read it from its file.
 fn greet(gate: &Gate, url: &str, out: Out) -> std::io::Result<()> {
-    let key = gate.fresh_key.as_ref().map(|key| key.reveal());
+    let file = gate.dir.admin_key_file();
     if out.json {
         return out.line(
-            json!({ "url": url, "mcp": format!("{url}/mcp"), "data": gate.dir.path(), "admin_key": key }),
+            json!({ "url": url, "mcp": format!("{url}/mcp"), "data": gate.dir.path(), "admin_key_file": file }),
         );
     }
     out.line(format!(
@@ -77,17 +80,32 @@ fn greet(gate: &Gate, url: &str, out: Out) -> std::io::Result<()> {
         out.paint(Paint::Good, &format!("{url}/mcp"))
     ))?;
     out.line(format!("data directory: {}", gate.dir.path().display()))?;
-    if let Some(key) = key {
-        out.line(format!("administrator's key, shown this once: {key}"))?;
-        out.line(format!("it is kept in {}", gate.dir.admin_key_file().display()))?;
+    if let Some(key) = &gate.fresh_key {
+        out.line(key_line(key.reveal(), &file, std::io::stdout().is_terminal()))?;
         out.line("next: toolgate connect claude-code --install   (or claude-desktop, vscode, cursor)")?;
     }
     Ok(())
 }
 
+fn key_line(key: &str, file: &Path, terminal: bool) -> String {
+    let file = file.display();
+    if terminal {
+        format!("administrator's key, shown this once: {key}\nit is kept in {file}")
+    } else {
+        format!("the administrator's key was made and is kept in {file}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_log_gets_no_key() {
+        let line = |terminal| key_line("tg_secret", Path::new("/d/admin.key"), terminal);
+        assert!(line(true).contains("tg_secret") && line(true).contains("/d/admin.key"));
+        assert!(!line(false).contains("tg_secret") && line(false).contains("/d/admin.key"));
+    }
 
     #[test]
     fn urls_can_be_connected_to() {

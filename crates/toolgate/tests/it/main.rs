@@ -13,6 +13,7 @@ mod kill;
 mod life;
 mod matrix;
 mod observe;
+mod offers;
 mod oracle;
 mod schemas;
 mod sessions;

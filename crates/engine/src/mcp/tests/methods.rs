@@ -15,7 +15,15 @@ struct Door<'b> {
 impl Door<'_> {
     fn new<'b>(bench: &'b Bench, role: &str, scope: Option<&str>, version: Version) -> Door<'b> {
         let scope = scope.map(|name| ServerName::new(name).unwrap());
-        let peer = Peer { caller: caller(role), scope, version, http: true, client: None, trace: None };
+        let peer = Peer {
+            caller: caller(role),
+            scope,
+            version,
+            http: true,
+            client: None,
+            session: None,
+            trace: None,
+        };
         Door { bench, peer }
     }
 
@@ -53,7 +61,8 @@ async fn methods_of_each_era() {
         (MODERN, "ping", (404, -32601)),
         (MODERN, "logging/setLevel", (404, -32601)),
         (MODERN, "resources/subscribe", (404, -32601)),
-        (MODERN, "subscriptions/listen", (404, -32601)),
+        (MODERN, "subscriptions/listen", (400, -32600)),
+        (LEGACY, "subscriptions/listen", (200, -32601)),
         (MODERN, "tasks/list", (404, -32601)),
         (LEGACY, "initialize", (200, -32602)),
         (LEGACY, "tools/call", (200, -32602)),
@@ -72,11 +81,11 @@ async fn initialize_and_discover() {
     let params = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client});
     let reply = door.reply("initialize", params).await;
     let opened = reply.opened.unwrap();
-    assert_eq!((opened.version, opened.client.unwrap().name.as_str()), (Version::V2025_06_18, "c"));
+    assert_eq!((opened.version, opened.client.as_ref().unwrap().name.as_str()), (Version::V2025_06_18, "c"));
     let answer: Value = serde_json::from_slice(&reply.body).unwrap();
     let result = &answer["result"];
     assert_eq!(result["protocolVersion"], "2025-06-18");
-    assert_eq!(result["capabilities"], json!({"tools": {}}));
+    assert_eq!(result["capabilities"], json!({"tools": {"listChanged": true}, "logging": {}}));
     assert_eq!(result["serverInfo"]["name"], "toolgate");
     assert_eq!(result["resultType"], Value::Null);
 
@@ -85,7 +94,7 @@ async fn initialize_and_discover() {
     let result = &answer["result"];
     assert_eq!(status, 200);
     assert_eq!(result["supportedVersions"], json!(["2026-07-28"]));
-    assert_eq!(result["capabilities"], json!({"tools": {}}));
+    assert_eq!(result["capabilities"], json!({"tools": {"listChanged": true}, "logging": {}}));
     assert_eq!((&result["resultType"], &result["cacheScope"]), (&json!("complete"), &json!("private")));
     assert!(result["ttlMs"].is_u64());
     assert_eq!(result["_meta"]["io.modelcontextprotocol/serverInfo"]["name"], "toolgate");

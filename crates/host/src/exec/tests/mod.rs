@@ -4,6 +4,7 @@ mod confined;
 mod refused;
 mod runs;
 mod sessions;
+mod viewer;
 
 use super::*;
 use std::path::Path;

@@ -1,108 +1,27 @@
 //! The MCP endpoint over real sockets, with a real engine and a small server made for the purpose.
 
 mod edge;
+mod lab;
 mod legacy;
 mod modern;
+mod resume;
 mod streams;
 
 use super::{Limits, Sessions, Shared, mount};
 use crate::{AppState, Edge, Settings};
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
+use lab::{Lab, Signs};
 use reqwest::{RequestBuilder, Response, StatusCode};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
 use toolgate_core::policy::Policy;
-use toolgate_core::{BuiltIn, Caller, Ctx, Server, Spec, Tool, ToolDef, ToolError};
+use toolgate_core::{BuiltIn, Caller};
 use toolgate_engine::journal::Journal;
 use toolgate_engine::{Engine, Parts};
 use toolgate_wire::sse::{Decoder, Event};
-
-/// What tests see of the running tools.
-#[derive(Default)]
-struct Signs {
-    arrived: Notify,
-    go: Notify,
-    dropped: Notify,
-}
-
-struct Lab(Arc<Signs>);
-
-impl Server for Lab {
-    const NAME: &'static str = "lab";
-    const ABOUT: &'static str = "Tools for tests.";
-    fn tools() -> Vec<ToolDef<Self>> {
-        let mut mirrored = ToolDef::of::<Mirrored>();
-        mirrored.input_schema["properties"]["region"]["x-mcp-header"] = json!("Region");
-        vec![ToolDef::of::<Echo>(), ToolDef::of::<Wait>(), mirrored]
-    }
-}
-
-#[derive(Serialize, JsonSchema)]
-struct Said {
-    said: String,
-}
-
-/// Say the same.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Echo {
-    text: String,
-}
-
-/// Say where.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Mirrored {
-    region: Option<String>,
-}
-
-/// Report a step, then wait until told.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Wait {}
-
-impl Tool for Echo {
-    type Server = Lab;
-    type Output = Said;
-    const SPEC: Spec = Spec::read("echo");
-    async fn call(self, _: &Lab, _: &Ctx) -> Result<Said, ToolError> {
-        Ok(Said { said: self.text })
-    }
-}
-
-impl Tool for Mirrored {
-    type Server = Lab;
-    type Output = Said;
-    const SPEC: Spec = Spec::read("mirrored");
-    async fn call(self, _: &Lab, _: &Ctx) -> Result<Said, ToolError> {
-        Ok(Said { said: self.region.unwrap_or_default() })
-    }
-}
-
-impl Tool for Wait {
-    type Server = Lab;
-    type Output = Said;
-    const SPEC: Spec = Spec::write("wait");
-    async fn call(self, lab: &Lab, ctx: &Ctx) -> Result<Said, ToolError> {
-        struct Sign<'a>(&'a Notify);
-        impl Drop for Sign<'_> {
-            fn drop(&mut self) {
-                self.0.notify_one();
-            }
-        }
-        let _sign = Sign(&lab.0.dropped);
-        ctx.progress(1.0, Some(2.0), None);
-        lab.0.arrived.notify_one();
-        lab.0.go.notified().await;
-        Ok(Said { said: "waited".to_owned() })
-    }
-}
 
 /// A running endpoint. The caller is whom the header `who` names; identification itself is tested with the edge.
 struct Gate {
@@ -131,7 +50,7 @@ async fn gate_with(limits: Limits) -> Gate {
     let state = AppState::new(Edge::new(engine.clone(), settings)).unwrap();
     let app = mount(shared.clone())
         .layer(from_fn(|mut request: Request, next: Next| async {
-            let who = request.headers().get("who").map_or("key:a", |v| v.to_str().unwrap()).to_owned();
+            let who = request.headers().get("who").map_or("a", |v| v.to_str().unwrap()).to_owned();
             request.extensions_mut().insert(Arc::new(Caller::new(who, "tester", ["admin"])));
             next.run(request).await
         }))
@@ -158,7 +77,8 @@ impl Gate {
             .post(path, message.to_string())
             .header("MCP-Protocol-Version", "2026-07-28")
             .header("Mcp-Method", message["method"].as_str().unwrap());
-        if let Some(name) = message["params"]["name"].as_str() {
+        let params = &message["params"];
+        if let Some(name) = params["name"].as_str().or(params["uri"].as_str()) {
             request = request.header("Mcp-Name", name);
         }
         request
@@ -166,10 +86,24 @@ impl Gate {
 
     /// Open a legacy session and give its id.
     async fn session(&self, path: &str, version: &str) -> String {
-        let message = request(0, "initialize", json!({"protocolVersion": version, "capabilities": {}}));
+        self.session_able(path, version, json!({})).await
+    }
+
+    async fn session_able(&self, path: &str, version: &str, able: Value) -> String {
+        let message = request(0, "initialize", json!({"protocolVersion": version, "capabilities": able}));
         let answer = self.post(path, message.to_string()).send().await.unwrap();
         assert_eq!(answer.status(), 200);
         answer.headers()["mcp-session-id"].to_str().unwrap().to_owned()
+    }
+
+    /// The session's own stream, or the rest of another.
+    fn listen(&self, id: &str, last: Option<&str>) -> RequestBuilder {
+        let request = self.http.get(format!("{}/mcp", self.url)).header("Mcp-Session-Id", id);
+        let request = request.header("accept", "text/event-stream");
+        match last {
+            Some(last) => request.header("Last-Event-ID", last),
+            None => request,
+        }
     }
 
     fn in_session(&self, id: &str, message: &Value) -> RequestBuilder {
@@ -214,18 +148,33 @@ async fn code(request: RequestBuilder) -> (u16, i64) {
 struct Events {
     response: Response,
     decoder: Decoder,
+    /// Ids of the first and of the newest event, to come back with.
+    first: Option<String>,
+    last: Option<String>,
+    retry: Option<u64>,
 }
 
 impl Events {
     fn of(response: Response) -> Self {
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         assert_eq!(response.headers()["x-accel-buffering"], "no");
-        Self { response, decoder: Decoder::new(1 << 20) }
+        Self { response, decoder: Decoder::new(1 << 20), first: None, last: None, retry: None }
     }
 
+    fn last(&self) -> &str {
+        self.last.as_deref().expect("an event with an id")
+    }
+
+    /// The next message; an event that only opens the stream is none.
     async fn next(&mut self) -> Option<Value> {
         loop {
-            if let Some(Event { data, .. }) = self.decoder.next_event() {
+            if let Some(Event { data, id, retry, .. }) = self.decoder.next_event() {
+                self.first = self.first.take().or_else(|| id.clone());
+                self.last = id.or(self.last.take());
+                self.retry = retry.or(self.retry);
+                if data.is_empty() {
+                    continue;
+                }
                 return Some(serde_json::from_str(&data).unwrap());
             }
             let chunk = self.response.chunk().await.unwrap()?;
