@@ -20,19 +20,23 @@ pub struct Ctx {
     pub caller: Arc<Caller>,
     /// The effect that was permitted for this call; a tool does nothing beyond it.
     pub effect: Effect,
-    /// When the engine will drop the call.
+    /// When the engine drops the call at the latest; sooner when it is silent for the tool's timeout (`Spec::timeout`).
     pub deadline: Instant,
     pub trace: Option<TraceContext>,
     link: Option<Arc<dyn Link>>,
     tell: Option<Tell>,
+    sign: Option<Sign>,
 }
 
 /// Takes what changed.
 pub type Tell = Arc<dyn Fn(Change) + Send + Sync>;
 
+/// Takes signs that a call lives.
+pub type Sign = Arc<dyn Fn() + Send + Sync>;
+
 impl Ctx {
     pub fn new(call_id: CallId, caller: Arc<Caller>, effect: Effect, deadline: Instant) -> Self {
-        Self { call_id, caller, effect, deadline, trace: None, link: None, tell: None }
+        Self { call_id, caller, effect, deadline, trace: None, link: None, tell: None, sign: None }
     }
 
     pub fn with_trace(mut self, trace: Option<TraceContext>) -> Self {
@@ -50,8 +54,21 @@ impl Ctx {
         self
     }
 
-    /// Report progress of long work; free when nobody listens.
+    pub fn with_sign(mut self, sign: Sign) -> Self {
+        self.sign = Some(sign);
+        self
+    }
+
+    fn lives(&self) {
+        if let Some(sign) = &self.sign {
+            sign();
+        }
+    }
+
+    /// Report progress of long work, which gives it as much time again as its tool's timeout; nearly free when nobody
+    /// listens.
     pub fn progress(&self, done: f64, total: Option<f64>, message: Option<&str>) {
+        self.lives();
         if let Some(link) = &self.link {
             link.progress(done, total, message);
         }
@@ -85,7 +102,11 @@ impl Ctx {
         };
         match asks.iter().find(|ask| !link.can(ask.needs)) {
             Some(ask) => Err(ToolError::needs_client(ask.needs.capability())),
-            None => link.ask(asks).await,
+            None => {
+                let answers = link.ask(asks).await;
+                self.lives();
+                answers
+            }
         }
     }
 

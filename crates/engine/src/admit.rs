@@ -8,6 +8,7 @@ use crate::Inner;
 use crate::breaker::Pass;
 use crate::cache;
 use crate::catalogue::{Entry, Found};
+use crate::patience::Patience;
 use crate::rate;
 use crate::slots::Slot;
 use crate::snapshot::Rights;
@@ -27,7 +28,7 @@ pub(crate) struct Permit<'a> {
     pub(crate) arguments: &'a RawValue,
     pub(crate) ready: Box<dyn Ready>,
     pub(crate) ctx: Ctx,
-    pub(crate) limit: Duration,
+    pub(crate) patience: Patience,
     pub(crate) cache_key: Option<cache::Key>,
     pub(crate) pass: Option<Pass<'a>>,
     pub(crate) _slot: Slot,
@@ -163,7 +164,9 @@ pub(crate) async fn admit<'a>(
     };
     let limit = entry.spec.timeout.min(inner.settings.max_duration.0);
     let slot = entry.slots.take(limit).await.inspect_err(|_| deny(trail, "slots: busy"))?;
-    let ctx = Ctx::new(call.id, call.caller.clone(), effect, Instant::now() + limit)
+    let patience = Patience::new(entry.spec.timeout, inner.settings.max_duration.0);
+    let ctx = Ctx::new(call.id, call.caller.clone(), effect, patience.hard().into_std())
+        .with_sign(patience.sign())
         .with_trace(call.trace.clone())
         .with_link(call.link.clone())
         .with_tell(entry.tell.clone());
@@ -172,7 +175,7 @@ pub(crate) async fn admit<'a>(
         arguments: given,
         ready,
         ctx,
-        limit,
+        patience,
         cache_key,
         pass,
         _slot: slot,

@@ -101,12 +101,13 @@ impl Engine {
             || policy.permits(&caller.roles, "gateway", "health")
     }
 
-    /// Swap the keys; the next request sees the new ones.
+    /// Swap the keys; the next request sees the new ones, and whoever is no more is `gone`.
     pub fn replace_keys(&self, list: Vec<ApiKey>) {
         let fresh = Arc::new(keys(list));
         self.0.change(|old| {
             Snapshot::new(&self.0.catalogue, old.policy.clone(), fresh.clone(), old.stopped.clone())
         });
+        self.0.keys_changed.send_modify(|count| *count += 1);
     }
 
     /// Swap the policy; the next request sees the new one.

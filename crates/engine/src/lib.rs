@@ -14,11 +14,13 @@ mod identify;
 pub mod journal;
 pub mod mcp;
 mod metrics;
+mod patience;
 mod rate;
 mod run;
 mod settings;
 mod slots;
 mod snapshot;
+mod standing;
 mod trail;
 
 pub use cache::CacheStats;
@@ -26,7 +28,8 @@ pub use catalogue::{Entry, ServerView};
 pub use changes::Told;
 pub use control::ConnectionGuard;
 pub use metrics::ToolUse;
-pub use settings::{Breaker, Cache, JournalFailure, ServerSettings, Settings};
+pub use settings::{Breaker, Cache, Clients, JournalFailure, ServerSettings, Settings};
+pub use standing::Keys;
 
 use admit::Admission;
 use arc_swap::ArcSwap;
@@ -109,6 +112,8 @@ struct Inner {
     max_output: usize,
     catalogue: Catalogue,
     snapshot: ArcSwap<Snapshot>,
+    // Counts how often keys were replaced.
+    keys_changed: tokio::sync::watch::Sender<u64>,
     // Held while a new snapshot is made, so that two changes cannot undo each other.
     changing: Mutex<()>,
     buckets: rate::Buckets,
@@ -142,6 +147,7 @@ impl Engine {
             settings: parts.settings,
             catalogue,
             snapshot: ArcSwap::from_pointee(snapshot),
+            keys_changed: tokio::sync::watch::Sender::new(0),
             changing: Mutex::new(()),
             buckets: rate::Buckets::new(),
             counters: metrics::Counters::default(),
@@ -162,6 +168,11 @@ impl Engine {
     /// Who presents this key? `Unauthenticated` when nobody does, whatever the reason; the log has the reason.
     pub fn identify(&self, key: Option<&str>) -> Result<Arc<Caller>, Error> {
         identify::identify(&self.0.snapshot.load(), key, jiff::Timestamp::now().as_second())
+    }
+
+    /// What clients may send and hold open.
+    pub fn clients(&self) -> &Clients {
+        &self.0.settings.clients
     }
 
     /// Tools this caller may call; see `list`.

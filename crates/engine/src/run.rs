@@ -1,9 +1,10 @@
-//! Run a permitted call: Permit -> Outcome. Intent, deadline, panic barrier, retry of reads, output cap, redaction.
+//! Run a permitted call: Permit -> Outcome. Intent, deadlines, panic barrier, retry of reads, output cap, redaction.
 //!
 //! The barrier here makes a tool's panic a fault like others, for breaker and retry; `Engine::call` has one for the rest.
 
 use crate::Inner;
 use crate::admit::{Permit, keep};
+use crate::patience::Patience;
 use crate::trail::{Answer, Trail};
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
@@ -16,21 +17,21 @@ use toolgate_core::{Ctx, Effect, Error, Kind, Outcome, ToolError, ToolOutput, re
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 
 pub(crate) async fn run(inner: &Inner, permit: Permit<'_>, trail: &mut Trail) -> Answer {
-    let Permit { entry, arguments, ready, ctx, limit, cache_key, pass, .. } = permit;
+    let Permit { entry, arguments, ready, ctx, patience, cache_key, pass, .. } = permit;
     if ctx.effect > Effect::Read {
         trail.intent().await?;
     }
     trail.ran_from = Some(Instant::now());
-    let mut outcome = attempt(ready, &ctx, limit).await;
+    let mut outcome = attempt(ready, &ctx, &patience).await;
     let mut wait = FIRST_WAIT;
     for _ in 1..inner.settings.read_attempts {
         let again = ctx.effect == Effect::Read
             && matches!(&outcome, Err(e) if e.kind.retryable())
-            && Instant::now() + wait < ctx.deadline;
+            && tokio::time::Instant::now() + wait < patience.ends();
         let Some(ready) = again.then(|| entry.run.prepare(arguments).ok()).flatten() else { break };
         tokio::time::sleep(wait).await;
         wait *= 2;
-        outcome = attempt(ready, &ctx, limit).await;
+        outcome = attempt(ready, &ctx, &patience).await;
     }
     if let Some(pass) = pass {
         match &outcome {
@@ -61,21 +62,22 @@ pub(crate) async fn run(inner: &Inner, permit: Permit<'_>, trail: &mut Trail) ->
     })
 }
 
-async fn attempt(ready: Box<dyn Ready>, ctx: &Ctx, limit: Duration) -> Result<ToolOutput, ToolError> {
+async fn attempt(ready: Box<dyn Ready>, ctx: &Ctx, patience: &Patience) -> Result<ToolOutput, ToolError> {
     let guarded = AssertUnwindSafe(ready.run(ctx)).catch_unwind();
-    match tokio::time::timeout_at(ctx.deadline.into(), guarded).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(_panic)) => {
+    let ended = tokio::select! {
+        biased;
+        ended = guarded => ended,
+        error = patience.over() => return Err(error),
+    };
+    match ended {
+        Ok(result) => result,
+        Err(_panic) => {
             tracing::error!(target: "error", error_type = "panic", error_message = "a tool panicked", context = %ctx.call_id);
             Err(ToolError::new(
                 Kind::Internal,
                 "the tool failed unexpectedly; the operator's log has the details",
             ))
         }
-        Err(_elapsed) => Err(ToolError::timeout(format!(
-            "the tool did not finish within its deadline of {} s and was stopped",
-            limit.as_secs_f64()
-        ))),
     }
 }
 

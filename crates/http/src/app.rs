@@ -39,12 +39,20 @@ pub struct Edge {
     pub memory: fn() -> u64,
     /// Called after a server was started or stopped.
     pub keep: Keep,
+    /// Keeps sessions of legacy clients beyond this process.
+    pub sessions: Option<Arc<dyn mcp::SessionStore>>,
 }
 
 impl Edge {
     /// An edge that measures no memory and keeps nothing.
     pub fn new(engine: Engine, settings: Settings) -> Self {
-        Self { engine, settings, memory: || 0, keep: Arc::new(|_, _| Box::pin(async { Ok(()) })) }
+        Self {
+            engine,
+            settings,
+            memory: || 0,
+            keep: Arc::new(|_, _| Box::pin(async { Ok(()) })),
+            sessions: None,
+        }
     }
 }
 
@@ -76,6 +84,7 @@ struct Shared {
     open_paths: Vec<&'static str>,
     openapi: Bytes,
     tls: Option<Arc<Tls>>,
+    mcp: Arc<mcp::Shared>,
 }
 
 impl AppState {
@@ -107,6 +116,7 @@ impl AppState {
             open_paths,
             openapi: document.into(),
             tls,
+            mcp: Arc::new(mcp::Shared::new((&edge.settings.sessions).into(), edge.sessions.clone())),
             edge,
         })))
     }
@@ -140,6 +150,10 @@ impl AppState {
         &self.0.edge
     }
 
+    pub(crate) fn mcp(&self) -> &Arc<mcp::Shared> {
+        &self.0.mcp
+    }
+
     pub(crate) fn reports(&self) -> &Reports {
         &self.0.reports
     }
@@ -159,7 +173,7 @@ impl AppState {
 
 /// Every endpoint, behind `edge`.
 pub(crate) fn router(state: AppState) -> Router {
-    let doors = mcp::routes(state.settings());
+    let doors = mcp::routes(state.mcp().clone(), state.settings().sse_door);
     behind_edge(rest::mount(rest::routes()).merge(doors), state)
 }
 

@@ -27,9 +27,10 @@ mod tests;
 
 pub use app::{AppState, Edge, Keep, Limits};
 pub use listen::{BindError, Ends, TlsFiles, bind};
+pub use mcp::{Kept, Leave, SessionHash, SessionStore};
 pub use openapi::document as openapi;
 pub use refusal::Refusal;
-pub use settings::Settings;
+pub use settings::{Sessions, Settings};
 
 use std::future::Future;
 use tokio::net::TcpListener;
@@ -47,5 +48,9 @@ pub async fn serve(listener: TcpListener, state: AppState, shutdown: impl Future
         subscribed.end_subscriptions();
     };
     let (tls, settings, counted) = (state.tls(), state.settings(), || engine.connection(None));
-    listen::accept(listener, tls, router, settings, state.closer(), counted, shutdown).await;
+    tokio::select! {
+        () = listen::accept(listener, tls, router, settings, state.closer(), counted, shutdown) => {}
+        () = state.mcp().run(&engine) => {}
+    }
+    state.mcp().flush().await;
 }

@@ -46,6 +46,8 @@ pub struct Settings {
     pub shutdown_timeout: Span,
     /// Whether the doors of MCP 2024-11-05, `GET /sse` and `POST /message`, are there, for clients that know nothing newer.
     pub sse_door: bool,
+    /// Sessions of MCP clients up to 2025-11-25.
+    pub sessions: Sessions,
     /// Whether `GET /metrics` needs no key, for a scraper in a trusted network.
     pub open_metrics: bool,
 }
@@ -69,8 +71,33 @@ impl Default for Settings {
             write_timeout: seconds(60),
             shutdown_timeout: seconds(30),
             sse_door: false,
+            sessions: Sessions::default(),
             open_metrics: false,
         }
+    }
+}
+
+/// Sessions of MCP clients up to 2025-11-25.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sessions {
+    /// A session ends after this time without use.
+    pub idle: Span,
+    /// Sessions of one caller; a further one takes the place of the one that it has not used for the longest time.
+    pub per_caller: usize,
+    /// Sessions of all callers.
+    pub total: usize,
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self { idle: Span(Duration::from_secs(30 * 60)), per_caller: 100, total: 10_000 }
+    }
+}
+
+impl From<&Sessions> for crate::mcp::Limits {
+    fn from(settings: &Sessions) -> Self {
+        Self { idle: settings.idle.0, per_caller: settings.per_caller, total: settings.total }
     }
 }
 
@@ -100,6 +127,15 @@ impl Settings {
             bound("tls.client_ca", !tls.client_ca.as_deref().is_some_and(empty), "the path of a PEM file");
         }
         let day = Duration::from_secs(86_400);
+        let second = Duration::from_secs(1);
+        let sessions = &self.sessions;
+        bound("sessions.idle", (second..=30 * day).contains(&sessions.idle.0), "from 1s to 30d");
+        bound(
+            "sessions.per_caller",
+            (1..=sessions.total).contains(&sessions.per_caller),
+            "from 1 to http.sessions.total",
+        );
+        bound("sessions.total", (1..=1_000_000).contains(&sessions.total), "from 1 to 1000000");
         for (path, span) in [
             ("body_timeout", self.body_timeout),
             ("header_timeout", self.header_timeout),

@@ -16,12 +16,14 @@ mod keys;
 mod migrate;
 mod row;
 mod servers;
+mod sessions;
 mod shelf;
 mod store;
 mod tasks;
 
 pub use error::StoreError;
 pub use keys::{Key, KeyHash, NewKey};
+pub use sessions::{MAX_SESSION, StoredSession};
 pub use shelf::Shelf;
 pub use shelf::knowledge::{Doc, Imported, SourceInfo};
 pub use shelf::memory::{Memories, Memory};

@@ -26,6 +26,7 @@ pub(crate) const STATE: Schema = Schema {
     migrations: &[
         include_str!("../migrations/sqlite/0001_keys_and_servers.sql"),
         include_str!("../migrations/sqlite/0002_tasks.sql"),
+        include_str!("../migrations/sqlite/0003_sessions.sql"),
     ],
 };
 pub(crate) const SHELF: Schema = Schema {

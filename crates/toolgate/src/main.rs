@@ -19,6 +19,7 @@ mod logging;
 mod meter;
 mod output;
 mod servers;
+mod sessions;
 mod tally;
 mod tasks;
 mod wiring;

@@ -35,7 +35,6 @@ pub struct Gate {
     shelf: Arc<Shelf>,
     /// The administrator's key when this start made it.
     pub fresh_key: Option<KeyText>,
-    keys_changed: tokio::sync::Notify,
     reloading: tokio::sync::Semaphore,
 }
 
@@ -92,7 +91,6 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
         meter,
         shelf,
         fresh_key,
-        keys_changed: tokio::sync::Notify::new(),
         reloading: tokio::sync::Semaphore::new(1),
     })
 }
@@ -103,7 +101,6 @@ impl Gate {
         // One at a time: of two, the one that read first must not be the one that writes last.
         let _turn = self.reloading.acquire().await?;
         self.engine.replace_keys(api_keys(&self.store).await?);
-        self.keys_changed.notify_waiters();
         self.servers_as_stored().await
     }
 
@@ -150,13 +147,8 @@ impl Gate {
 
     /// Ends when this key no longer identifies anybody: revoked, or expired.
     pub async fn key_gone(&self, key: &KeyText) {
-        let mut ticks = tokio::time::interval(std::time::Duration::from_secs(1));
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while self.engine.identify(Some(key.reveal())).is_ok() {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                () = self.keys_changed.notified() => {}
-            }
+        if let Ok(caller) = self.engine.identify(Some(key.reveal())) {
+            self.engine.gone(&caller).await;
         }
     }
 

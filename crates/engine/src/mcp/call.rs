@@ -76,7 +76,7 @@ pub(super) fn of(
     };
     // A task does not hold on to the connection that it was made on.
     let outbox = outbox.filter(|_| plan == Plan::Call);
-    let (link, asks) = link(era, peer, request, outbox)?;
+    let (link, asks) = link(engine, era, peer, request, outbox)?;
     let call = Arc::new(Call {
         id: CallId::new(),
         caller: peer.caller.clone(),
@@ -102,12 +102,19 @@ fn empty() -> Result<Box<serde_json::value::RawValue>, Fault> {
 
 type Line = (Option<Arc<dyn Link>>, Option<Arc<Modern>>);
 
-fn link(era: Era, peer: &Peer, request: &Incoming<'_>, outbox: Option<&Outbox>) -> Result<Line, Fault> {
-    let progress = request.meta.progress_token().map(Progress::new);
+fn link(
+    engine: &Engine,
+    era: Era,
+    peer: &Peer,
+    request: &Incoming<'_>,
+    outbox: Option<&Outbox>,
+) -> Result<Line, Fault> {
+    let max_event = usize::try_from(engine.clients().max_event.0).unwrap_or(usize::MAX);
+    let progress = request.meta.progress_token().map(|token| Progress::new(token, max_event));
     if era == Era::Legacy {
         let legacy = |outbox: &Outbox| {
             let session = peer.session.clone();
-            Arc::new(Legacy { session, outbox: outbox.clone(), progress }) as Arc<dyn Link>
+            Arc::new(Legacy { session, outbox: outbox.clone(), progress, max_event }) as Arc<dyn Link>
         };
         return Ok((outbox.map(legacy), None));
     }
@@ -121,6 +128,7 @@ fn link(era: Era, peer: &Peer, request: &Incoming<'_>, outbox: Option<&Outbox>) 
     let modern = Arc::new(Modern {
         outbox: outbox.cloned(),
         progress,
+        max_event,
         loudness,
         said: said.to_owned(),
         capabilities: OnceLock::new(),

@@ -17,9 +17,8 @@ use tokio::task::{AbortHandle, JoinSet};
 use toolgate_core::name::ServerName;
 use toolgate_core::{Caller, Kind};
 use toolgate_wire::era::Version;
-use toolgate_wire::line::{Line, MAX_LINE};
+use toolgate_wire::line::Line;
 use toolgate_wire::message::{Body, Message, Request, parse};
-use toolgate_wire::scan::MAX_DEPTH;
 use toolgate_wire::{Fault, Id, Incoming, Malformed};
 
 // Requests running at once on one channel.
@@ -93,7 +92,8 @@ impl Client {
                 message = incoming.next() => match message.transpose()? {
                     Some(Line::Text(text)) => self.message(&text).await,
                     Some(Line::TooLong) => {
-                        let why = format!("Invalid request: a line is longer than {MAX_LINE} bytes");
+                        let most = self.engine.clients().max_line.0;
+                        let why = format!("Invalid request: a line is longer than {most} bytes");
                         self.refuse(None, &Fault::invalid_request(why)).await;
                     }
                     Some(Line::End) | None => break,
@@ -144,7 +144,7 @@ impl Client {
     }
 
     async fn message(&mut self, line: &[u8]) {
-        match parse(line, MAX_DEPTH) {
+        match parse(line, self.engine.clients().max_depth) {
             Ok(Body::One(Message::Request(request))) => self.request(request).await,
             Ok(Body::One(Message::Notification { method, params })) => {
                 if let Some(id) = cancelled(&method, params) {
@@ -160,7 +160,10 @@ impl Client {
                 let why = "Invalid request: batches exist only in protocol version 2025-03-26";
                 self.refuse(None, &Fault::invalid_request(why)).await;
             }
-            Ok(Body::Batch(messages)) => self.batch(messages),
+            Ok(Body::Batch(messages)) => match batch::check(&self.engine, messages.len()) {
+                Ok(()) => self.batch(messages),
+                Err(fault) => self.refuse(None, &fault).await,
+            },
             Err(Malformed { id, fault }) => self.refuse(id.as_ref(), &fault).await,
         }
     }

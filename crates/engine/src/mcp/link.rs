@@ -17,9 +17,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Say it when there is room: a client that reads slowly misses messages, it never holds up the work.
-fn say(outbox: &Outbox, message: Vec<u8>) {
-    let _ = outbox.try_send(Out::Message(message));
+/// Say it when there is room: a client that reads slowly misses messages, it never holds up the work. What is larger than
+/// an event may be is left out.
+fn say(outbox: &Outbox, message: Vec<u8>, max_event: usize) {
+    if message.len() <= max_event {
+        let _ = outbox.try_send(Out::Message(message));
+    }
+}
+
+// A question is needed, so one that is too large is refused.
+fn fits(question: &[u8], max_event: usize) -> Result<(), ToolError> {
+    if question.len() <= max_event {
+        return Ok(());
+    }
+    let why = format!("a question to the client has {} bytes, {max_event} are allowed", question.len());
+    Err(ToolError::too_large(why))
 }
 
 /// The line to a legacy client.
@@ -27,6 +39,8 @@ pub(super) struct Legacy {
     pub session: Option<Arc<Session>>,
     pub outbox: Outbox,
     pub progress: Option<Progress>,
+    /// Largest message before the answer, in bytes.
+    pub max_event: usize,
 }
 
 impl Link for Legacy {
@@ -38,7 +52,7 @@ impl Link for Legacy {
 
     fn log(&self, loudness: Loudness, logger: &str, data: &Value) {
         if self.session.as_ref().is_some_and(|session| loudness >= session.loudness()) {
-            say(&self.outbox, notify::log(loudness, logger, data));
+            say(&self.outbox, notify::log(loudness, logger, data), self.max_event);
         }
     }
 
@@ -65,7 +79,9 @@ impl Link for Legacy {
                 let request = json!({
                     "jsonrpc": "2.0", "id": wire_id(number), "method": ask.method, "params": ask.params,
                 });
-                if self.outbox.send(Out::Message(request.to_string().into_bytes())).await.is_err() {
+                let request = request.to_string().into_bytes();
+                fits(&request, self.max_event)?;
+                if self.outbox.send(Out::Message(request)).await.is_err() {
                     return Err(ToolError::unavailable("the client is gone, so nobody can be asked"));
                 }
                 waiting.push((ask, open, answer));
@@ -109,6 +125,7 @@ impl Drop for Open<'_> {
 pub(super) struct Modern {
     pub outbox: Option<Outbox>,
     pub progress: Option<Progress>,
+    pub max_event: usize,
     pub loudness: Option<Loudness>,
     /// The client's capabilities as it wrote them.
     pub said: Box<serde_json::value::RawValue>,
@@ -144,7 +161,7 @@ impl Link for Modern {
         if let (Some(wanted), Some(outbox)) = (self.loudness, &self.outbox)
             && loudness >= wanted
         {
-            say(outbox, notify::log(loudness, logger, data));
+            say(outbox, notify::log(loudness, logger, data), self.max_event);
         }
     }
 
@@ -155,7 +172,10 @@ impl Link for Modern {
     fn ask<'a>(&'a self, asks: &'a [Ask]) -> BoxFuture<'a, Result<Vec<Value>, ToolError>> {
         let answers = lock(&self.answers);
         let missing: Vec<Ask> = asks.iter().filter(|ask| !answers.contains_key(&ask.key)).cloned().collect();
-        let result = if missing.is_empty() {
+        let size = |ask: &Ask| fits(ask.params.to_string().as_bytes(), self.max_event);
+        let result = if let Some(refused) = missing.iter().find_map(|ask| size(ask).err()) {
+            Err(refused)
+        } else if missing.is_empty() {
             Ok(asks.iter().filter_map(|ask| answers.get(&ask.key).cloned()).collect())
         } else {
             *lock(&self.asked) = missing;

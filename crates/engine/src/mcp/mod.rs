@@ -193,7 +193,7 @@ fn legacy(
                 ("resources/unsubscribe", readable) => {
                     session.unsubscribe(readable.as_deref().unwrap_or(&uri))
                 }
-                (_, Some(uri)) => session.subscribe(&uri)?,
+                (_, Some(uri)) => session.subscribe(&uri, engine.clients().subscriptions)?,
                 (_, None) => {
                     let error = crate::admit::no_such(Face::Resource, &uri);
                     return Err(call::fault(Era::Legacy, Face::Resource, &error));

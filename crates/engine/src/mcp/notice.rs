@@ -4,7 +4,7 @@
 //! A caller hears only of servers of which it may see something, and of resources that it may read.
 
 use super::progress::{Out, Outbox};
-use super::session::{MAX_SUBSCRIPTIONS, Session};
+use super::session::Session;
 use super::{Peer, Pending, Reply, SERVER_INFO, offers};
 use crate::{Engine, Told};
 use serde::{Deserialize, Serialize};
@@ -18,9 +18,6 @@ use toolgate_core::{Caller, Error, Face, Kind};
 use toolgate_wire::result::ResultWriter;
 use toolgate_wire::{Fault, Id, Incoming, notify};
 
-// Streams of one caller, and of all.
-const PER_CALLER: usize = 100;
-const IN_ALL: usize = 10_000;
 const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 
 /// Counts open listeners, so that their number is bounded.
@@ -42,8 +39,15 @@ struct Place {
 impl Place {
     fn take(engine: &Engine, caller: &Caller) -> Result<Self, Fault> {
         let mut open = engine.0.listeners.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.get(&caller.id).is_some_and(|n| *n >= PER_CALLER) || open.values().sum::<usize>() >= IN_ALL {
-            let why = "too many subscriptions are open; close one";
+        let most = engine.clients();
+        let own = open.get(&caller.id).copied().unwrap_or_default();
+        let full = match open.values().sum::<usize>() {
+            _ if own >= most.streams_per_caller => Some(format!("you have {own} subscription streams open")),
+            all if all >= most.streams => Some(format!("{all} subscription streams are open here")),
+            _ => None,
+        };
+        if let Some(full) = full {
+            let why = format!("{full}, as many as there may be; close one");
             return Err(Fault::from(&Error::new(Kind::RateLimited, why)));
         }
         *open.entry(caller.id.clone()).or_default() += 1;
@@ -136,8 +140,8 @@ pub fn for_session(
         .then(|| notify::of(method(&told.change), &params(&told.change)))
 }
 
-/// `subscriptions/listen`: acknowledged first, then what changes, each tagged with the request's id, until the client goes
-/// or the gateway ends; only then it is answered.
+/// `subscriptions/listen`: acknowledged first, then what changes, each tagged with the request's id, until the client or
+/// its key goes, or the gateway ends; only then it is answered.
 pub(super) fn listen(
     engine: &Engine,
     peer: &Peer,
@@ -152,8 +156,9 @@ pub(super) fn listen(
         Some(raw) => serde_json::from_str::<Filter>(raw.get())
             .map_err(|e| Fault::invalid_params(format!("Invalid params: \"notifications\": {e}")))?,
     };
-    if asked.resource_subscriptions.len() > MAX_SUBSCRIPTIONS {
-        let why = format!("Invalid params: at most {MAX_SUBSCRIPTIONS} resources in one subscription");
+    let most = engine.clients().subscriptions;
+    if asked.resource_subscriptions.len() > most {
+        let why = format!("Invalid params: at most {most} resources in one subscription");
         return Err(Fault::invalid_params(why));
     }
     let filter = honoured(engine, peer, asked);
@@ -177,6 +182,7 @@ pub(super) fn listen(
                 told = changes.recv() => told,
                 _ = closing.wait_for(|closing| *closing) => break,
                 () = outbox.closed() => break,
+                () = engine.gone(&peer.caller) => break,
             };
             let heard: Vec<Change> = match told {
                 Ok(told) if filter.wants(&told.change) => {

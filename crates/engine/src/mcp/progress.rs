@@ -18,12 +18,14 @@ pub type Outbox = Sender<Out>;
 
 pub(super) struct Progress {
     token: Id,
+    /// Largest notification, in bytes; a larger one is left out.
+    most: usize,
     last: Mutex<f64>,
 }
 
 impl Progress {
-    pub fn new(token: Id) -> Self {
-        Self { token, last: Mutex::new(f64::NEG_INFINITY) }
+    pub fn new(token: Id, most: usize) -> Self {
+        Self { token, most, last: Mutex::new(f64::NEG_INFINITY) }
     }
 
     // The protocol wants the number to grow with each notification, so anything else is not sent. A client that reads
@@ -34,6 +36,7 @@ impl Progress {
             return;
         }
         if let Some(text) = notify::progress(&self.token, done, total, message)
+            && text.len() <= self.most
             && outbox.try_send(Out::Message(text)).is_ok()
         {
             *last = done;

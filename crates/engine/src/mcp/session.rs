@@ -16,8 +16,6 @@ use toolgate_wire::era::Version;
 use toolgate_wire::members::text;
 use toolgate_wire::{Fault, Id};
 
-/// Resources that one session may subscribe to.
-pub const MAX_SUBSCRIPTIONS: usize = 1000;
 // Questions of one session that wait for an answer.
 const MAX_WAITING: usize = 256;
 // Ids of our requests begin with it, so that they cannot be taken for anybody else's.
@@ -46,6 +44,7 @@ struct State {
     subscriptions: BTreeSet<String>,
     waiting: HashMap<u64, oneshot::Sender<Result<Value, Fault>>>,
     asked: u64,
+    changes: u64,
     ended: bool,
 }
 
@@ -62,7 +61,8 @@ impl Session {
         loudness: Loudness,
         subscriptions: BTreeSet<String>,
     ) -> Self {
-        let state = State { loudness, subscriptions, waiting: HashMap::new(), asked: 0, ended: false };
+        let waiting = HashMap::new();
+        let state = State { loudness, subscriptions, waiting, asked: 0, changes: 0, ended: false };
         Self { version, client, capabilities, state: Mutex::new(state) }
     }
 
@@ -70,7 +70,10 @@ impl Session {
     pub fn restored(saved: Saved) -> Option<Self> {
         let version = Version::parse(&saved.version)?;
         let client = saved.client.map(Arc::new);
-        Some(Self::with(version, client, saved.capabilities, saved.loudness, saved.subscriptions))
+        let session = Self::with(version, client, saved.capabilities, saved.loudness, saved.subscriptions);
+        // A late answer to a question of the process before must not be taken for one to a question of this one.
+        session.lock().asked = u64::try_from(jiff::Timestamp::now().as_microsecond()).unwrap_or_default();
+        Some(session)
     }
 
     pub fn saved(&self) -> Saved {
@@ -82,6 +85,11 @@ impl Session {
             loudness: state.loudness,
             subscriptions: state.subscriptions.clone(),
         }
+    }
+
+    /// How often what is saved of it has changed.
+    pub fn changes(&self) -> u64 {
+        self.lock().changes
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -97,25 +105,24 @@ impl Session {
     }
 
     pub(super) fn set_loudness(&self, loudness: Loudness) {
-        self.lock().loudness = loudness;
+        let mut state = self.lock();
+        state.changes += u64::from(state.loudness != loudness);
+        state.loudness = loudness;
     }
 
-    pub(super) fn subscribe(&self, uri: &str) -> Result<(), Fault> {
+    pub(super) fn subscribe(&self, uri: &str, most: usize) -> Result<(), Fault> {
         let mut state = self.lock();
-        if uri.len() > MAX_URI
-            || (state.subscriptions.len() >= MAX_SUBSCRIPTIONS && !state.subscriptions.contains(uri))
-        {
-            let why = format!(
-                "a session subscribes to at most {MAX_SUBSCRIPTIONS} resources of {MAX_URI} bytes of URI"
-            );
+        if uri.len() > MAX_URI || (state.subscriptions.len() >= most && !state.subscriptions.contains(uri)) {
+            let why = format!("a session subscribes to at most {most} resources of {MAX_URI} bytes of URI");
             return Err(Fault::invalid_params(why));
         }
-        state.subscriptions.insert(uri.to_owned());
+        state.changes += u64::from(state.subscriptions.insert(uri.to_owned()));
         Ok(())
     }
 
     pub(super) fn unsubscribe(&self, uri: &str) {
-        self.lock().subscriptions.remove(uri);
+        let mut state = self.lock();
+        state.changes += u64::from(state.subscriptions.remove(uri));
     }
 
     pub(super) fn is_subscribed(&self, uri: &str) -> bool {

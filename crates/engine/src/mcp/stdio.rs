@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
 use toolgate_core::Caller;
 use toolgate_core::name::ServerName;
-use toolgate_wire::line::{Line, LineReader, MAX_LINE};
+use toolgate_wire::line::{Line, LineReader};
 use toolgate_wire::sse;
 
 /// Serve one client until its input ends. With a scope, only that server's tools, by their own names.
@@ -28,7 +28,8 @@ where
 {
     let door = scope.as_ref().filter(|name| super::is_server(&engine, name));
     let _connection = engine.connection(door.map(ServerName::as_str));
-    let lines = LineReader::new(BufReader::new(reader), MAX_LINE);
+    let max_line = usize::try_from(engine.clients().max_line.0).unwrap_or(usize::MAX);
+    let lines = LineReader::new(BufReader::new(reader), max_line);
     let incoming = stream::unfold(lines, |mut lines| async {
         match lines.next().await {
             Ok(Line::End) => None,

@@ -6,11 +6,12 @@
 use super::negotiate::{self, Accepts};
 use super::session::{OWN_STREAM, Session, Use};
 use super::stream::{self, Stream};
-use super::{Refused, Visit, answer, answer::Run, modern::OUTBOX};
+use super::{Refused, Visit, answer, answer::Run, key_gone, modern::OUTBOX};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header as http_header};
 use axum::response::Response;
 use futures_util::future::Abortable;
 use serde_json::value::RawValue;
+use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
@@ -32,19 +33,30 @@ fn refuse(status: StatusCode, id: Option<&Id>, why: &'static str) -> Response {
     answer::fault(status, id, &Fault::invalid_request(why))
 }
 
+// The gateway refuses; with a status of its own.
+fn failed(id: Option<&Id>, error: &Error) -> Response {
+    let status =
+        StatusCode::from_u16(error.kind().http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    answer::fault(status, id, &Fault::from(error))
+}
+
 // The session that a request names, for as long as the request lasts.
-fn session(visit: &Visit, id: Option<&Id>) -> Result<Use, Refused> {
+async fn session(visit: &Visit, id: Option<&Id>) -> Result<Use, Refused> {
     let Some(name) = visit.headers.get(SESSION_ID) else {
         let why = "header Mcp-Session-Id is missing; send initialize first";
         return Err(refuse(StatusCode::BAD_REQUEST, id, why).into());
     };
-    let known = name
-        .to_str()
-        .ok()
-        .and_then(|name| visit.shared.sessions.find(name, &visit.caller, visit.scope.as_ref()));
-    let used = known.ok_or_else(|| {
+    let (sessions, scope) = (&visit.shared.sessions, visit.scope.as_ref());
+    let name = name.to_str().unwrap_or_default();
+    let known = sessions.find_kept(name, &visit.caller, scope, || visit.connection()).await;
+    let used = known.map_err(|error| failed(id, &error))?.ok_or_else(|| {
         refuse(StatusCode::NOT_FOUND, id, "there is no such session; send initialize to begin a new one")
     })?;
+    // From here on the session is found and ended when the key ends; before, it may have been too early for that.
+    if !visit.app.engine().is_known(&visit.caller) {
+        sessions.close(name, &visit.caller, scope);
+        return Err(failed(id, &key_gone()).into());
+    }
     // The era is known, so the header is absent or names a legacy version.
     let spoken = header::value(&visit.headers, header::PROTOCOL_VERSION).ok().flatten();
     if spoken.and_then(Version::parse).is_some_and(|version| !version.on_http()) {
@@ -71,7 +83,7 @@ pub(super) async fn request(visit: &Visit, accepts: Accepts, request: &Incoming<
         return open(visit, accepts, request);
     }
     let id = &request.id;
-    let mut used = match session(visit, Some(id)) {
+    let mut used = match session(visit, Some(id)).await {
         Ok(used) => used,
         Err(refused) => return *refused,
     };
@@ -188,7 +200,7 @@ pub(super) async fn batch(
     accepts: Accepts,
     messages: Vec<Result<Message<'_>, Malformed>>,
 ) -> Response {
-    let used = match session(visit, None) {
+    let used = match session(visit, None).await {
         Ok(used) => used,
         Err(refused) => return *refused,
     };
@@ -197,6 +209,9 @@ pub(super) async fn batch(
         return refuse(StatusCode::BAD_REQUEST, None, why);
     }
     let engine = visit.app.engine();
+    if let Err(fault) = batch::check(engine, messages.len()) {
+        return answer::fault(StatusCode::BAD_REQUEST, None, &fault);
+    }
     let batch = batch::begin(engine, &peer(visit, &used.session), messages);
     for id in &batch.cancelled {
         used.session.cancel(id);
@@ -204,11 +219,14 @@ pub(super) async fn batch(
     if batch.is_empty() {
         return answer::empty(StatusCode::ACCEPTED);
     }
-    answer::whole(Reply::whole(batch.run(engine).await), accepts)
+    match visit.while_known(pin!(batch.run(engine))).await {
+        Some(answers) => answer::whole(Reply::whole(answers), accepts),
+        None => failed(None, &key_gone()),
+    }
 }
 
-pub(super) fn notification(visit: &Visit, method: &str, params: Option<&RawValue>) -> Response {
-    let used = match session(visit, None) {
+pub(super) async fn notification(visit: &Visit, method: &str, params: Option<&RawValue>) -> Response {
+    let used = match session(visit, None).await {
         Ok(used) => used,
         Err(refused) => return *refused,
     };
@@ -218,13 +236,13 @@ pub(super) fn notification(visit: &Visit, method: &str, params: Option<&RawValue
     answer::empty(StatusCode::ACCEPTED)
 }
 
-pub(super) fn response(
+pub(super) async fn response(
     visit: &Visit,
     id: Option<&Id>,
     result: Option<&RawValue>,
     error: Option<&RawValue>,
 ) -> Response {
-    match session(visit, None) {
+    match session(visit, None).await {
         Ok(used) => {
             used.session.mcp.answer(id, result, error);
             answer::empty(StatusCode::ACCEPTED)
@@ -246,12 +264,12 @@ fn legacy_only(visit: &Visit) -> Result<(), Refused> {
 }
 
 /// GET: the session's standalone stream.
-pub(super) fn listen(visit: &Visit) -> Result<Response, Refused> {
+pub(super) async fn listen(visit: &Visit) -> Result<Response, Refused> {
     legacy_only(visit)?;
     if !negotiate::accepts(&visit.headers).is_some_and(|accepts| accepts.sse) {
         return Err(refuse(StatusCode::NOT_ACCEPTABLE, None, "Accept must allow text/event-stream").into());
     }
-    let used = session(visit, None)?;
+    let used = session(visit, None).await?;
     let last = header::value(&visit.headers, LAST_EVENT_ID).ok().flatten().and_then(stream::parse_id);
     // A client that comes back for an answer; what is not there any more is answered with the session's own stream.
     if let Some((number, event)) = last
@@ -315,9 +333,9 @@ async fn tell(
 }
 
 /// DELETE: the end of a session.
-pub(super) fn end(visit: &Visit) -> Result<Response, Refused> {
+pub(super) async fn end(visit: &Visit) -> Result<Response, Refused> {
     legacy_only(visit)?;
-    let used = session(visit, None)?;
+    let used = session(visit, None).await?;
     visit.shared.sessions.close(&used.session.id, &visit.caller, visit.scope.as_ref());
     Ok(answer::empty(StatusCode::NO_CONTENT))
 }

@@ -3,9 +3,11 @@
 //!
 //! Mounted by the edge behind the Host and Origin guard and behind identification, so that a wrong origin is refused
 //! first, an unknown caller next, and only then a protocol error. Handlers here find the era of a message and speak it;
-//! what a method does is `engine::mcp`'s. Absent as yet: sessions that survive a restart.
+//! what a method does is `engine::mcp`'s. Sessions and streams end with the key that
+//! opened them; sessions outlive the process when there is a store for them (`keep`).
 
 mod answer;
+mod keep;
 mod legacy;
 mod modern;
 mod negotiate;
@@ -18,6 +20,7 @@ mod stream;
 mod tests;
 mod ws;
 
+pub use keep::{Kept, Leave, MAX_STATE, SessionHash, SessionStore};
 pub use session::Limits;
 
 use crate::{AppState, trace};
@@ -27,20 +30,17 @@ use axum::response::Response;
 use axum::routing::MethodRouter;
 use axum::{Extension, Router};
 use session::Sessions;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use toolgate_core::Caller;
 use toolgate_core::name::ServerName;
 use toolgate_core::trace::TraceContext;
-use toolgate_engine::ConnectionGuard;
+use toolgate_core::{Caller, Error, Kind};
 use toolgate_engine::mcp::{Mirrored, is_server};
+use toolgate_engine::{ConnectionGuard, Engine};
 use toolgate_wire::Fault;
 
 /// The MCP routes. They need an `Extension<Arc<Caller>>` and an `Extension<Standing>`, which identification sets.
-pub(crate) fn routes(settings: &crate::Settings) -> Router<AppState> {
-    mount(Arc::new(Shared::new(Limits::default())), settings.sse_door)
-}
-
-fn mount(shared: Arc<Shared>, sse_door: bool) -> Router<AppState> {
+pub(crate) fn routes(shared: Arc<Shared>, sse_door: bool) -> Router<AppState> {
     let door = || MethodRouter::new().post(post::post).get(get).delete(delete);
     let mut routes = Router::new().route("/mcp", door()).route("/mcp/{server}", door());
     routes = routes.route("/ws", MethodRouter::new().get(ws::open));
@@ -52,7 +52,7 @@ fn mount(shared: Arc<Shared>, sse_door: bool) -> Router<AppState> {
 }
 
 // What the handlers share beyond the engine.
-struct Shared {
+pub(crate) struct Shared {
     sessions: Arc<Sessions>,
     places: Arc<places::Places>,
     doors: sse_door::Doors,
@@ -62,14 +62,28 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(limits: Limits) -> Self {
+    pub fn new(limits: Limits, store: Option<Arc<dyn SessionStore>>) -> Self {
+        let sessions = match store {
+            Some(store) => Sessions::kept(limits, store),
+            None => Sessions::new(limits),
+        };
         Self {
-            sessions: Arc::new(Sessions::new(limits)),
+            sessions: Arc::new(sessions),
             places: Arc::new(places::Places::new(limits)),
             doors: sse_door::Doors::default(),
             beat: ws::Beat::default(),
             mirrored: OnceLock::new(),
         }
+    }
+
+    /// To be polled for as long as the gateway serves.
+    pub async fn run(&self, engine: &Engine) {
+        self.sessions.run(engine).await;
+    }
+
+    /// To be called when it serves no more.
+    pub async fn flush(&self) {
+        self.sessions.flush().await;
     }
 }
 
@@ -119,6 +133,11 @@ impl Visit {
         Ok(Self { app, shared, caller, scope, headers })
     }
 
+    // What this work comes to; `None` when its caller is no more before it has ended.
+    async fn while_known<T>(&self, work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+        while_known(self.app.engine(), &self.caller, work).await
+    }
+
     fn trace(&self) -> Option<TraceContext> {
         trace::of(&self.headers)
     }
@@ -131,6 +150,22 @@ impl Visit {
     }
 }
 
+async fn while_known<T>(
+    engine: &Engine,
+    caller: &Caller,
+    work: Pin<&mut impl Future<Output = T>>,
+) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = engine.gone(caller) => None,
+    }
+}
+
+fn key_gone() -> Error {
+    Error::new(Kind::Unauthenticated, "the key of this request was revoked or has expired")
+}
+
 async fn get(
     State(app): State<AppState>,
     Extension(shared): Extension<Arc<Shared>>,
@@ -139,7 +174,7 @@ async fn get(
     headers: HeaderMap,
 ) -> Response {
     match Visit::new(app, shared, caller, door, headers) {
-        Ok(visit) => legacy::listen(&visit).unwrap_or_else(|refused| *refused),
+        Ok(visit) => legacy::listen(&visit).await.unwrap_or_else(|refused| *refused),
         Err(refused) => *refused,
     }
 }
@@ -152,7 +187,7 @@ async fn delete(
     headers: HeaderMap,
 ) -> Response {
     match Visit::new(app, shared, caller, door, headers) {
-        Ok(visit) => legacy::end(&visit).unwrap_or_else(|refused| *refused),
+        Ok(visit) => legacy::end(&visit).await.unwrap_or_else(|refused| *refused),
         Err(refused) => *refused,
     }
 }

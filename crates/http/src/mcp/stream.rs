@@ -77,6 +77,17 @@ impl Stream {
         self.news.notify_waiters();
     }
 
+    /// Nothing comes any more, and what is there is read no more.
+    pub fn cut(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        state.first += state.events.len() as u64;
+        state.events.clear();
+        state.bytes = 0;
+        drop(state);
+        self.news.notify_waiters();
+    }
+
     pub fn is_ended(&self) -> bool {
         self.lock().ended
     }
@@ -98,14 +109,16 @@ impl Stream {
         sse::opening(&format!("{}-{after}", self.number), RETRY).into()
     }
 
-    /// Read what comes after this event. Whoever read before ends.
+    /// Read what comes after this event, or next when there is no such event yet (a client may come back with one of before
+    /// a restart). Whoever read before ends.
     pub fn read(self: &Arc<Self>, after: u64) -> Reader {
         let mut state = self.lock();
         state.reader += 1;
         let turn = state.reader;
+        let next = after.min(state.first + state.events.len() as u64 - 1) + 1;
         drop(state);
         self.news.notify_waiters();
-        Reader { stream: self.clone(), turn, next: after + 1 }
+        Reader { stream: self.clone(), turn, next }
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod fixture;
 mod log;
+mod sessions;
 mod shelf;
 mod sql;
 mod store;

@@ -5,6 +5,7 @@ use crate::exit;
 use crate::life;
 use crate::logging;
 use crate::output::{Out, Paint};
+use crate::sessions::InStore;
 use crate::wiring::{self, Gate};
 use anyhow::Result;
 use serde_json::json;
@@ -32,6 +33,7 @@ pub async fn run(settings: Settings, sources: Sources, out: Out) -> Result<()> {
         let gate = keeper.clone();
         Box::pin(async move { gate.keep_running(&name, running).await })
     });
+    edge.sessions = Some(Arc::new(InStore(gate.store.clone())));
     edge.memory = || toolgate_host::system::System::new().own_memory();
     let state = toolgate_http::AppState::new(edge)
         .map_err(|problems| anyhow::anyhow!("the configuration cannot be used: {}", problems.join("; ")))?;

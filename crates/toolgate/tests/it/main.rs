@@ -16,6 +16,7 @@ mod observe;
 mod offers;
 mod oracle;
 mod schemas;
+mod sessions;
 mod tasks;
 mod tools;
 

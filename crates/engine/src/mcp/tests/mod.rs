@@ -156,5 +156,5 @@ fn bench() -> Bench {
 }
 
 fn caller(role: &str) -> Arc<Caller> {
-    Arc::new(Caller::new("key:t", "tester", [role]))
+    Arc::new(Caller::new("t", "tester", [role]))
 }

@@ -262,7 +262,7 @@ pub struct Talk<'b> {
 
 impl<'b> Talk<'b> {
     fn new(bench: &'b Bench, role: &str, version: Version, session: Option<Arc<Session>>) -> Self {
-        let caller = Arc::new(Caller::new(format!("key:{role}"), role, [role]));
+        let caller = Arc::new(Caller::new(role, role, [role]));
         let meta = json!({"io.modelcontextprotocol/clientCapabilities": {}});
         let peer = Peer { caller, scope: None, version, http: true, client: None, session, trace: None };
         Self { bench, peer, meta, outbox: None }

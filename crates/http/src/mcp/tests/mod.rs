@@ -9,7 +9,7 @@ mod sse_door;
 mod streams;
 mod ws;
 
-use super::{Limits, Shared, Standing, mount};
+use super::{Limits, Shared, Standing, routes};
 use crate::{AppState, Edge, Settings};
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
@@ -50,14 +50,14 @@ async fn gate_with(limits: Limits) -> Gate {
     let parts =
         Parts::new(toolgate_engine::Settings::default(), servers, Policy::default(), Vec::new(), journal);
     let engine = Engine::new(parts).unwrap();
-    let mut shared = Shared::new(limits);
+    let mut shared = Shared::new(limits, None);
     shared.beat = ws::BEAT;
     let shared = Arc::new(shared);
     let settings = Settings { max_body: "64KiB".parse().unwrap(), ..Settings::default() };
     let state = AppState::new(Edge::new(engine.clone(), settings)).unwrap();
     let good = Arc::new(AtomicBool::new(true));
     let keys = good.clone();
-    let app = mount(shared.clone(), true)
+    let app = routes(shared.clone(), true)
         .layer(from_fn(move |mut request: Request, next: Next| {
             let good = keys.clone();
             async move {

@@ -61,7 +61,7 @@ async fn streams_are_of_their_session() {
         assert_eq!(own.next().await.unwrap()["method"], CHANGED);
         assert!(own.last().starts_with("0-"));
     }
-    let theirs = gate.listen(&id, Some(&last)).header("who", "key:b");
+    let theirs = gate.listen(&id, Some(&last)).header("who", "b");
     assert_eq!(theirs.send().await.unwrap().status(), 404);
     gate.signs.go.notify_one();
     assert_eq!(first.next().await.unwrap()["id"], 1);
