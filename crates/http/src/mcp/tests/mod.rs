@@ -61,7 +61,7 @@ async fn gate_with(limits: Limits) -> Gate {
         .layer(from_fn(move |mut request: Request, next: Next| {
             let good = keys.clone();
             async move {
-                let who = request.headers().get("who").map_or("key:a", |v| v.to_str().unwrap()).to_owned();
+                let who = request.headers().get("who").map_or("a", |v| v.to_str().unwrap()).to_owned();
                 request.extensions_mut().insert(Arc::new(Caller::new(who, "tester", ["admin"])));
                 let good = good.clone();
                 request.extensions_mut().insert(Standing::new(move || good.load(SeqCst)));

@@ -28,7 +28,7 @@ impl Client {
     }
 
     async fn ask(&mut self, gate: &Gate, message: &Value) -> Value {
-        assert_eq!(self.post(gate, "key:a", message).await, 202);
+        assert_eq!(self.post(gate, "a", message).await, 202);
         self.events.next().await.unwrap()
     }
 }
@@ -40,12 +40,12 @@ async fn a_conversation_of_2024_11_05() {
     let opened = client.ask(&gate, &request(0, "initialize", json!({"protocolVersion": "2024-11-05"}))).await;
     assert_eq!(opened["result"]["protocolVersion"], "2024-11-05");
     let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
-    assert_eq!(client.post(&gate, "key:a", &ready).await, 202);
+    assert_eq!(client.post(&gate, "a", &ready).await, 202);
     let params = json!({"name": "echo", "arguments": {"text": "x"}});
     let said = client.ask(&gate, &request(1, "tools/call", params)).await;
     assert_eq!(said["result"]["structuredContent"]["said"], "x");
     assert_eq!(client.ask(&gate, &json!({"id": 2})).await["error"]["code"], -32600);
-    assert_eq!(client.post(&gate, "key:a", &json!("a".repeat(65 << 10))).await, 413);
+    assert_eq!(client.post(&gate, "a", &json!("a".repeat(65 << 10))).await, 413);
 }
 
 #[tokio::test]
@@ -53,14 +53,14 @@ async fn a_session_is_its_callers_and_ends_with_its_stream() {
     let gate = gate_with(Limits { per_caller: 1, ..Limits::default() }).await;
     let client = open(&gate).await;
     let ping = request(1, "ping", json!({}));
-    assert_eq!(client.post(&gate, "key:b", &ping).await, 404);
+    assert_eq!(client.post(&gate, "b", &ping).await, 404);
     for path in ["/message?sessionId=x", "/message"] {
         let status = gate.post(path, ping.to_string()).send().await.unwrap().status();
         assert!([400, 404].contains(&status.as_u16()), "{path}");
     }
     let more = gate.http.get(format!("{}/sse", gate.url)).send().await.unwrap();
     assert_eq!(more.status(), 429);
-    assert_eq!(client.post(&gate, "key:a", &request(2, "lab/wait", json!({}))).await, 202);
+    assert_eq!(client.post(&gate, "a", &request(2, "lab/wait", json!({}))).await, 202);
     gate.signs.arrived.notified().await;
     let Client { events, to } = client;
     drop(events);
