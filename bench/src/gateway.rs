@@ -20,10 +20,11 @@ pub struct Gateway {
 const CONFIG: &str = "version: 1\nlimits:\n  per_caller: \"100000000/1s\"\n  per_tool: \"100000000/1s\"\n";
 
 impl Gateway {
-    pub async fn start(binary: &Path) -> Result<Self> {
+    /// `settings`: more of `toolgate.yaml`.
+    pub async fn start(binary: &Path, settings: &str) -> Result<Self> {
         let directory = tempfile::tempdir()?;
         let config = directory.path().join("toolgate.yaml");
-        std::fs::write(&config, CONFIG)?;
+        std::fs::write(&config, format!("{CONFIG}{settings}"))?;
         let data = directory.path().join("data");
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = format!("127.0.0.1:{port}");

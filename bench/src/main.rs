@@ -1,12 +1,14 @@
 //! `make bench`: start the gateway as a user would, put load on it, print what was measured.
 //!
 //! Everything comes from one run on one machine; every answer is checked to be the right one. The load generator shares
-//! the machine's cores with the gateway, so a figure is a floor for the gateway, not its ceiling.
+//! the machine's cores with the gateway, so a figure is a floor for the gateway, not its ceiling. At the end a soak: what
+//! clients leave behind that vanish.
 
 mod client;
 mod gateway;
 mod histogram;
 mod load;
+mod soak;
 
 use anyhow::{Context, Result};
 use gateway::Gateway;
@@ -19,17 +21,20 @@ const ROUNDS: [usize; 3] = [1, 8, 64];
 struct Options {
     binary: PathBuf,
     seconds: u64,
+    soak_seconds: u64,
 }
 
 fn options() -> Result<Options> {
-    let mut options = Options { binary: PathBuf::from("target/release/toolgate"), seconds: 10 };
+    let mut options =
+        Options { binary: PathBuf::from("target/release/toolgate"), seconds: 10, soak_seconds: 10 };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let value = words.next().with_context(|| format!("{word} needs a value"))?;
         match word.as_str() {
             "--binary" => options.binary = value.into(),
             "--seconds" => options.seconds = value.parse().context("--seconds")?,
-            _ => anyhow::bail!("usage: toolgate-bench [--binary FILE] [--seconds N]"),
+            "--soak-seconds" => options.soak_seconds = value.parse().context("--soak-seconds")?,
+            _ => anyhow::bail!("usage: toolgate-bench [--binary FILE] [--seconds N] [--soak-seconds N]"),
         }
     }
     Ok(options)
@@ -42,7 +47,7 @@ async fn main() -> Result<()> {
 
     let mut starts = Vec::new();
     for _ in 0..11 {
-        starts.push(Gateway::start(&options.binary).await?.to_first_answer);
+        starts.push(Gateway::start(&options.binary, "").await?.to_first_answer);
     }
     starts.sort();
     println!(
@@ -52,7 +57,7 @@ async fn main() -> Result<()> {
         starts.len()
     );
 
-    let gateway = Gateway::start(&options.binary).await?;
+    let gateway = Gateway::start(&options.binary, "").await?;
     tokio::time::sleep(Duration::from_secs(3)).await;
     println!("idle resident memory: {:.1} MiB", mib(gateway.memory()?));
 
@@ -84,7 +89,7 @@ async fn main() -> Result<()> {
     let verdict = gateway.stop_and_verify().await?;
     println!("journal: {verdict}");
     anyhow::ensure!(wrong == 0, "{wrong} answers were not the right one");
-    Ok(())
+    soak::run(&options.binary, Duration::from_secs(options.soak_seconds)).await
 }
 
 fn mib(bytes: u64) -> f64 {

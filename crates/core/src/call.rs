@@ -3,14 +3,25 @@
 //! Made by the engine's dispatch and by REST; consumed by `admit`.
 
 use crate::caller::{Caller, ClientInfo};
-use crate::ctx::ProgressSink;
 use crate::id::CallId;
+use crate::link::Link;
 use crate::name::ServerName;
 use crate::trace::TraceContext;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
-/// One request to run a tool.
+/// How something of a server is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Face {
+    /// By name: `tools/call`.
+    Tool,
+    /// By URI: `resources/read`.
+    Resource,
+    /// By name: `prompts/get`.
+    Prompt,
+}
+
+/// One request to run something. A resource that is read and a prompt that is got go the same way as a tool.
 #[derive(Clone)]
 pub struct Call {
     pub id: CallId,
@@ -18,10 +29,11 @@ pub struct Call {
     pub client: Option<Arc<ClientInfo>>,
     /// Restricts the names to one server's (`/mcp/{server}`, REST).
     pub scope: Option<ServerName>,
-    /// Name as the client wrote it: exposed, bare or alias.
+    pub face: Face,
+    /// Name as the client wrote it: exposed, bare or alias; the URI of a resource.
     pub tool: String,
-    /// A JSON object, not parsed yet.
+    /// A JSON object, not parsed yet. Of a resource the variables of its URI take its place.
     pub arguments: Box<RawValue>,
     pub trace: Option<TraceContext>,
-    pub progress: Option<Arc<dyn ProgressSink>>,
+    pub link: Option<Arc<dyn Link>>,
 }

@@ -4,15 +4,14 @@
 
 use crate::caller::Caller;
 use crate::id::CallId;
+use crate::kind::Kind;
+use crate::link::{Ability, Ask, Change, Link, Loudness};
 use crate::spec::Effect;
+use crate::tool::ToolError;
 use crate::trace::TraceContext;
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Instant;
-
-/// Receives progress of a running call.
-pub trait ProgressSink: Send + Sync {
-    fn progress(&self, done: f64, total: Option<f64>, message: Option<&str>);
-}
 
 /// What a running tool may know of its call.
 #[derive(Clone)]
@@ -21,15 +20,23 @@ pub struct Ctx {
     pub caller: Arc<Caller>,
     /// The effect that was permitted for this call; a tool does nothing beyond it.
     pub effect: Effect,
-    /// When the engine will drop the call.
+    /// When the engine drops the call at the latest; sooner when it is silent for the tool's timeout (`Spec::timeout`).
     pub deadline: Instant,
     pub trace: Option<TraceContext>,
-    progress: Option<Arc<dyn ProgressSink>>,
+    link: Option<Arc<dyn Link>>,
+    tell: Option<Tell>,
+    sign: Option<Sign>,
 }
+
+/// Takes what changed.
+pub type Tell = Arc<dyn Fn(Change) + Send + Sync>;
+
+/// Takes signs that a call lives.
+pub type Sign = Arc<dyn Fn() + Send + Sync>;
 
 impl Ctx {
     pub fn new(call_id: CallId, caller: Arc<Caller>, effect: Effect, deadline: Instant) -> Self {
-        Self { call_id, caller, effect, deadline, trace: None, progress: None }
+        Self { call_id, caller, effect, deadline, trace: None, link: None, tell: None, sign: None }
     }
 
     pub fn with_trace(mut self, trace: Option<TraceContext>) -> Self {
@@ -37,15 +44,83 @@ impl Ctx {
         self
     }
 
-    pub fn with_progress(mut self, sink: Option<Arc<dyn ProgressSink>>) -> Self {
-        self.progress = sink;
+    pub fn with_link(mut self, link: Option<Arc<dyn Link>>) -> Self {
+        self.link = link;
         self
     }
 
-    /// Report progress of long work; free when nobody listens.
+    pub fn with_tell(mut self, tell: Tell) -> Self {
+        self.tell = Some(tell);
+        self
+    }
+
+    pub fn with_sign(mut self, sign: Sign) -> Self {
+        self.sign = Some(sign);
+        self
+    }
+
+    fn lives(&self) {
+        if let Some(sign) = &self.sign {
+            sign();
+        }
+    }
+
+    /// Report progress of long work, which gives it as much time again as its tool's timeout; nearly free when nobody
+    /// listens.
     pub fn progress(&self, done: f64, total: Option<f64>, message: Option<&str>) {
-        if let Some(sink) = &self.progress {
-            sink.progress(done, total, message);
+        self.lives();
+        if let Some(link) = &self.link {
+            link.progress(done, total, message);
+        }
+    }
+
+    /// Tell the client something of note; free when it does not want to hear.
+    pub fn log(&self, loudness: Loudness, logger: &str, data: &Value) {
+        if let Some(link) = &self.link {
+            link.log(loudness, logger, data);
+        }
+    }
+
+    /// Whether the client can be asked for this.
+    pub fn can(&self, ability: Ability) -> bool {
+        self.link.as_ref().is_some_and(|link| link.can(ability))
+    }
+
+    /// Ask the client; the answer is the result of the method asked (`{"action": "accept", "content": …}` for a form).
+    /// Ask before acting: what ran before a question may run again.
+    pub async fn ask(&self, ask: Ask) -> Result<Value, ToolError> {
+        let mut answers = self.ask_all(&[ask]).await?;
+        answers.pop().ok_or_else(|| ToolError::new(Kind::Internal, "the client's answer was lost"))
+    }
+
+    /// Ask several things at once; answers in the same order.
+    pub async fn ask_all(&self, asks: &[Ask]) -> Result<Vec<Value>, ToolError> {
+        let Some(link) = &self.link else {
+            return Err(ToolError::unconfigured(
+                "this call needs to ask its user, and cannot through this door",
+            ));
+        };
+        match asks.iter().find(|ask| !link.can(ask.needs)) {
+            Some(ask) => Err(ToolError::needs_client(ask.needs.capability())),
+            None => {
+                let answers = link.ask(asks).await;
+                self.lives();
+                answers
+            }
+        }
+    }
+
+    /// Let go of the connection for now; the client comes back for the rest.
+    pub fn pause(&self) {
+        if let Some(link) = &self.link {
+            link.pause();
+        }
+    }
+
+    /// Say that something changed, to every client that wants to hear of it.
+    pub fn changed(&self, change: Change) {
+        if let Some(tell) = &self.tell {
+            tell(change);
         }
     }
 }

@@ -18,6 +18,10 @@ pub enum Kind {
     ApprovalRequired,
     Timeout,
     Cancelled,
+    /// The client must answer questions first.
+    InputRequired,
+    /// The client did not declare what the call needs of it.
+    MissingCapability,
     Unavailable,
     Unsupported,
     Internal,
@@ -45,7 +49,7 @@ const fn row(http: u16, rpc: i64, label: &'static str, level: Level, retryable: 
 
 impl Kind {
     /// Every kind, in the order of the table.
-    pub const ALL: [Kind; 13] = [
+    pub const ALL: [Kind; 15] = [
         Kind::Invalid,
         Kind::Unauthenticated,
         Kind::Forbidden,
@@ -56,6 +60,8 @@ impl Kind {
         Kind::ApprovalRequired,
         Kind::Timeout,
         Kind::Cancelled,
+        Kind::InputRequired,
+        Kind::MissingCapability,
         Kind::Unavailable,
         Kind::Unsupported,
         Kind::Internal,
@@ -76,6 +82,8 @@ impl Kind {
             Kind::ApprovalRequired => row(403, -32047, "approval_required", Info, false),
             Kind::Timeout => row(504, -32048, "timeout", Warn, true),
             Kind::Cancelled => row(499, -32049, "cancelled", Info, false),
+            Kind::InputRequired => row(409, -32051, "input_required", Info, false),
+            Kind::MissingCapability => row(400, -32021, "missing_capability", Info, false),
             Kind::Unavailable => row(503, -32050, "unavailable", Warn, true),
             Kind::Unsupported => row(400, -32601, "unsupported", Info, false),
             Kind::Internal => row(500, -32603, "internal", Error, false),

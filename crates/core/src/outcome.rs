@@ -9,11 +9,13 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct ToolOutput {
     pub json: Arc<RawValue>,
+    /// It is the whole result of its method (`content::Shown`, `Reading`, `Messages`), not data of a tool.
+    pub whole: bool,
 }
 
 impl ToolOutput {
     pub fn of<T: Serialize>(value: &T) -> Result<Self, serde_json::Error> {
-        Ok(Self { json: serde_json::value::to_raw_value(value)?.into() })
+        Ok(Self { json: serde_json::value::to_raw_value(value)?.into(), whole: false })
     }
 
     pub fn bytes(&self) -> usize {

@@ -3,6 +3,7 @@
 //! Tool crates implement `Server`; the binary mounts each one in one explicit list; the engine sees only `BuiltIn`.
 
 use crate::name::ServerName;
+use crate::offer::{MountedPrompt, MountedResource, PromptDef, ResourceDef};
 use crate::tool::{BoxFuture, Ready, ToolDef};
 use crate::unit::Rate;
 use serde::Serialize;
@@ -60,6 +61,16 @@ pub trait Server: Sized + Send + Sync + 'static {
     /// Every tool, in the order shown.
     fn tools() -> Vec<ToolDef<Self>>;
 
+    /// Every resource and resource template, in the order shown.
+    fn resources() -> Vec<ResourceDef<Self>> {
+        Vec::new()
+    }
+
+    /// Every prompt, in the order shown.
+    fn prompts() -> Vec<PromptDef<Self>> {
+        Vec::new()
+    }
+
     fn state(&self) -> State {
         State::Ready
     }
@@ -103,6 +114,10 @@ impl<S: Send + Sync + 'static> AnyTool for Mounted<S> {
     }
 }
 
+pub(crate) fn mounted<S: Send + Sync + 'static>(def: ToolDef<S>, server: &Arc<S>) -> Arc<dyn AnyTool> {
+    Arc::new(Mounted { def, server: server.clone() })
+}
+
 trait Checks: Send + Sync {
     fn state(&self) -> State;
     fn health(&self) -> BoxFuture<'_, Vec<Health>>;
@@ -127,6 +142,8 @@ pub struct BuiltIn {
     pub version: &'static str,
     pub rate: Option<Rate>,
     pub tools: Vec<Arc<dyn AnyTool>>,
+    pub resources: Vec<MountedResource>,
+    pub prompts: Vec<MountedPrompt>,
     checks: Arc<dyn Checks>,
 }
 
@@ -134,16 +151,16 @@ impl BuiltIn {
     /// Mount a server. Panics if its name is not a valid server name, which the servers' own tests show.
     pub fn mount<S: Server>(server: S) -> Self {
         let server = Arc::new(server);
-        let tools = S::tools()
-            .into_iter()
-            .map(|def| Arc::new(Mounted { def, server: server.clone() }) as Arc<dyn AnyTool>)
-            .collect();
+        let tools = S::tools().into_iter().map(|def| mounted(def, &server)).collect();
+        let resources = S::resources().into_iter().map(|def| def.mount(&server)).collect();
+        let prompts = S::prompts().into_iter().map(|def| def.mount(&server)).collect();
         let name = match ServerName::new(S::NAME) {
             Ok(name) => name,
             Err(problem) => panic!("built-in server {:?}: {problem}", S::NAME),
         };
         let checks = Arc::new(Checked(server));
-        Self { name, about: S::ABOUT, version: S::VERSION, rate: S::RATE, tools, checks }
+        let (about, version, rate) = (S::ABOUT, S::VERSION, S::RATE);
+        Self { name, about, version, rate, tools, resources, prompts, checks }
     }
 
     pub fn state(&self) -> State {

@@ -53,6 +53,20 @@ pub struct Spec {
     /// Whether its faults tell of one dependency, so that a circuit breaker makes sense. Not so where the caller chooses
     /// the target: one caller's dead host must not close the tool to the others.
     pub breaker: bool,
+    /// What it returns is a whole result (`content::Shown`), not data.
+    pub shows: bool,
+    /// Whether it may become a task, for a client that can take one.
+    pub task: Task,
+}
+
+/// Whether a call may be answered with a task, and the result fetched later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    Never,
+    /// Where the client can take one.
+    Optional,
+    /// Always; a client that cannot take one is refused.
+    Required,
 }
 
 impl Spec {
@@ -69,6 +83,8 @@ impl Spec {
             open_world: false,
             idempotent: matches!(effect, Effect::Read),
             breaker: true,
+            shows: false,
+            task: Task::Never,
         }
     }
 
@@ -88,6 +104,17 @@ impl Spec {
     pub const fn up_to(mut self, most: Effect) -> Self {
         self.most = most;
         self.idempotent = false;
+        self
+    }
+
+    /// It returns `content::Shown`: text, pictures, sound, resources.
+    pub const fn shows(mut self) -> Self {
+        self.shows = true;
+        self
+    }
+
+    pub const fn task(mut self, task: Task) -> Self {
+        self.task = task;
         self
     }
 

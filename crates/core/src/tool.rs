@@ -44,11 +44,39 @@ pub trait Tool: DeserializeOwned + JsonSchema + Send + Sync + 'static {
 pub struct ToolError {
     pub kind: Kind,
     pub message: Cow<'static, str>,
+    /// Machine-readable details, public.
+    pub data: Option<Box<serde_json::Value>>,
+    /// An error of the protocol, not a result with `isError` that a model reads.
+    pub protocol: bool,
 }
 
 impl ToolError {
     pub fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), data: None, protocol: false }
+    }
+
+    /// Answer as an error of the protocol, with details for the client's code.
+    pub fn of_protocol(
+        kind: Kind,
+        message: impl Into<Cow<'static, str>>,
+        data: Option<serde_json::Value>,
+    ) -> Self {
+        Self { data: data.map(Box::new), protocol: true, ..Self::new(kind, message) }
+    }
+
+    /// The client did not say that it can do what this call needs. `required`: an object of capability objects.
+    pub fn needs_client(required: serde_json::Value) -> Self {
+        let data = serde_json::json!({ "requiredCapabilities": required });
+        Self::of_protocol(
+            Kind::MissingCapability,
+            "this call needs a capability that the client did not declare",
+            Some(data),
+        )
+    }
+
+    /// The call waits for answers of the client, which its link has noted.
+    pub fn input_required() -> Self {
+        Self::new(Kind::InputRequired, "the client is asked first")
     }
 
     /// The arguments make no sense together or for this server.
@@ -156,9 +184,10 @@ impl<T: Tool> Ready for Parsed<T> {
         Box::pin(async move {
             let Parsed { tool, server } = *self;
             let value = tool.call(&server, ctx).await?;
-            ToolOutput::of(&value).map_err(|e| {
+            let output = ToolOutput::of(&value).map_err(|e| {
                 ToolError::new(Kind::Internal, format!("the result could not be written as JSON: {e}"))
-            })
+            })?;
+            Ok(ToolOutput { whole: T::SPEC.shows, ..output })
         })
     }
 }

@@ -7,25 +7,28 @@
 use crate::Inner;
 use crate::breaker::Pass;
 use crate::cache;
-use crate::catalogue::Entry;
+use crate::catalogue::{Entry, Found};
+use crate::patience::Patience;
 use crate::rate;
 use crate::slots::Slot;
 use crate::snapshot::Rights;
 use crate::trail::{MAX_MESSAGE, Trail};
+use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use toolgate_core::policy::Verdict;
 use toolgate_core::record::Decision;
 use toolgate_core::tool::Ready;
-use toolgate_core::{Call, Ctx, Effect, Error, Kind, Outcome, ToolError, ToolOutput, canon, redact};
+use toolgate_core::{Call, Ctx, Effect, Error, Face, Kind, Outcome, ToolError, ToolOutput, canon, redact};
 
 /// The granted right to run one call once. Only `admit` makes one; running consumes it.
 pub(crate) struct Permit<'a> {
     pub(crate) entry: &'a Arc<Entry>,
+    pub(crate) arguments: &'a RawValue,
     pub(crate) ready: Box<dyn Ready>,
     pub(crate) ctx: Ctx,
-    pub(crate) limit: Duration,
+    pub(crate) patience: Patience,
     pub(crate) cache_key: Option<cache::Key>,
     pub(crate) pass: Option<Pass<'a>>,
     pub(crate) _slot: Slot,
@@ -43,9 +46,9 @@ pub(crate) enum Admission<'a> {
 pub(crate) async fn admit<'a>(
     inner: &'a Inner,
     rights: &Rights,
-    found: &'a [&'a Arc<Entry>],
+    found: &'a Found<'a>,
     stopped: bool,
-    call: &Call,
+    call: &'a Call,
     trail: &mut Trail,
 ) -> Result<Admission<'a>, Error> {
     let now = Instant::now();
@@ -63,10 +66,10 @@ pub(crate) async fn admit<'a>(
         return Err(too_fast("all your calls", inner.settings.per_caller, wait));
     }
 
-    let entry = match found {
+    let entry = match &found.entries[..] {
         [] => {
             deny(trail, "no such tool for this caller");
-            return Err(no_such_tool(&call.tool));
+            return Err(no_such(call.face, &call.tool));
         }
         [entry] => *entry,
         several => {
@@ -85,7 +88,8 @@ pub(crate) async fn admit<'a>(
         return Err(Error::new(Kind::Unavailable, format!("the server {} is stopped", entry.server)));
     }
 
-    let arguments: serde_json::Value = match serde_json::from_str(call.arguments.get()) {
+    let given: &RawValue = found.variables.as_deref().unwrap_or(&call.arguments);
+    let arguments: serde_json::Value = match serde_json::from_str(given.get()) {
         Ok(value @ serde_json::Value::Object(_)) => value,
         _ => {
             deny(trail, "arguments: not an object");
@@ -95,7 +99,7 @@ pub(crate) async fn admit<'a>(
     let digest = canon::sha256(canon::to_string(&arguments).as_bytes());
     trail.arguments(&digest, redact::arguments(&arguments));
     drop(arguments);
-    let ready = match entry.run.prepare(&call.arguments) {
+    let ready = match entry.run.prepare(given) {
         Ok(ready) => ready,
         Err(problem) => {
             deny(trail, "arguments: refused by the tool's schema");
@@ -160,16 +164,39 @@ pub(crate) async fn admit<'a>(
     };
     let limit = entry.spec.timeout.min(inner.settings.max_duration.0);
     let slot = entry.slots.take(limit).await.inspect_err(|_| deny(trail, "slots: busy"))?;
-    let ctx = Ctx::new(call.id, call.caller.clone(), effect, Instant::now() + limit)
+    let patience = Patience::new(entry.spec.timeout, inner.settings.max_duration.0);
+    let ctx = Ctx::new(call.id, call.caller.clone(), effect, patience.hard().into_std())
+        .with_sign(patience.sign())
         .with_trace(call.trace.clone())
-        .with_progress(call.progress.clone());
-    Ok(Admission::Run(Permit { entry, ready, ctx, limit, cache_key, pass, _slot: slot, _made_here: () }))
+        .with_link(call.link.clone())
+        .with_tell(entry.tell.clone());
+    Ok(Admission::Run(Permit {
+        entry,
+        arguments: given,
+        ready,
+        ctx,
+        patience,
+        cache_key,
+        pass,
+        _slot: slot,
+        _made_here: (),
+    }))
 }
 
-/// The same words for a tool that is not there and one that may not be seen.
-pub(crate) fn no_such_tool(name: &str) -> Error {
+/// The same words for what is not there and what may not be seen.
+pub(crate) fn no_such(face: Face, name: &str) -> Error {
     let shown: String = name.chars().take(128).collect();
-    Error::new(Kind::NotFound, format!("there is no tool {shown:?} here; tools/list names those there are"))
+    let uri: String = name.chars().take(toolgate_core::uri::MAX_URI).collect();
+    let (what, list) = match face {
+        Face::Tool => ("tool", "tools/list"),
+        Face::Prompt => ("prompt", "prompts/list"),
+        Face::Resource => ("resource", "resources/list"),
+    };
+    let error = Error::new(
+        Kind::NotFound,
+        format!("there is no {what} {shown:?} here; {list} names those there are"),
+    );
+    if face == Face::Resource { error.with_data(serde_json::json!({ "uri": uri })) } else { error }
 }
 
 fn refused(text: impl Into<std::borrow::Cow<'static, str>>) -> Outcome {

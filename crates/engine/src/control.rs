@@ -101,12 +101,13 @@ impl Engine {
             || policy.permits(&caller.roles, "gateway", "health")
     }
 
-    /// Swap the keys; the next request sees the new ones.
+    /// Swap the keys; the next request sees the new ones, and whoever is no more is `gone`.
     pub fn replace_keys(&self, list: Vec<ApiKey>) {
         let fresh = Arc::new(keys(list));
         self.0.change(|old| {
             Snapshot::new(&self.0.catalogue, old.policy.clone(), fresh.clone(), old.stopped.clone())
         });
+        self.0.keys_changed.send_modify(|count| *count += 1);
     }
 
     /// Swap the policy; the next request sees the new one.
@@ -176,10 +177,16 @@ impl Engine {
         ConnectionGuard { inner: self.0.clone(), server }
     }
 
+    /// End the streams that only wait for changes; each is answered. New ones end at once.
+    pub fn end_subscriptions(&self) {
+        self.0.closing.send_replace(true);
+    }
+
     /// Refuse new calls and wait for the running ones, at most `limit`. Says how many were still running then.
     pub async fn drain(&self, limit: Duration) -> usize {
         let inner = &*self.0;
         inner.draining.store(true, Ordering::SeqCst);
+        self.end_subscriptions();
         let idle = async {
             loop {
                 // Told of a count that reaches zero from here on, so that none is missed between the look and the wait.

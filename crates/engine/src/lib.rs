@@ -7,24 +7,29 @@ mod admit;
 mod breaker;
 mod cache;
 mod catalogue;
+mod changes;
 mod control;
 pub mod health;
 mod identify;
 pub mod journal;
 pub mod mcp;
 mod metrics;
+mod patience;
 mod rate;
 mod run;
 mod settings;
 mod slots;
 mod snapshot;
+mod standing;
 mod trail;
 
 pub use cache::CacheStats;
 pub use catalogue::{Entry, ServerView};
+pub use changes::Told;
 pub use control::ConnectionGuard;
 pub use metrics::ToolUse;
-pub use settings::{Breaker, Cache, JournalFailure, ServerSettings, Settings};
+pub use settings::{Breaker, Cache, Clients, JournalFailure, ServerSettings, Settings};
+pub use standing::Keys;
 
 use admit::Admission;
 use arc_swap::ArcSwap;
@@ -38,7 +43,7 @@ use std::sync::{Arc, Mutex};
 use toolgate_core::id::CallId;
 use toolgate_core::name::ServerName;
 use toolgate_core::policy::Policy;
-use toolgate_core::{BuiltIn, Call, Caller, Error, Outcome, Record};
+use toolgate_core::{BuiltIn, Call, Caller, Error, Face, Outcome, Record};
 use trail::{Answer, Trail};
 
 /// What is needed to verify an API key. The secret itself is never stored.
@@ -66,6 +71,10 @@ pub struct Parts {
     pub policy: Policy,
     pub keys: Vec<ApiKey>,
     pub journal: journal::Journal,
+    /// Where tasks are kept; in memory unless told otherwise.
+    pub tasks: Arc<dyn mcp::TaskStore>,
+    /// Seals what clients carry from one request to the next; the same for all processes that share clients.
+    pub seal_key: [u8; 32],
     pub observe: Observer,
     pub checks: health::Checks,
 }
@@ -86,6 +95,8 @@ impl Parts {
             policy,
             keys,
             journal,
+            tasks: Arc::new(mcp::InMemory::default()),
+            seal_key: fresh_key(),
             observe: Box::new(|_| {}),
             checks: Box::new(|| Box::pin(async { Vec::new() })),
         }
@@ -101,12 +112,20 @@ struct Inner {
     max_output: usize,
     catalogue: Catalogue,
     snapshot: ArcSwap<Snapshot>,
+    // Counts how often keys were replaced.
+    keys_changed: tokio::sync::watch::Sender<u64>,
     // Held while a new snapshot is made, so that two changes cannot undo each other.
     changing: Mutex<()>,
     buckets: rate::Buckets,
     cache: cache::Cache,
     counters: metrics::Counters,
     journal: journal::Journal,
+    changes: changes::Changes,
+    seal: mcp::Seal,
+    tasks: mcp::Tasks,
+    listeners: mcp::Listeners,
+    // Turns true when the gateway begins to end; long streams end with it.
+    closing: tokio::sync::watch::Sender<bool>,
     observe: Observer,
     checks: health::Checks,
     draining: AtomicBool,
@@ -116,7 +135,8 @@ struct Inner {
 
 impl Engine {
     pub fn new(parts: Parts) -> Result<Self, Error> {
-        let catalogue = Catalogue::new(parts.servers, &parts.settings)?;
+        let changes = changes::Changes::new();
+        let catalogue = Catalogue::new(parts.servers, &parts.settings, &changes)?;
         let stopped: BTreeSet<ServerName> =
             parts.stopped.iter().filter_map(|n| ServerName::new(n).ok()).collect();
         let keys = Arc::new(snapshot::keys(parts.keys));
@@ -127,10 +147,16 @@ impl Engine {
             settings: parts.settings,
             catalogue,
             snapshot: ArcSwap::from_pointee(snapshot),
+            keys_changed: tokio::sync::watch::Sender::new(0),
             changing: Mutex::new(()),
             buckets: rate::Buckets::new(),
             counters: metrics::Counters::default(),
+            tasks: mcp::Tasks::new(parts.tasks, parts.journal.chain().1),
             journal: parts.journal,
+            changes,
+            seal: mcp::Seal::new(&parts.seal_key)?,
+            listeners: mcp::Listeners::default(),
+            closing: tokio::sync::watch::Sender::new(false),
             observe: parts.observe,
             checks: parts.checks,
             draining: AtomicBool::new(false),
@@ -144,9 +170,19 @@ impl Engine {
         identify::identify(&self.0.snapshot.load(), key, jiff::Timestamp::now().as_second())
     }
 
-    /// Tools this caller may call, in catalogue order; with a scope, one server's. Decided by the same table as `call`.
-    /// A scope that names no server of which the caller may see something is `NotFound`.
+    /// What clients may send and hold open.
+    pub fn clients(&self) -> &Clients {
+        &self.0.settings.clients
+    }
+
+    /// Tools this caller may call; see `list`.
     pub fn tools(&self, caller: &Caller, scope: Option<&str>) -> Result<Vec<Arc<Entry>>, Error> {
+        self.list(Face::Tool, caller, scope)
+    }
+
+    /// What this caller may call, read or get, in catalogue order; with a scope, one server's. Decided by the same table
+    /// as `call`. A scope that names no server of which the caller may see something is `NotFound`.
+    pub fn list(&self, face: Face, caller: &Caller, scope: Option<&str>) -> Result<Vec<Arc<Entry>>, Error> {
         let inner = &*self.0;
         let snapshot = inner.snapshot.load();
         let rights = snapshot.rights(caller, &inner.catalogue);
@@ -156,22 +192,65 @@ impl Engine {
         if let Some(server) = scope.filter(|_| seen.peek().is_none()) {
             return Err(control::no_such_server(server));
         }
-        Ok(seen.filter(|entry| !snapshot.stopped.contains(&entry.server)).cloned().collect())
+        let wanted = |entry: &&Arc<Entry>| entry.face == face && !snapshot.stopped.contains(&entry.server);
+        Ok(seen.filter(wanted).cloned().collect())
+    }
+
+    /// The URI as its server writes it, when this caller may read what is under it: changes are told under that one.
+    pub fn readable(&self, caller: &Caller, scope: Option<&ServerName>, uri: &str) -> Option<String> {
+        self.sees(caller, scope, Face::Resource, uri)?.template.as_ref()?.canonical(uri)
+    }
+
+    // The one thing of this name that this caller may use now.
+    fn sees(
+        &self,
+        caller: &Caller,
+        scope: Option<&ServerName>,
+        face: Face,
+        name: &str,
+    ) -> Option<Arc<Entry>> {
+        let inner = &*self.0;
+        let snapshot = inner.snapshot.load();
+        let rights = snapshot.rights(caller, &inner.catalogue);
+        let mut found = inner.catalogue.find(face, name, scope).entries;
+        found.retain(|entry| rights.sees(entry));
+        match found[..] {
+            [entry] if !snapshot.stopped.contains(&entry.server) => Some(entry.clone()),
+            _ => None,
+        }
+    }
+
+    /// Take over the tasks that an earlier process left. Done by the first use of tasks too, where nobody did before.
+    pub async fn open_tasks(&self) -> Result<(), Error> {
+        self.0.tasks.open(&self.0).await
+    }
+
+    /// What servers say has changed, from now on.
+    pub fn changes(&self) -> tokio::sync::broadcast::Receiver<Arc<Told>> {
+        self.0.changes.listen()
     }
 
     /// Decide, run, record. The only path to a tool. Dropping the future cancels the call (and records that).
     ///
     /// `Ok(Outcome::Refused)` is a tool's own no, invalid arguments included; `Err` is the gateway's.
-    pub async fn call(&self, call: Call) -> Result<Outcome, Error> {
+    pub async fn call(&self, call: &Call) -> Result<Outcome, Error> {
         let id = call.id;
         let whole = async {
-            let mut trail = Trail::begin(self.0.clone(), &call);
-            let answer = contained(id, self.0.answer(&call, &mut trail)).await;
+            let mut trail = Trail::begin(self.0.clone(), call);
+            let answer = contained(id, self.0.answer(call, &mut trail)).await;
             trail.settle(answer).await
         };
         // Recording has a barrier of its own: whoever waits for an answer gets one.
         contained(id, whole).await
     }
+}
+
+// For a process that shares its clients with no other.
+fn fresh_key() -> [u8; 32] {
+    let mut key = [0; 32];
+    key[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    key[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+    toolgate_core::canon::sha256(&key)
 }
 
 // Code of tools runs outside their `run` too: it parses arguments and names their effect.
@@ -186,12 +265,12 @@ impl Inner {
     async fn answer(&self, call: &Call, trail: &mut Trail) -> Result<Outcome, Error> {
         let snapshot = self.snapshot.load_full();
         let rights = snapshot.rights(&call.caller, &self.catalogue);
-        let mut found = self.catalogue.find(&call.tool, call.scope.as_ref());
-        found.retain(|entry| rights.sees(entry));
-        let stopped = matches!(&found[..], [entry] if snapshot.stopped.contains(&entry.server));
+        let mut found = self.catalogue.find(call.face, &call.tool, call.scope.as_ref());
+        found.entries.retain(|entry| rights.sees(entry));
+        let stopped = matches!(&found.entries[..], [entry] if snapshot.stopped.contains(&entry.server));
         match admit::admit(self, &rights, &found, stopped, call, trail).await? {
             Admission::Answer(outcome) => Ok(outcome),
-            Admission::Run(permit) => run::run(self, permit, call, trail).await,
+            Admission::Run(permit) => run::run(self, permit, trail).await,
         }
     }
 }

@@ -1,36 +1,37 @@
-//! Run a permitted call: Permit -> Outcome. Intent, deadline, panic barrier, retry of reads, output cap, redaction.
+//! Run a permitted call: Permit -> Outcome. Intent, deadlines, panic barrier, retry of reads, output cap, redaction.
 //!
 //! The barrier here makes a tool's panic a fault like others, for breaker and retry; `Engine::call` has one for the rest.
 
 use crate::Inner;
 use crate::admit::{Permit, keep};
+use crate::patience::Patience;
 use crate::trail::{Answer, Trail};
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use toolgate_core::tool::Ready;
-use toolgate_core::{Call, Ctx, Effect, Error, Kind, Outcome, ToolError, ToolOutput, redact};
+use toolgate_core::{Ctx, Effect, Error, Kind, Outcome, ToolError, ToolOutput, redact};
 
 // Wait before the second try of a read, and twice as long before each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 
-pub(crate) async fn run(inner: &Inner, permit: Permit<'_>, call: &Call, trail: &mut Trail) -> Answer {
-    let Permit { entry, ready, ctx, limit, cache_key, pass, .. } = permit;
+pub(crate) async fn run(inner: &Inner, permit: Permit<'_>, trail: &mut Trail) -> Answer {
+    let Permit { entry, arguments, ready, ctx, patience, cache_key, pass, .. } = permit;
     if ctx.effect > Effect::Read {
         trail.intent().await?;
     }
     trail.ran_from = Some(Instant::now());
-    let mut outcome = attempt(ready, &ctx, limit).await;
+    let mut outcome = attempt(ready, &ctx, &patience).await;
     let mut wait = FIRST_WAIT;
     for _ in 1..inner.settings.read_attempts {
         let again = ctx.effect == Effect::Read
             && matches!(&outcome, Err(e) if e.kind.retryable())
-            && Instant::now() + wait < ctx.deadline;
-        let Some(ready) = again.then(|| entry.run.prepare(&call.arguments).ok()).flatten() else { break };
+            && tokio::time::Instant::now() + wait < patience.ends();
+        let Some(ready) = again.then(|| entry.run.prepare(arguments).ok()).flatten() else { break };
         tokio::time::sleep(wait).await;
         wait *= 2;
-        outcome = attempt(ready, &ctx, limit).await;
+        outcome = attempt(ready, &ctx, &patience).await;
     }
     if let Some(pass) = pass {
         match &outcome {
@@ -49,26 +50,34 @@ pub(crate) async fn run(inner: &Inner, permit: Permit<'_>, call: &Call, trail: &
             if let std::borrow::Cow::Owned(masked) = redact::text(&error.message) {
                 error.message = masked.into();
             }
+            if error.protocol {
+                let refused = Error::new(error.kind, error.message);
+                return Err(match error.data {
+                    Some(data) => refused.with_data(*data),
+                    None => refused,
+                });
+            }
             Outcome::Refused(error)
         }
     })
 }
 
-async fn attempt(ready: Box<dyn Ready>, ctx: &Ctx, limit: Duration) -> Result<ToolOutput, ToolError> {
+async fn attempt(ready: Box<dyn Ready>, ctx: &Ctx, patience: &Patience) -> Result<ToolOutput, ToolError> {
     let guarded = AssertUnwindSafe(ready.run(ctx)).catch_unwind();
-    match tokio::time::timeout_at(ctx.deadline.into(), guarded).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(_panic)) => {
+    let ended = tokio::select! {
+        biased;
+        ended = guarded => ended,
+        error = patience.over() => return Err(error),
+    };
+    match ended {
+        Ok(result) => result,
+        Err(_panic) => {
             tracing::error!(target: "error", error_type = "panic", error_message = "a tool panicked", context = %ctx.call_id);
             Err(ToolError::new(
                 Kind::Internal,
                 "the tool failed unexpectedly; the operator's log has the details",
             ))
         }
-        Err(_elapsed) => Err(ToolError::timeout(format!(
-            "the tool did not finish within its deadline of {} s and was stopped",
-            limit.as_secs_f64()
-        ))),
     }
 }
 
@@ -87,7 +96,7 @@ fn clean(output: ToolOutput) -> Result<ToolOutput, Error> {
         std::borrow::Cow::Borrowed(_) => Ok(output),
         std::borrow::Cow::Owned(masked) => {
             let json = serde_json::value::RawValue::from_string(masked).map_err(Error::internal)?;
-            Ok(ToolOutput { json: Arc::from(json) })
+            Ok(ToolOutput { json: Arc::from(json), whole: output.whole })
         }
     }
 }

@@ -5,6 +5,13 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use toolgate_core::unit::{Rate, Size, Span};
+use toolgate_wire::line::MAX_LINE;
+use toolgate_wire::message::MAX_BATCH;
+use toolgate_wire::scan::MAX_DEPTH;
+use toolgate_wire::sse::MAX_EVENT;
+
+// The parser of JSON gives up at 128.
+const MAX_PARSED: usize = 100;
 
 /// Limits of the data path (`limits:` in `toolgate.yaml`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -14,7 +21,8 @@ pub struct Settings {
     pub per_caller: Rate,
     /// Calls of one caller to one tool, unless the policy, `servers` or the server itself says otherwise.
     pub per_tool: Rate,
-    /// Longest a call may run, whatever the tool asks for.
+    /// Longest a call may run, whatever the tool asks for: one that reports progress ends here, one that is silent at its
+    /// tool's own timeout.
     pub max_duration: Span,
     /// Largest result of a call.
     pub max_output: Size,
@@ -26,6 +34,8 @@ pub struct Settings {
     pub cache: Cache,
     /// Circuit breaker, one for each tool.
     pub breaker: Breaker,
+    /// What MCP clients may send and hold open.
+    pub clients: Clients,
     /// Tries of a failed call that only reads, the first included.
     pub read_attempts: u32,
     /// Exceptions for single servers, by name.
@@ -50,6 +60,27 @@ pub struct Breaker {
     pub failures: u32,
     /// Time it stays open before one probe is let through.
     pub open_for: Span,
+}
+
+/// What MCP clients may send and hold open, over every transport. Sessions are bounded by `http.sessions`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Clients {
+    /// Nesting of objects and arrays in a message.
+    pub max_depth: usize,
+    /// Messages in a batch, which only protocol version 2025-03-26 has.
+    pub max_batch: usize,
+    /// Longest line on stdio; a longer one is skipped and refused.
+    pub max_line: Size,
+    /// Largest event that a call sends before its answer: larger log messages and progress are left out, a larger question
+    /// to the client is refused.
+    pub max_event: Size,
+    /// Resources that one session, or one `subscriptions/listen`, may subscribe to.
+    pub subscriptions: usize,
+    /// Streams of `subscriptions/listen` that one caller may have open.
+    pub streams_per_caller: usize,
+    /// Those of all callers.
+    pub streams: usize,
 }
 
 /// Exceptions for one server.
@@ -84,6 +115,7 @@ impl Default for Settings {
             queue: 1000,
             cache: Cache::default(),
             breaker: Breaker::default(),
+            clients: Clients::default(),
             read_attempts: 2,
             servers: BTreeMap::new(),
             journal_failure: JournalFailure::Refuse,
@@ -94,6 +126,45 @@ impl Default for Settings {
 impl Default for Cache {
     fn default() -> Self {
         Self { max_entries: 2000, max_bytes: Size(64 << 20) }
+    }
+}
+
+impl Default for Clients {
+    fn default() -> Self {
+        Self {
+            max_depth: MAX_DEPTH,
+            max_batch: MAX_BATCH,
+            max_line: Size(MAX_LINE as u64),
+            max_event: Size(MAX_EVENT as u64),
+            subscriptions: 1000,
+            streams_per_caller: 100,
+            streams: 10_000,
+        }
+    }
+}
+
+impl Clients {
+    /// Every problem, each with its path below `limits`.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        let mut bound = |path: &str, fits: bool, want: &str| {
+            if !fits {
+                problems.push(format!("limits.clients.{path}: must be {want}"));
+            }
+        };
+        // What a message needs at least, and what its parser takes at most.
+        bound("max_depth", (8..=MAX_PARSED).contains(&self.max_depth), "from 8 to 100");
+        bound("max_batch", (1..=MAX_BATCH).contains(&self.max_batch), "from 1 to 100");
+        bound("max_line", (1 << 10..=1 << 30).contains(&self.max_line.0), "from 1KiB to 1GiB");
+        bound("max_event", (1 << 10..=1 << 30).contains(&self.max_event.0), "from 1KiB to 1GiB");
+        bound("subscriptions", (1..=100_000).contains(&self.subscriptions), "from 1 to 100000");
+        bound(
+            "streams_per_caller",
+            (1..=self.streams).contains(&self.streams_per_caller),
+            "from 1 to limits.clients.streams",
+        );
+        bound("streams", (1..=1_000_000).contains(&self.streams), "from 1 to 1000000");
+        problems
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::ApiKey;
 use crate::catalogue::{Catalogue, Entry};
+use crate::standing::KEY;
 use arc_swap::ArcSwapOption;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -117,7 +118,7 @@ impl Snapshot {
 pub(crate) fn keys(list: Vec<ApiKey>) -> HashMap<Arc<str>, Key> {
     list.into_iter()
         .map(|key| {
-            let caller = Caller::new(format!("key:{}", key.id), key.name, key.roles);
+            let caller = Caller::new(format!("{KEY}{}", key.id), key.name, key.roles);
             (key.id, Key { hash: key.hash, expires_at: key.expires_at, caller: Arc::new(caller) })
         })
         .collect()

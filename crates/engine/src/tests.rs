@@ -76,7 +76,8 @@ fn call(tool: &str) -> Call {
         tool: tool.to_owned(),
         arguments: serde_json::value::to_raw_value(&serde_json::json!({})).unwrap(),
         trace: None,
-        progress: None,
+        link: None,
+        face: toolgate_core::Face::Tool,
     }
 }
 
@@ -109,7 +110,7 @@ async fn a_panic_while_recording_is_answered_and_the_record_is_there() {
     let servers = vec![BuiltIn::mount(Shelf::default())];
     let parts = Parts::new(Settings::default(), servers, Policy::default(), Vec::new(), journal);
     let engine = Engine::new(Parts { observe: Box::new(|_| panic!("boom")), ..parts }).unwrap();
-    assert_eq!(engine.call(call("look")).await.unwrap_err().kind(), Kind::Internal);
+    assert_eq!(engine.call(&call("look")).await.unwrap_err().kind(), Kind::Internal);
     assert_eq!(records(dir.path()).len(), 1);
     assert_eq!(engine.drain(std::time::Duration::from_secs(1)).await, 0);
 }
@@ -134,7 +135,7 @@ async fn appended_but_not_on_disk_is_not_good_enough_for_a_write() {
             }),
         );
         let (engine, puts) = engine(&journal, choice);
-        let answer = engine.call(call("put")).await;
+        let answer = engine.call(&call("put")).await;
         match (&answer, said) {
             (Ok(Outcome::Done(_)), None) => {}
             (Err(error), Some(said)) => {
@@ -148,7 +149,7 @@ async fn appended_but_not_on_disk_is_not_good_enough_for_a_write() {
         let phases: Vec<_> = records(dir.path()).iter().map(|r| r["phase"].clone()).collect();
         assert_eq!(phases, ["intent", "answer"], "both were appended");
         // What only reads needs no fsync, so it is still answered.
-        assert!(matches!(engine.call(call("look")).await, Ok(Outcome::Done(_))));
+        assert!(matches!(engine.call(&call("look")).await, Ok(Outcome::Done(_))));
     }
 }
 

@@ -140,7 +140,7 @@ async fn what_is_too_large_to_record_does_not_run() {
         let mut call = setup.make("admin", "odd__put", json!({"text": "x"}));
         call.caller =
             std::sync::Arc::new(toolgate_core::Caller::new("key:x", "n".repeat(5 << 20), ["admin"]));
-        assert_eq!(setup.engine.call(call).await.unwrap_err().kind(), Kind::TooLarge);
+        assert_eq!(setup.engine.call(&call).await.unwrap_err().kind(), Kind::TooLarge);
         assert_eq!(setup.puts(), 0);
     }
 }
@@ -327,7 +327,7 @@ async fn draining_refuses_new_calls_and_waits_for_running_ones() {
     let setup = Setup::new(|_| {}).await;
     let running = tokio::spawn({
         let (engine, call) = (setup.engine.clone(), setup.make("admin", "odd__pause", json!({"ms": 200})));
-        async move { engine.call(call).await }
+        async move { engine.call(&call).await }
     });
     while odd::RUNNING.load(std::sync::atomic::Ordering::SeqCst) == 0 {
         tokio::task::yield_now().await;
@@ -347,7 +347,7 @@ async fn a_call_that_races_with_draining_is_counted_or_refused() {
         let racing = tokio::spawn({
             let (engine, call) =
                 (setup.engine.clone(), setup.make("admin", "odd__put", json!({"text": "x"})));
-            async move { engine.call(call).await }
+            async move { engine.call(&call).await }
         });
         assert_eq!(setup.engine.drain(Duration::from_secs(5)).await, 0);
         let ran = setup.puts();

@@ -4,12 +4,13 @@
 //! the answer. Handlers find the caller as `Extension<Arc<Caller>>` and the socket's ends as `Extension<Ends>`.
 
 use crate::guard::{Page, Rules};
-use crate::listen::Ends;
+use crate::listen::{Ends, Tls};
+use crate::mcp::Standing;
 use crate::refusal::Refusal;
 use crate::reports::Reports;
 use crate::settings::Settings;
 use crate::traffic::Traffic;
-use crate::{bounds, cors, identify, mcp, openapi, rest, trace};
+use crate::{bounds, coding, cors, identify, mcp, openapi, rest, trace};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
@@ -38,12 +39,20 @@ pub struct Edge {
     pub memory: fn() -> u64,
     /// Called after a server was started or stopped.
     pub keep: Keep,
+    /// Keeps sessions of legacy clients beyond this process.
+    pub sessions: Option<Arc<dyn mcp::SessionStore>>,
 }
 
 impl Edge {
     /// An edge that measures no memory and keeps nothing.
     pub fn new(engine: Engine, settings: Settings) -> Self {
-        Self { engine, settings, memory: || 0, keep: Arc::new(|_, _| Box::pin(async { Ok(()) })) }
+        Self {
+            engine,
+            settings,
+            memory: || 0,
+            keep: Arc::new(|_, _| Box::pin(async { Ok(()) })),
+            sessions: None,
+        }
     }
 }
 
@@ -54,6 +63,8 @@ pub struct Limits {
     pub max_body: usize,
     /// Longest time a request body may take to arrive.
     pub body_timeout: Duration,
+    /// Whether it may be compressed.
+    pub compression: bool,
     /// Bytes that bodies in memory may still take, of all requests together.
     pub room: Arc<Semaphore>,
 }
@@ -72,15 +83,18 @@ struct Shared {
     started: Instant,
     open_paths: Vec<&'static str>,
     openapi: Bytes,
+    tls: Option<Arc<Tls>>,
+    mcp: Arc<mcp::Shared>,
 }
 
 impl AppState {
-    /// Check the settings; every problem is named with its path.
+    /// Check the settings and read the files of TLS; every problem is named with its path.
     pub fn new(edge: Edge) -> Result<Self, Vec<String>> {
         let problems = edge.settings.problems();
         if !problems.is_empty() {
             return Err(problems);
         }
+        let tls = edge.settings.tls.as_ref().map(Tls::open).transpose()?.map(Arc::new);
         let routes = rest::routes();
         let document = openapi::of(&routes).to_string();
         let mut open_paths: Vec<_> = routes.iter().filter(|r| r.open).map(|r| r.path).collect();
@@ -91,6 +105,7 @@ impl AppState {
             limits: Limits {
                 max_body: usize::try_from(edge.settings.max_body.0).unwrap_or(usize::MAX),
                 body_timeout: edge.settings.body_timeout.0,
+                compression: edge.settings.compression,
                 room: bounds::room(edge.settings.max_bodies),
             },
             rules: Rules::new(&edge.settings.allowed_hosts, &edge.settings.allowed_origins)?,
@@ -100,6 +115,8 @@ impl AppState {
             started: Instant::now(),
             open_paths,
             openapi: document.into(),
+            tls,
+            mcp: Arc::new(mcp::Shared::new((&edge.settings.sessions).into(), edge.sessions.clone())),
             edge,
         })))
     }
@@ -116,6 +133,10 @@ impl AppState {
         &self.0.edge.settings
     }
 
+    pub(crate) fn tls(&self) -> Option<Arc<Tls>> {
+        self.0.tls.clone()
+    }
+
     /// Turns true when a shutdown begins; long-lived streams end themselves then.
     pub fn closing(&self) -> watch::Receiver<bool> {
         self.0.closing.subscribe()
@@ -127,6 +148,10 @@ impl AppState {
 
     pub(crate) fn edge(&self) -> &Edge {
         &self.0.edge
+    }
+
+    pub(crate) fn mcp(&self) -> &Arc<mcp::Shared> {
+        &self.0.mcp
     }
 
     pub(crate) fn reports(&self) -> &Reports {
@@ -148,15 +173,18 @@ impl AppState {
 
 /// Every endpoint, behind `edge`.
 pub(crate) fn router(state: AppState) -> Router {
-    behind_edge(rest::mount(rest::routes()).merge(mcp::routes()), state)
+    let doors = mcp::routes(state.mcp().clone(), state.settings().sse_door);
+    behind_edge(rest::mount(rest::routes()).merge(doors), state)
 }
 
 fn behind_edge(endpoints: Router<AppState>, state: AppState) -> Router {
-    endpoints
+    let compression = state.settings().compression;
+    let router = endpoints
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(state.clone(), edge))
-        .with_state(state)
+        .with_state(state);
+    if compression { router.layer(coding::answers()) } else { router }
 }
 
 async fn edge(State(state): State<AppState>, request: Request, next: Next) -> Response {
@@ -182,8 +210,9 @@ async fn edge(State(state): State<AppState>, request: Request, next: Next) -> Re
 
 async fn identified(state: &AppState, mut request: Request, next: Next) -> Response {
     match caller(state, request.uri(), request.headers()) {
-        Ok(Some(caller)) => {
+        Ok(Some((caller, standing))) => {
             request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(standing);
         }
         Ok(None) => {}
         Err(refusal) => return refusal.into_response(),
@@ -192,13 +221,20 @@ async fn identified(state: &AppState, mut request: Request, next: Next) -> Respo
 }
 
 // Nobody, on the few paths that need no key.
-fn caller(state: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Option<Arc<Caller>>, Refusal> {
+fn caller(
+    state: &AppState,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<Option<(Arc<Caller>, Standing)>, Refusal> {
     identify::no_key_in_query(uri)?;
     if state.0.open_paths.contains(&uri.path()) {
         return Ok(None);
     }
     let key = identify::credential(headers)?;
-    Ok(Some(state.engine().identify(key)?))
+    let caller = state.engine().identify(key)?;
+    let (engine, key, known) = (state.engine().clone(), key.map(str::to_owned), caller.clone());
+    let standing = Standing::new(move || engine.identify(key.as_deref()).is_ok_and(|caller| caller == known));
+    Ok(Some((caller, standing)))
 }
 
 fn dress(headers: &mut HeaderMap, page: &Page, trace: Option<&TraceContext>) {
@@ -244,7 +280,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let engine = crate::tests::engine(dir.path(), Vec::new());
         let state = AppState::new(Edge::new(engine, Settings::default())).unwrap();
-        let ends = Ends { local: "127.0.0.1:80".parse().unwrap(), peer: "127.0.0.1:1".parse().unwrap() };
+        let ends =
+            Ends { local: "127.0.0.1:80".parse().unwrap(), peer: "127.0.0.1:1".parse().unwrap(), tls: false };
         let request = || {
             let request = Request::get("/health").header("host", "localhost").extension(ends);
             request.body(axum::body::Body::empty()).unwrap()

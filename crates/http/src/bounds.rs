@@ -3,6 +3,7 @@
 //! `read` is called by every handler that takes a body (REST here, `mcp` too); `json` by the REST ones.
 
 use crate::app::Limits;
+use crate::coding::{self, Coding};
 use crate::refusal::Refusal;
 use crate::strict;
 use axum::body::Body;
@@ -28,9 +29,10 @@ pub(crate) fn room(bytes: Size) -> Arc<Semaphore> {
     Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS)))
 }
 
-/// Read a whole body within the limits: 413 when it is larger, 408 when it takes too long, 400 when it breaks off, 503
+/// Read a whole body, decompressed, within the limits: 413 when it is larger, 415 when its coding is not known, 408 when it takes too long, 400 when it breaks off, 503
 /// when the bodies of all requests take too much memory. Its room is given back when the last piece of it is dropped.
 pub(crate) async fn read(headers: &HeaderMap, mut body: Body, limits: &Limits) -> Result<Bytes, Refusal> {
+    let coding = Coding::of(headers, limits.compression)?;
     if body.size_hint().lower() > limits.max_body as u64 {
         // A client that asked first (Expect) has sent nothing and will not.
         if !headers.contains_key(header::EXPECT) {
@@ -38,7 +40,10 @@ pub(crate) async fn read(headers: &HeaderMap, mut body: Body, limits: &Limits) -
         }
         return Err(too_large(limits));
     }
-    let collected = tokio::time::timeout(limits.body_timeout, collect(body, limits));
+    if let Some(coding) = coding {
+        body = coding::decoded(coding, body);
+    }
+    let collected = tokio::time::timeout(limits.body_timeout, collect(body, coding.is_none(), limits));
     collected.await.unwrap_or_else(|_| {
         let message =
             format!("the request body did not arrive within {} s", limits.body_timeout.as_secs_f64());
@@ -48,20 +53,25 @@ pub(crate) async fn read(headers: &HeaderMap, mut body: Body, limits: &Limits) -
     })
 }
 
-async fn collect(mut body: Body, limits: &Limits) -> Result<Bytes, Refusal> {
+// Of a body that is decompressed no more than fits is: the rest could be any size.
+async fn collect(mut body: Body, drained: bool, limits: &Limits) -> Result<Bytes, Refusal> {
     let mut whole = BytesMut::new();
     let mut taken: Option<OwnedSemaphorePermit> = None;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Refusal::invalid("the request body broke off or is malformed"))?;
         let Ok(data) = frame.into_data() else { continue };
         if whole.len() + data.len() > limits.max_body {
-            drain(&mut body).await;
+            if drained {
+                drain(&mut body).await;
+            }
             return Err(too_large(limits));
         }
         let Some(more) = take(&limits.room, data.len()) else {
             drop(whole);
             drop(taken);
-            drain(&mut body).await;
+            if drained {
+                drain(&mut body).await;
+            }
             return Err(no_room());
         };
         match &mut taken {
@@ -127,13 +137,6 @@ pub(crate) async fn json<T: DeserializeOwned>(
     body: Body,
     limits: &Limits,
 ) -> Result<T, Refusal> {
-    if headers.get(header::CONTENT_ENCODING).is_some_and(|value| value != "identity") {
-        return Err(Refusal::new(
-            Kind::Unsupported,
-            "the body must not be compressed; send it without Content-Encoding",
-        )
-        .status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
-    }
     let typed = headers.get(header::CONTENT_TYPE);
     if typed.is_some_and(|value| !is_json(value)) {
         return Err(wrong_type());
@@ -189,7 +192,12 @@ mod tests {
     }
 
     fn limits() -> Limits {
-        Limits { max_body: 32, body_timeout: Duration::from_secs(30), room: room(Size(40)) }
+        Limits {
+            max_body: 32,
+            body_timeout: Duration::from_secs(30),
+            compression: true,
+            room: room(Size(40)),
+        }
     }
 
     async fn ask(content_type: Option<&str>, body: impl Into<Body>) -> Result<Thing, (u16, String)> {

@@ -88,7 +88,7 @@ impl Rules {
     }
 
     fn host_allowed(&self, host: &Authority, ends: Ends) -> bool {
-        let bound = host.port.unwrap_or(80) == ends.local.port();
+        let bound = host.port.unwrap_or(ends.default_port()) == ends.local.port();
         let literal =
             host.host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical() == ends.local.ip().to_canonical());
         loopback(host, ends)
@@ -113,7 +113,7 @@ fn shown(text: &str) -> String {
 fn loopback(authority: &Authority, ends: Ends) -> bool {
     let name = authority.host == "localhost"
         || authority.host.parse::<IpAddr>().is_ok_and(|ip| ip.to_canonical().is_loopback());
-    name && authority.port.unwrap_or(80) == ends.local.port()
+    name && authority.port.unwrap_or(ends.default_port()) == ends.local.port()
 }
 
 impl Authority {
@@ -186,7 +186,8 @@ mod tests {
     use http::HeaderValue;
 
     fn check(rules: &Rules, local: &str, host: &str, origin: Option<&str>) -> Result<Page, (u16, String)> {
-        let ends = Ends { local: local.parse().unwrap(), peer: "127.0.0.1:50000".parse().unwrap() };
+        let ends =
+            Ends { local: local.parse().unwrap(), peer: "127.0.0.1:50000".parse().unwrap(), tls: false };
         let mut headers = HeaderMap::new();
         headers.insert(header::HOST, HeaderValue::from_str(host).unwrap());
         if let Some(origin) = origin {
@@ -281,7 +282,11 @@ mod tests {
 
     #[test]
     fn two_names_for_one_request_are_refused() {
-        let ends = Ends { local: "127.0.0.1:8000".parse().unwrap(), peer: "127.0.0.1:1".parse().unwrap() };
+        let ends = Ends {
+            local: "127.0.0.1:8000".parse().unwrap(),
+            peer: "127.0.0.1:1".parse().unwrap(),
+            tls: false,
+        };
         let mut headers = HeaderMap::new();
         headers.append(header::HOST, HeaderValue::from_static("localhost:8000"));
         let target = Uri::from_static("http://evil.com:8000/mcp");
@@ -303,5 +308,18 @@ mod tests {
         let problems =
             Rules::new(&["*".into(), "http://a".into()], &["*".into(), "https://a/b".into()]).unwrap_err();
         assert_eq!(problems.len(), 4, "{problems:?}");
+    }
+
+    #[test]
+    fn a_host_without_a_port_means_the_default_one() {
+        for (tls, port, allowed) in
+            [(true, 443, true), (true, 80, false), (false, 80, true), (false, 443, false)]
+        {
+            let ends = Ends { local: ([127, 0, 0, 1], port).into(), peer: ([127, 0, 0, 1], 1).into(), tls };
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, "localhost".parse().unwrap());
+            let checked = Rules::default().check(&Uri::from_static("/"), &headers, ends);
+            assert_eq!(checked.is_ok(), allowed, "{tls} {port}");
+        }
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! Called by the binary: `bind`, then `AppState::new`, then `serve`. A request passes `listen` (size and time), then the
 //! one function `app::edge` (Host and Origin, credential, panic barrier, headers), then one endpoint of `rest` or `mcp`,
-//! which asks the engine. Nothing is decided here about who may call what. Absent on purpose: TLS, sessions of people,
-//! the dashboard (to come).
+//! which asks the engine. Nothing is decided here about who may call what. Absent on purpose: sessions of people, the
+//! dashboard (to come).
 
 mod app;
 mod bounds;
+mod coding;
 mod cors;
 mod guard;
 mod identify;
@@ -25,10 +26,11 @@ mod traffic;
 mod tests;
 
 pub use app::{AppState, Edge, Keep, Limits};
-pub use listen::{BindError, Ends, bind};
+pub use listen::{BindError, Ends, TlsFiles, bind};
+pub use mcp::{Kept, Leave, SessionHash, SessionStore};
 pub use openapi::document as openapi;
 pub use refusal::Refusal;
-pub use settings::Settings;
+pub use settings::{Sessions, Settings};
 
 use std::future::Future;
 use tokio::net::TcpListener;
@@ -39,6 +41,16 @@ use tokio::net::TcpListener;
 pub async fn serve(listener: TcpListener, state: AppState, shutdown: impl Future<Output = ()>) {
     let engine = state.engine().clone();
     let router = app::router(state.clone());
-    listen::accept(listener, router, state.settings(), state.closer(), || engine.connection(None), shutdown)
-        .await;
+    // Their connections would be waited for.
+    let subscribed = state.engine().clone();
+    let shutdown = async move {
+        shutdown.await;
+        subscribed.end_subscriptions();
+    };
+    let (tls, settings, counted) = (state.tls(), state.settings(), || engine.connection(None));
+    tokio::select! {
+        () = listen::accept(listener, tls, router, settings, state.closer(), counted, shutdown) => {}
+        () = state.mcp().run(&engine) => {}
+    }
+    state.mcp().flush().await;
 }

@@ -16,11 +16,14 @@ mod keys;
 mod migrate;
 mod row;
 mod servers;
+mod sessions;
 mod shelf;
 mod store;
+mod tasks;
 
 pub use error::StoreError;
 pub use keys::{Key, KeyHash, NewKey};
+pub use sessions::{MAX_SESSION, StoredSession};
 pub use shelf::Shelf;
 pub use shelf::knowledge::{Doc, Imported, SourceInfo};
 pub use shelf::memory::{Memories, Memory};
@@ -28,6 +31,7 @@ pub use shelf::search::{Hit, Scope};
 pub use shelf::sql::{Rows, SqlLimits};
 pub use shelf::stats::{ErrorCount, Failure, LoggedError, Tally, ToolUsage, Usage};
 pub use store::Store;
+pub use tasks::TaskRow;
 
 /// File name of [`Store`] in the data directory.
 pub const STATE_FILE: &str = "toolgate.db";

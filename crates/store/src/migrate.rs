@@ -23,7 +23,11 @@ pub(crate) struct Schema {
 pub(crate) const STATE: Schema = Schema {
     application_id: 0x5467_5374,
     foreign_keys: true,
-    migrations: &[include_str!("../migrations/sqlite/0001_keys_and_servers.sql")],
+    migrations: &[
+        include_str!("../migrations/sqlite/0001_keys_and_servers.sql"),
+        include_str!("../migrations/sqlite/0002_tasks.sql"),
+        include_str!("../migrations/sqlite/0003_sessions.sql"),
+    ],
 };
 pub(crate) const SHELF: Schema = Schema {
     application_id: 0x5467_5368,

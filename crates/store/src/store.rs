@@ -1,8 +1,8 @@
 //! `Store`: the gateway's state in `toolgate.db`. Opened by the binary, once; handed on by reference.
 //!
 //! Writes are on disk when a call returns (synchronous=FULL). Several processes may have it open: the command line
-//! changes keys beside a running server, which notices through [`Store::data_version`]. Keys and servers have files of
-//! their own. Never asked on the data path.
+//! changes keys beside a running server, which notices through [`Store::data_version`]. Keys, servers and
+//! tasks have files of their own. Asked on the data path for tasks only.
 
 use crate::db::Db;
 use crate::{STATE_FILE, StoreError, migrate, row};

@@ -2,6 +2,8 @@
 //!
 //! A dev-dependency only. `rmcp` lives here as an oracle: another implementation's client, used as its users would.
 
+pub mod conformance;
+pub mod events;
 pub mod gate;
 pub mod mcp;
 pub mod oracle;

@@ -53,7 +53,7 @@ impl TestGate {
 
     /// A request of 2026-07-28 with the headers it needs.
     pub async fn modern(&self, path: &str, key: &str, method: &str, params: Value) -> Result<Reply> {
-        let name = params["name"].as_str().unwrap_or("").to_owned();
+        let name = params["name"].as_str().or(params["uri"].as_str()).unwrap_or("").to_owned();
         let mut headers = vec![("mcp-protocol-version", "2026-07-28"), ("mcp-method", method)];
         if !name.is_empty() {
             headers.push(("mcp-name", &name));

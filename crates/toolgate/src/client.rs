@@ -45,9 +45,10 @@ impl Client {
         Ok(Some(Self::new(url, given_key(key, &dir)?)?))
     }
 
-    /// `url`: `http://host:port`.
+    /// `url`: `http://host:port` or `https://host:port`.
     pub fn new(url: String, key: Option<KeyText>) -> Result<Self> {
-        let service = url.strip_prefix("http://").unwrap_or(&url).to_owned();
+        let service =
+            url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")).unwrap_or(&url).to_owned();
         let rules =
             EgressRules { allow_private: vec![service], max_redirects: Some(0), ..EgressRules::default() };
         Ok(Self { http: Http::new(rules)?, url, key })

@@ -3,6 +3,7 @@
 //! ```text
 //! DATA/            0700
 //!   admin.key      0600  the first administrator's key
+//!   state.key      0600  what seals the state that clients carry
 //!   toolgate.db          the store
 //!   a2a-unified.db       the agent-to-agent server's database
 //!   journal/             the audit journal, one chain for each node
@@ -13,6 +14,7 @@
 use crate::exit;
 use crate::key::KeyText;
 use anyhow::{Context, Result};
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use rustix::fs::Mode;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Write;
@@ -96,14 +98,41 @@ impl DataDir {
 
     /// Keep the administrator's key; never over an existing one (then false). The file appears with its whole text.
     pub fn keep_admin_key(&self, key: &KeyText) -> Result<bool> {
-        let file = self.admin_key_file();
-        let temporary = self.0.join(format!(".admin.key.{}", std::process::id()));
+        self.keep(&self.admin_key_file(), format!("{}\n", key.reveal()).as_bytes())
+    }
+
+    pub fn state_key_file(&self) -> PathBuf {
+        self.0.join("state.key")
+    }
+
+    /// The key that seals what clients carry from one request to the next; made when there is none.
+    pub fn state_key(&self) -> Result<[u8; 32]> {
+        let file = self.state_key_file();
+        if !file.exists() {
+            let mut fresh = [0; 32];
+            SystemRandom::new().fill(&mut fresh).ok().context("the system gives no random numbers")?;
+            // Of two first starts at once, one makes the file and both use it.
+            self.keep(&file, &fresh)?;
+        }
+        let found = fs::read(&file).with_context(|| file.display().to_string())?;
+        <[u8; 32]>::try_from(found).ok().with_context(|| {
+            format!(
+                "{0} does not hold 32 bytes; put the right one back, or delete it to make another",
+                file.display()
+            )
+        })
+    }
+
+    // Write a new file; false when there is one already.
+    fn keep(&self, file: &Path, bytes: &[u8]) -> Result<bool> {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let temporary = self.0.join(format!(".{name}.{}", std::process::id()));
         let written = (|| {
             let mut open =
                 OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-            open.write_all(format!("{}\n", key.reveal()).as_bytes())?;
+            open.write_all(bytes)?;
             open.sync_all()?;
-            fs::hard_link(&temporary, &file)
+            fs::hard_link(&temporary, file)
         })();
         let _ = fs::remove_file(&temporary);
         match written {
@@ -157,6 +186,11 @@ mod tests {
         assert!(!dir.keep_admin_key(&KeyText::generate().unwrap()).unwrap(), "never over an existing key");
         assert_eq!(dir.admin_key().unwrap(), Some(key));
         assert_eq!(fs::metadata(dir.admin_key_file()).unwrap().mode() & 0o777, 0o600);
+        let sealing = dir.state_key().unwrap();
+        assert_eq!(dir.state_key().unwrap(), sealing, "made once");
+        assert_eq!(fs::metadata(dir.state_key_file()).unwrap().mode() & 0o777, 0o600);
+        fs::write(dir.state_key_file(), b"short").unwrap();
+        assert!(dir.state_key().unwrap_err().to_string().contains("32 bytes"));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         assert!(DataDir::open(&path).unwrap_err().to_string().contains("chmod 700"));
     }

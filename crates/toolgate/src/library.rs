@@ -45,7 +45,7 @@ fn memory(kept: Kept) -> Memory {
 }
 
 impl Library for ShelfLibrary {
-    fn remember<'a>(&'a self, key: &'a str, value: &'a str, category: &'a str) -> Answer<'a, ()> {
+    fn remember<'a>(&'a self, key: &'a str, value: &'a str, category: &'a str) -> Answer<'a, bool> {
         Box::pin(async move { self.shelf.remember(key, value, category).await.map_err(refusal) })
     }
 
@@ -61,6 +61,14 @@ impl Library for ShelfLibrary {
             let found = self.shelf.list(category, limit).await.map_err(refusal)?;
             Ok(Memories { items: found.items.into_iter().map(memory).collect(), truncated: found.truncated })
         })
+    }
+
+    fn keys<'a>(&'a self, beginning: &'a str, limit: u32) -> Answer<'a, Vec<String>> {
+        Box::pin(async move { self.shelf.keys(beginning, limit).await.map_err(refusal) })
+    }
+
+    fn categories(&self) -> Answer<'_, Vec<String>> {
+        Box::pin(async move { self.shelf.categories().await.map_err(refusal) })
     }
 
     fn search<'a>(&'a self, query: &'a str, source: &'a str, limit: u32) -> Answer<'a, Vec<Hit>> {
@@ -88,11 +96,22 @@ impl Library for ShelfLibrary {
         })
     }
 
-    fn import(&self, documents: Vec<Document>) -> Answer<'_, usize> {
+    fn import(&self, documents: Vec<Document>) -> Answer<'_, Vec<i64>> {
         Box::pin(async move {
             let doc = |d: Document| Doc { title: d.title, source: d.source, url: d.url, body: d.body };
             let docs: Vec<Doc> = documents.into_iter().map(doc).collect();
-            Ok(self.shelf.import(&docs).await.map_err(refusal)?.stored)
+            Ok(self.shelf.import(&docs).await.map_err(refusal)?.ids)
+        })
+    }
+
+    fn titles(&self, limit: u32) -> Answer<'_, Vec<(i64, String)>> {
+        Box::pin(async move { self.shelf.titles(limit).await.map_err(refusal) })
+    }
+
+    fn document(&self, id: i64) -> Answer<'_, Option<Document>> {
+        Box::pin(async move {
+            let found = self.shelf.document(id).await.map_err(refusal)?;
+            Ok(found.map(|d| Document { title: d.title, body: d.body, source: d.source, url: d.url }))
         })
     }
 

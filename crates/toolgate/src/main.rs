@@ -19,7 +19,9 @@ mod logging;
 mod meter;
 mod output;
 mod servers;
+mod sessions;
 mod tally;
+mod tasks;
 mod wiring;
 
 use std::process::ExitCode;

@@ -12,6 +12,7 @@ use crate::key::KeyText;
 use crate::meter::Meter;
 use crate::servers;
 use crate::tally::Recorder;
+use crate::tasks::StoredTasks;
 use anyhow::{Context, Result};
 use std::path::Path;
 use std::sync::Arc;
@@ -34,7 +35,6 @@ pub struct Gate {
     shelf: Arc<Shelf>,
     /// The administrator's key when this start made it.
     pub fresh_key: Option<KeyText>,
-    keys_changed: tokio::sync::Notify,
     reloading: tokio::sync::Semaphore,
 }
 
@@ -63,6 +63,8 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
         journal.clone(),
     );
     parts.stopped = stopped.collect();
+    parts.seal_key = dir.state_key()?;
+    parts.tasks = Arc::new(StoredTasks(store.clone()));
     parts.observe = {
         let (recorder, meter) = (recorder.clone(), meter.clone());
         Box::new(move |record| {
@@ -75,6 +77,10 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
     parts.checks = health::checks(store.clone(), journal.clone(), host.clone(), dir.path().to_path_buf());
     let engine = Engine::new(parts).map_err(public)?;
     insight.put(engine.clone());
+    // A command that runs one call and ends leaves the tasks of others alone.
+    if kind != "cli" {
+        engine.open_tasks().await.map_err(public)?;
+    }
     Ok(Gate {
         dir,
         store,
@@ -85,7 +91,6 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
         meter,
         shelf,
         fresh_key,
-        keys_changed: tokio::sync::Notify::new(),
         reloading: tokio::sync::Semaphore::new(1),
     })
 }
@@ -96,7 +101,6 @@ impl Gate {
         // One at a time: of two, the one that read first must not be the one that writes last.
         let _turn = self.reloading.acquire().await?;
         self.engine.replace_keys(api_keys(&self.store).await?);
-        self.keys_changed.notify_waiters();
         self.servers_as_stored().await
     }
 
@@ -143,13 +147,8 @@ impl Gate {
 
     /// Ends when this key no longer identifies anybody: revoked, or expired.
     pub async fn key_gone(&self, key: &KeyText) {
-        let mut ticks = tokio::time::interval(std::time::Duration::from_secs(1));
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while self.engine.identify(Some(key.reveal())).is_ok() {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                () = self.keys_changed.notified() => {}
-            }
+        if let Ok(caller) = self.engine.identify(Some(key.reveal())) {
+            self.engine.gone(&caller).await;
         }
     }
 

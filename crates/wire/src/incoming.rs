@@ -3,6 +3,7 @@
 use crate::id::Id;
 use crate::message::{Malformed, Request};
 use crate::params::{Meta, Params};
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// A request, parsed once.
@@ -12,15 +13,17 @@ pub struct Incoming<'a> {
     pub method: Cow<'a, str>,
     pub params: Params<'a>,
     pub meta: Meta<'a>,
+    /// The whole `params`, for what reads members that have no name here.
+    pub raw: Option<&'a RawValue>,
 }
 
 impl<'a> Incoming<'a> {
     /// View a request. The error carries its id.
     pub fn of(request: Request<'a>) -> Result<Self, Malformed> {
-        let Request { id, method, params } = request;
-        let viewed = Params::of(params).and_then(|params| Ok((params, Meta::of(params.meta)?)));
+        let Request { id, method, params: raw } = request;
+        let viewed = Params::of(raw).and_then(|params| Ok((params, Meta::of(params.meta)?)));
         match viewed {
-            Ok((params, meta)) => Ok(Self { id, method, params, meta }),
+            Ok((params, meta)) => Ok(Self { id, method, params, meta, raw }),
             Err(fault) => Err(Malformed { id: Some(id), fault }),
         }
     }

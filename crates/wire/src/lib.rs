@@ -4,18 +4,18 @@
 //! neither parsed nor rebuilt, so nothing unknown is lost. Pure functions over bytes; the only I/O is the line reader.
 //! Absent on purpose: typed models of whole messages, and any decision about who may do what.
 
-mod members;
-
 pub mod era;
 pub mod fault;
 pub mod header;
 pub mod id;
 pub mod incoming;
 pub mod line;
+pub mod members;
 pub mod message;
 pub mod mirror;
 pub mod notify;
 pub mod params;
+pub mod rest;
 pub mod result;
 pub mod scan;
 pub mod sse;

@@ -2,6 +2,8 @@
 
 use crate::id::Id;
 use crate::result::write_text;
+use serde_json::{Value, json};
+use toolgate_core::link::Loudness;
 
 /// `notifications/progress` for a request that carried `token`. `None` when the numbers cannot be written as JSON.
 pub fn progress(token: &Id, done: f64, total: Option<f64>, message: Option<&str>) -> Option<Vec<u8>> {
@@ -22,6 +24,17 @@ pub fn progress(token: &Id, done: f64, total: Option<f64>, message: Option<&str>
     }
     out.extend_from_slice(b"}}");
     Some(out)
+}
+
+/// `notifications/message`.
+pub fn log(loudness: Loudness, logger: &str, data: &Value) -> Vec<u8> {
+    let params = json!({ "level": loudness, "logger": logger, "data": data });
+    of("notifications/message", &params)
+}
+
+/// A notification with these params.
+pub fn of(method: &str, params: &Value) -> Vec<u8> {
+    json!({ "jsonrpc": "2.0", "method": method, "params": params }).to_string().into_bytes()
 }
 
 // Whole numbers without a fraction, as people write them.

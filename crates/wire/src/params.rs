@@ -35,6 +35,10 @@ members! {
         reason = "reason",
         input_responses = "inputResponses",
         request_state = "requestState",
+        level = "level",
+        reference = "ref",
+        argument = "argument",
+        notifications = "notifications",
     }
 }
 

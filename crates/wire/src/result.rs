@@ -13,6 +13,8 @@ pub struct ResultWriter {
     out: Vec<u8>,
     era: Era,
     members: bool,
+    /// Members of `_meta` beside our own, each with a comma after it.
+    meta: Vec<u8>,
 }
 
 impl ResultWriter {
@@ -22,7 +24,7 @@ impl ResultWriter {
         out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
         out.extend_from_slice(id.json().as_bytes());
         out.extend_from_slice(br#","result":{"#);
-        Self { out, era, members: false }
+        Self { out, era, members: false, meta: Vec::new() }
     }
 
     fn key(&mut self, key: &str) {
@@ -62,6 +64,33 @@ impl ResultWriter {
         self
     }
 
+    /// A member of `_meta`, whose value is JSON text already. Modern only.
+    pub fn meta(&mut self, key: &str, json: &str) -> &mut Self {
+        write_text(&mut self.meta, key);
+        self.meta.push(b':');
+        self.meta.extend_from_slice(json.as_bytes());
+        self.meta.push(b',');
+        self
+    }
+
+    /// The members of an object whose JSON text is given.
+    pub fn members(&mut self, object: &str) -> &mut Self {
+        let inner = object
+            .trim()
+            .strip_prefix('{')
+            .and_then(|text| text.strip_suffix('}'))
+            .unwrap_or_default()
+            .trim();
+        if !inner.is_empty() {
+            if self.members {
+                self.out.push(b',');
+            }
+            self.members = true;
+            self.out.extend_from_slice(inner.as_bytes());
+        }
+        self
+    }
+
     /// How long the result holds for this caller. Modern only.
     pub fn cacheable(&mut self, ttl: Duration) -> &mut Self {
         if self.era == Era::Modern {
@@ -72,11 +101,19 @@ impl ResultWriter {
     }
 
     /// End the answer. `server_info` is the JSON text of an `Implementation` object.
-    pub fn finish(mut self, server_info: &str) -> Vec<u8> {
+    pub fn finish(self, server_info: &str) -> Vec<u8> {
+        self.finish_as("complete", server_info)
+    }
+
+    /// End the answer with a `resultType` of its own.
+    pub fn finish_as(mut self, kind: &str, server_info: &str) -> Vec<u8> {
         if self.era == Era::Modern {
-            self.raw("resultType", "\"complete\"");
+            self.text("resultType", kind);
             self.key("_meta");
-            self.out.extend_from_slice(br#"{"io.modelcontextprotocol/serverInfo":"#);
+            self.out.push(b'{');
+            let meta = std::mem::take(&mut self.meta);
+            self.out.extend_from_slice(&meta);
+            self.out.extend_from_slice(br#""io.modelcontextprotocol/serverInfo":"#);
             self.out.extend_from_slice(server_info.as_bytes());
             self.out.push(b'}');
         }
@@ -88,7 +125,12 @@ impl ResultWriter {
 /// The result of a `tools/call`: the tool's JSON as `structuredContent` and the same as text, or the refusal's text.
 pub fn call(era: Era, id: &Id, outcome: &Outcome, server_info: &str) -> Vec<u8> {
     let (text, output) = match outcome {
-        Outcome::Done(ToolOutput { json }) => (json.get(), Some(json.get())),
+        Outcome::Done(ToolOutput { json, whole: true }) => {
+            let mut writer = ResultWriter::new(era, id, json.get().len());
+            writer.members(json.get());
+            return writer.finish(server_info);
+        }
+        Outcome::Done(ToolOutput { json, whole: false }) => (json.get(), Some(json.get())),
         Outcome::Refused(error) => (error.message.as_ref(), None),
     };
     let mut writer = ResultWriter::new(era, id, text.len() * 2 + text.len() / 4);

@@ -3,6 +3,7 @@
 //! Writing is used by `http::mcp`; reading by clients of upstream servers and by tests.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// Largest event accepted when reading, in bytes, unless said otherwise.
 pub const MAX_EVENT: usize = 16 << 20;
@@ -18,6 +19,18 @@ pub fn message(json: &[u8]) -> Vec<u8> {
     on_one_line(&mut out[start..]);
     out.extend_from_slice(b"\n\n");
     out
+}
+
+/// The same with an id, which the client can come back with.
+pub fn event(id: &str, json: &[u8]) -> Vec<u8> {
+    let mut out = format!("id: {id}\n").into_bytes();
+    out.extend_from_slice(&message(json));
+    out
+}
+
+/// An event without data, which gives the client an id and says how long to wait before it comes back.
+pub fn opening(id: &str, retry: Duration) -> Vec<u8> {
+    format!("id: {id}\nretry: {}\ndata: \n\n", retry.as_millis()).into_bytes()
 }
 
 /// Make JSON text fit on one line. A raw line break can only be white space between tokens, so a space means the same.

@@ -1,22 +1,44 @@
-// The official TypeScript MCP client, driven against a running gateway.
+// The official TypeScript MCP clients, driven against a running gateway.
 //
-//     MCP_URL=http://127.0.0.1:PORT/mcp MCP_KEY=tg_... node drive.mjs http
-//     node drive.mjs stdio COMMAND [ARGUMENT...]
+//     MCP_URL=http://127.0.0.1:PORT/mcp MCP_KEY=tg_... node drive.mjs client|sdk http
+//     node drive.mjs client|sdk stdio COMMAND [ARGUMENT...]
 //
-// Connects once as a client of the handshake revisions ("legacy") and once of 2026-07-28 ("modern"); each time it lists
-// the tools, calls three and asks for one that does not exist. Prints one JSON line of what it saw; exits 1 on any
-// deviation, naming it on standard error. Over HTTP a missing and a wrong key must be refused too.
+// `client` is the newest one: it connects once as a client of the handshake revisions ("legacy") and once of 2026-07-28;
+// `sdk` is the one of the handshake revisions alone. Each time it lists the tools, calls three, reads as a resource
+// what one of them wrote and asks for a tool that does not exist. Prints one JSON line of what it saw; exits 1 on any deviation, naming it on standard error. Over HTTP a
+// missing and a wrong key must be refused too.
 
 import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { Client, ProtocolError, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
+import { Client as OldClient } from '@modelcontextprotocol/sdk/client/index.js';
+import { StdioClientTransport as OldStdio } from '@modelcontextprotocol/sdk/client/stdio.js';
+import { StreamableHTTPClientTransport as OldHttp } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { McpError } from '@modelcontextprotocol/sdk/types.js';
 
 const HEALTH = 'omnipotent__health_check';
 const REMEMBER = 'a2a-unified__remember';
 const RECALL = 'a2a-unified__recall';
 const UNKNOWN = 'omnipotent__no_such_tool';
-const MODES = ['legacy', { pin: '2026-07-28' }];
+const ABOUT = { name: 'toolgate-drive', version: '1' };
+// What differs between the two.
+const FAMILIES = {
+  client: {
+    modes: ['legacy', { pin: '2026-07-28' }],
+    make: (mode) => new Client(ABOUT, { versionNegotiation: { mode } }),
+    http: StreamableHTTPClientTransport,
+    stdio: StdioClientTransport,
+    protocol: (client) => client.getNegotiatedProtocolVersion(),
+  },
+  sdk: {
+    modes: ['legacy'],
+    make: () => new OldClient(ABOUT),
+    http: OldHttp,
+    stdio: OldStdio,
+    protocol: (_client, transport) => transport.protocolVersion ?? 'not told over stdio',
+  },
+};
 const LIMIT_MILLISECONDS = 60_000;
 
 function expect(condition, what) {
@@ -39,7 +61,7 @@ async function refused(call, what) {
   try {
     result = await call;
   } catch (error) {
-    if (error instanceof ProtocolError) return `error ${error.code}`;
+    if (error instanceof ProtocolError || error instanceof McpError) return `error ${error.code}`;
     throw error;
   }
   expect(result.isError, `${what} succeeded`);
@@ -48,9 +70,9 @@ async function refused(call, what) {
 }
 
 // One connection from greeting to goodbye.
-async function walk(transport, mode) {
+async function walk(family, transport, mode) {
   const name = typeof mode === 'string' ? mode : mode.pin;
-  const client = new Client({ name: 'toolgate-drive', version: '1' }, { versionNegotiation: { mode } });
+  const client = family.make(mode);
   await client.connect(transport);
   try {
     const tools = (await client.listTools()).tools.map((tool) => tool.name);
@@ -68,13 +90,20 @@ async function walk(transport, mode) {
     const values = (found.results ?? []).map((row) => row.value);
     expect(isDeepStrictEqual(values, [value]), `${RECALL} returned ${JSON.stringify(values)}, not what was remembered`);
 
+    const uri = `memory://${key}`;
+    const listed = (await client.listResources()).resources.map((resource) => resource.uri);
+    expect(listed.includes(uri), `${uri} is not listed among ${listed}`);
+    const read = (await client.readResource({ uri })).contents[0].text;
+    expect(read === value, `${uri} reads as ${JSON.stringify(read)}, not what was remembered`);
+
     return {
       mode: name,
-      protocol: client.getNegotiatedProtocolVersion(),
+      protocol: family.protocol(client, transport),
       server: client.getServerVersion()?.name ?? null,
       tools: tools.length,
       health: health.status,
       recalled: values[0] === value,
+      read: read === value,
       unknown_tool: await refused(client.callTool({ name: UNKNOWN, arguments: {} }), UNKNOWN),
       bad_argument: await refused(
         client.callTool({ name: REMEMBER, arguments: { kee: 1 } }),
@@ -86,9 +115,9 @@ async function walk(transport, mode) {
   }
 }
 
-async function each(connect) {
+async function each(family, connect) {
   const runs = [];
-  for (const mode of MODES) runs.push(await walk(connect(), mode));
+  for (const mode of family.modes) runs.push(await walk(family, connect(), mode));
   return runs;
 }
 
@@ -104,25 +133,26 @@ async function lockedOut(url, headers, who) {
   return answer.status;
 }
 
-async function drive([transport, command, ...args]) {
-  if (transport === 'http' && command === undefined) {
+async function drive([name, transport, command, ...args]) {
+  const family = FAMILIES[name];
+  if (family && transport === 'http' && command === undefined) {
     const { MCP_URL: url, MCP_KEY: key } = process.env;
     expect(url && key, 'set MCP_URL and MCP_KEY');
     const headers = { Authorization: `Bearer ${key.trim()}` };
-    const connect = () => new StreamableHTTPClientTransport(new URL(url), { requestInit: { headers } });
+    const connect = () => new family.http(new URL(url), { requestInit: { headers } });
     return {
-      client: 'node',
+      client: name,
       transport,
       no_key: await lockedOut(url, {}, 'a caller without a key'),
       wrong_key: await lockedOut(url, { authorization: `Bearer tg_${'0'.repeat(12)}_${'0'.repeat(43)}` }, 'a wrong key'),
-      runs: await each(connect),
+      runs: await each(family, connect),
     };
   }
-  if (transport === 'stdio' && command !== undefined) {
-    const connect = () => new StdioClientTransport({ command, args });
-    return { client: 'node', transport, runs: await each(connect) };
+  if (family && transport === 'stdio' && command !== undefined) {
+    const connect = () => new family.stdio({ command, args });
+    return { client: name, transport, runs: await each(family, connect) };
   }
-  throw new Error('usage: drive.mjs http | drive.mjs stdio COMMAND [ARGUMENT...]');
+  throw new Error('usage: drive.mjs client|sdk http | drive.mjs client|sdk stdio COMMAND [ARGUMENT...]');
 }
 
 const limit = setTimeout(() => {

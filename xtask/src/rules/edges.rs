@@ -29,6 +29,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("toolgate", 5),
     (TESTKIT, 5),
     ("toolgate-bench", 5),
+    ("toolgate-fuzz", 5),
     ("xtask", 5),
 ];
 
@@ -96,7 +97,7 @@ const HOMES: &[Home] = &[
     },
     Home {
         dependency: "anyhow",
-        crates: &["toolgate", TESTKIT, "toolgate-bench", "xtask"],
+        crates: &["toolgate", TESTKIT, "toolgate-bench", "toolgate-fuzz", "xtask"],
         tests_too: false,
         why: "libraries return typed errors",
     },

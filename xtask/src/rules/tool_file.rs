@@ -1,4 +1,5 @@
-//! Rule `tool-file`: in `crates/tools*/src/<server>/` a file holds one tool, is named after it and tests it twice.
+//! Rule `tool-file`: in `crates/tools*/src/<server>/` a file holds one tool, resource or prompt, is named after it and
+//! tests it twice. Resources stand in `resources/`, prompts in `prompts/`, and nothing else does.
 //!
 //! Tests stand in the file itself, in `<tool>/tests.rs`, `<tool>_tests.rs` or `tests/<tool>.rs` beside it; in a `tests.rs`
 //! that several tools share, the two functions end in the tool's name.
@@ -20,11 +21,16 @@ static IMPL: LazyLock<Option<Regex>> =
 static SPEC: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r#"Spec::(?:read|write|destroy)\(\s*"([^"]*)""#).ok());
 
+static FACE: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r"(?m)^\s*impl\s+(?:\w+::)*(Resource|Prompt)\s+for\s").ok());
+
 const CASES: [&str; 2] = ["happy", "refused"];
 
 fn check(tree: &Tree, _: &Metadata) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let (Some(implementation), Some(spec)) = (IMPL.as_ref(), SPEC.as_ref()) else { return problems };
+    let (Some(implementation), Some(spec), Some(face)) = (IMPL.as_ref(), SPEC.as_ref(), FACE.as_ref()) else {
+        return problems;
+    };
     for file in tree.rust().filter(|file| is_of_a_server(&file.path)) {
         let tools: Vec<_> = implementation.find_iter(&file.text).collect();
         let Some(first) = tools.first() else { continue };
@@ -47,6 +53,22 @@ fn check(tree: &Tree, _: &Metadata) -> Vec<Problem> {
             }
             Some(_) => {}
         }
+        // What it is besides a tool, and where it stands, must agree.
+        let faces: Vec<&str> =
+            face.captures_iter(&file.text).filter_map(|f| Some(f.get(1)?.as_str())).collect();
+        let expected = match folder(&file.path).rsplit('/').next() {
+            Some("resources") => &["Resource"][..],
+            Some("prompts") => &["Prompt"],
+            _ => &[],
+        };
+        if faces != expected {
+            let what = match faces.first() {
+                Some(&"Resource") => "a resource: its place is the server's `resources/`, one in each file",
+                Some(_) => "a prompt: its place is the server's `prompts/`, one in each file",
+                None => "a tool among resources or prompts: its place is beside the other tools",
+            };
+            say(start, what.to_owned());
+        }
         for case in CASES.into_iter().filter(|case| !tested(tree, file, case)) {
             say(start, format!("no `fn {case}` test, here or in a tests file beside it"));
         }
@@ -59,6 +81,10 @@ fn is_of_a_server(path: &str) -> bool {
     matches!(parts.as_slice(), ["crates", krate, "src", _, _, ..] if krate.starts_with("tools"))
 }
 
+fn folder(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
 fn tested(tree: &Tree, file: &File, case: &str) -> bool {
     let has = |text: &str, name: &str| {
         text.contains(&format!("fn {name}(")) || text.contains(&format!("fn {name}_"))
@@ -66,7 +92,7 @@ fn tested(tree: &Tree, file: &File, case: &str) -> bool {
     if has(&file.text, case) {
         return true;
     }
-    let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let folder = folder(&file.path);
     let stem = file.stem();
     let own = [
         format!("{folder}/{stem}/tests.rs"),
@@ -119,6 +145,29 @@ mod tests {
 
         let unnamed = GOOD.replace("\"recall\"", "NAME");
         assert_eq!(found(&[("crates/tools/src/memory/recall.rs", &unnamed)]).len(), 1);
+    }
+
+    #[test]
+    fn resources_and_prompts_have_their_places_and_cases() {
+        let resource = format!("{GOOD}impl Resource for Recall {{\n}}\n");
+        let prompt = format!("{GOOD}impl toolgate_core::Prompt for Recall {{\n}}\n");
+        let at = |folder: &str, text: &str| {
+            found(&[(format!("crates/tools/src/memory/{folder}recall.rs").as_str(), text)]).len()
+        };
+        for (folder, text, expected) in [
+            ("resources/", resource.as_str(), 0),
+            ("prompts/", &prompt, 0),
+            ("", &resource, 1),
+            ("", &prompt, 1),
+            ("prompts/", &resource, 1),
+            ("resources/", &prompt, 1),
+            ("resources/", GOOD, 1),
+            ("prompts/", &format!("{prompt}{prompt}"), 2),
+            ("resources/", &resource.replace("fn refused", "fn sad"), 1),
+            ("prompts/", &prompt.replace("fn happy", "fn glad"), 1),
+        ] {
+            assert_eq!(at(folder, text), expected, "{folder}: {text}");
+        }
     }
 
     #[test]

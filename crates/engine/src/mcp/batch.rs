@@ -14,6 +14,15 @@ pub struct Batch {
     pub cancelled: Vec<Id>,
 }
 
+/// Whether a batch of so many messages is answered here.
+pub fn check(engine: &Engine, messages: usize) -> Result<(), Fault> {
+    let most = engine.clients().max_batch;
+    if messages <= most {
+        return Ok(());
+    }
+    Err(Fault::invalid_request(format!("Invalid request: {messages} messages in a batch; at most {most}")))
+}
+
 /// Begin to answer a batch. `initialize` is no part of one, by the specification.
 pub fn begin(engine: &Engine, peer: &Peer, messages: Vec<Result<Message<'_>, Malformed>>) -> Batch {
     let mut batch = Batch { steps: Vec::new(), cancelled: Vec::new() };

@@ -1,8 +1,10 @@
 //! The first exchange: `initialize` (legacy) and `server/discover` (modern).
 
-use super::{CAPABILITIES, LISTS_HOLD, Opened, Peer, Reply, SERVER_INFO};
+use super::{LISTS_HOLD, Peer, Reply, SERVER_INFO, Session, offers, tasks};
 use crate::Engine;
+use serde_json::{Value, json};
 use std::sync::Arc;
+use toolgate_core::Face;
 use toolgate_wire::era::{self, Era, Version};
 use toolgate_wire::result::ResultWriter;
 use toolgate_wire::{Fault, Id, Incoming};
@@ -16,11 +18,13 @@ pub(super) fn initialize(engine: &Engine, peer: &Peer, request: &Incoming<'_>) -
     let version = era::negotiate(&wanted, peer.http);
     reachable(engine, peer)?;
     let mut result = ResultWriter::new(Era::Legacy, &request.id, 256);
-    result.text("protocolVersion", version.as_str()).raw("capabilities", CAPABILITIES);
+    let able = capabilities(engine, peer).to_string();
+    result.text("protocolVersion", version.as_str()).raw("capabilities", &able);
     result.raw("serverInfo", SERVER_INFO);
     instructions(peer, &mut result);
-    let opened = Opened { version, client: params.client().map(Arc::new) };
-    Ok(Reply { opened: Some(opened), ..Reply::whole(result.finish(SERVER_INFO)) })
+    let able = params.capabilities.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+    let opened = Session::new(version, params.client().map(Arc::new), able);
+    Ok(Reply { opened: Some(Arc::new(opened)), ..Reply::whole(result.finish(SERVER_INFO)) })
 }
 
 pub(super) fn discover(engine: &Engine, peer: &Peer, id: &Id) -> Result<Vec<u8>, Fault> {
@@ -28,10 +32,28 @@ pub(super) fn discover(engine: &Engine, peer: &Peer, id: &Id) -> Result<Vec<u8>,
     let versions: Vec<String> = Version::names(Era::Modern).iter().map(|v| format!("\"{v}\"")).collect();
     let mut result = ResultWriter::new(Era::Modern, id, 256);
     result.array("supportedVersions", versions.iter().map(String::as_str));
-    result.raw("capabilities", CAPABILITIES);
+    let mut able = capabilities(engine, peer);
+    if tasks::offered(engine, &peer.caller, peer.scope()) {
+        able["extensions"] = json!({ tasks::EXTENSION: {} });
+    }
+    result.raw("capabilities", &able.to_string());
     instructions(peer, &mut result);
     result.cacheable(LISTS_HOLD);
     Ok(result.finish(SERVER_INFO))
+}
+
+// What works for this caller at this door; anything not named here answers "method not found".
+fn capabilities(engine: &Engine, peer: &Peer) -> Value {
+    let mut able = json!({ "tools": { "listChanged": true }, "logging": {} });
+    if offers(engine, peer, Face::Resource) {
+        able["resources"] = json!({ "listChanged": true, "subscribe": true });
+        able["completions"] = json!({});
+    }
+    if offers(engine, peer, Face::Prompt) {
+        able["prompts"] = json!({ "listChanged": true });
+        able["completions"] = json!({});
+    }
+    able
 }
 
 // A door to a server that this caller may not see opens for nobody.

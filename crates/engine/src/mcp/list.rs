@@ -1,58 +1,190 @@
-//! `tools/list`: the tools this caller may call, in catalogue order, in pages.
+//! Lists: what this caller may call, read or get, in catalogue order, in pages.
 
-use super::{LISTS_HOLD, Peer, SERVER_INFO};
+use super::{LISTS_HOLD, Peer, Pending, Reply, SERVER_INFO};
 use crate::{Engine, Entry};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::FutureExt;
+use futures_util::future::join_all;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
+use toolgate_core::{Error, Face, Kind};
 use toolgate_wire::result::ResultWriter;
-use toolgate_wire::{Fault, Incoming};
+use toolgate_wire::{Fault, Id, Incoming};
 
-// Tools in one page.
+// Items in one page.
 pub(super) const PAGE: usize = 200;
-// Longest cursor read: ours are shorter.
-const MAX_CURSOR: usize = 256;
+// Longest cursor read: ours are shorter, unless a URI is long.
+const MAX_CURSOR: usize = 4096;
+// How long a server may take to say which resources it has.
+const LISTING: Duration = Duration::from_secs(5);
+// Resources of one template that are listed.
+const MAX_LISTED: usize = 10_000;
 
-pub(super) fn list(engine: &Engine, peer: &Peer, request: &Incoming<'_>) -> Result<Vec<u8>, Fault> {
-    let params = &request.params;
-    let cursor = params.optional_text("cursor", params.cursor)?;
-    let tools = engine.tools(&peer.caller, peer.scope()).map_err(|e| Fault::from(&e))?;
+/// What is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum List {
+    Tools,
+    Prompts,
+    Resources,
+    Templates,
+}
+
+impl List {
+    const fn face(self) -> Face {
+        match self {
+            Self::Tools => Face::Tool,
+            Self::Prompts => Face::Prompt,
+            Self::Resources | Self::Templates => Face::Resource,
+        }
+    }
+
+    const fn member(self) -> &'static str {
+        match self {
+            Self::Tools => "tools",
+            Self::Prompts => "prompts",
+            Self::Resources => "resources",
+            Self::Templates => "resourceTemplates",
+        }
+    }
+
+    const fn method(self) -> &'static str {
+        match self {
+            Self::Tools => "tools/list",
+            Self::Prompts => "prompts/list",
+            Self::Resources => "resources/list",
+            Self::Templates => "resources/templates/list",
+        }
+    }
+}
+
+// One item: what a cursor remembers of it, and its JSON text.
+struct Item<'a> {
+    name: &'a str,
+    json: &'a str,
+}
+
+// Entries of a list. Where nothing of a kind may be seen the methods of that kind do not exist; tools always do.
+fn entries(engine: &Engine, peer: &Peer, list: List) -> Result<Vec<Arc<Entry>>, Fault> {
+    let entries = engine.list(list.face(), &peer.caller, peer.scope()).map_err(|e| Fault::from(&e))?;
+    if entries.is_empty() && list != List::Tools {
+        return Err(Fault::method_not_found(list.method()));
+    }
+    Ok(entries)
+}
+
+/// A list that is at hand.
+pub(super) fn list(
+    engine: &Engine,
+    peer: &Peer,
+    request: &Incoming<'_>,
+    list: List,
+) -> Result<Vec<u8>, Fault> {
+    let entries = entries(engine, peer, list)?;
+    let cursor = request.params.optional_text("cursor", request.params.cursor)?;
+    let bare = peer.scope.is_some();
+    let shown = |entry: &&Arc<Entry>| {
+        list != List::Templates || entry.template.as_ref().is_some_and(|t| !t.is_fixed())
+    };
+    let item = |entry| item(entry, bare);
+    let items: Vec<Item<'_>> = entries.iter().filter(shown).map(item).collect();
+    page(peer, &request.id, list, &items, cursor.as_deref())
+}
+
+fn item(entry: &Arc<Entry>, bare: bool) -> Item<'_> {
+    Item { name: &entry.exposed, json: if bare { entry.listing_bare.get() } else { entry.listing.get() } }
+}
+
+/// The resources, which servers may have to look up.
+pub(super) fn resources(engine: &Engine, peer: &Peer, request: &Incoming<'_>) -> Result<Pending, Fault> {
+    let entries = entries(engine, peer, List::Resources)?;
+    let cursor = request.params.optional_text("cursor", request.params.cursor)?.map(|c| c.into_owned());
+    let (peer, id) = (peer.clone(), request.id.clone());
+    Ok(Pending::later(&request.id, async move {
+        match found(&entries, peer.scope.is_some()).await {
+            Ok(found) => {
+                let items: Vec<Item<'_>> = found.iter().map(|(name, json)| Item { name, json }).collect();
+                match page(&peer, &id, List::Resources, &items, cursor.as_deref()) {
+                    Ok(body) => Reply::whole(body),
+                    Err(fault) => Reply::fault(peer.version.era(), Some(&id), &fault),
+                }
+            }
+            Err(error) => Reply::error(peer.version.era(), &id, &error),
+        }
+    }))
+}
+
+// Fixed resources, and what is there under each template. A server that does not answer, or breaks, lists nothing: it must
+// not hide the others.
+async fn found(entries: &[Arc<Entry>], bare: bool) -> Result<Vec<(String, String)>, Error> {
+    let of = |entry: &Arc<Entry>| {
+        let entry = entry.clone();
+        async move {
+            let (Some(template), Some(completer)) = (&entry.template, &entry.completer) else {
+                return Ok(Vec::new());
+            };
+            if template.is_fixed() {
+                return Ok(vec![(template.as_str().to_owned(), item(&entry, bare).json.to_owned())]);
+            }
+            let listing = AssertUnwindSafe(completer.list()).catch_unwind();
+            let listed = tokio::time::timeout(LISTING, listing).await.ok().and_then(Result::ok);
+            let listed = listed.unwrap_or_else(|| {
+                tracing::warn!(server = %entry.server, resource = &*entry.tool, "resources could not be listed");
+                Vec::new()
+            });
+            let text = |listed: &toolgate_core::offer::Listed| {
+                serde_json::to_string(listed).map(|json| (listed.uri.clone(), json))
+            };
+            let texts: Result<Vec<_>, _> = listed.iter().take(MAX_LISTED).map(text).collect();
+            texts.map_err(|e| Error::new(Kind::Internal, "a list could not be written").because(e))
+        }
+    };
+    let lists: Result<Vec<_>, _> = join_all(entries.iter().map(of)).await.into_iter().collect();
+    Ok(lists?.into_iter().flatten().collect())
+}
+
+fn page(
+    peer: &Peer,
+    id: &Id,
+    list: List,
+    items: &[Item<'_>],
+    cursor: Option<&str>,
+) -> Result<Vec<u8>, Fault> {
     let first = match cursor {
         None => 0,
-        Some(cursor) => after(&tools, &cursor).ok_or_else(|| {
+        Some(cursor) => after(items, cursor).ok_or_else(|| {
             Fault::invalid_params("Invalid params: this cursor leads nowhere; list again without one")
         })?,
     };
-    let page = &tools[first..tools.len().min(first + PAGE)];
-    let listing = |tool: &'_ Arc<Entry>| -> usize { tool.listing.get().len() + 1 };
-    let mut result = ResultWriter::new(peer.era(), &request.id, page.iter().map(listing).sum());
-    let bare = peer.scope.is_some();
-    result.array("tools", page.iter().map(|t| if bare { t.listing_bare.get() } else { t.listing.get() }));
-    if first + page.len() < tools.len()
+    let page = &items[first..items.len().min(first + PAGE)];
+    let mut result = ResultWriter::new(peer.era(), id, page.iter().map(|item| item.json.len() + 1).sum());
+    result.array(list.member(), page.iter().map(|item| item.json));
+    if first + page.len() < items.len()
         && let Some(last) = page.last()
     {
-        result.text("nextCursor", &cursor_after(first + page.len(), &last.exposed));
+        result.text("nextCursor", &cursor_after(first + page.len(), last.name));
     }
     result.cacheable(LISTS_HOLD);
     Ok(result.finish(SERVER_INFO))
 }
 
-// A cursor names the last tool given and its place. The name decides, so that a list that changed in between neither
+// A cursor names the last item given and its place. The name decides, so that a list that changed in between neither
 // skips nor repeats; the place makes finding it cheap.
 fn cursor_after(next: usize, last: &str) -> String {
     URL_SAFE_NO_PAD.encode(format!("1.{next}.{last}"))
 }
 
-fn after(tools: &[Arc<Entry>], cursor: &str) -> Option<usize> {
+fn after(items: &[Item<'_>], cursor: &str) -> Option<usize> {
     if cursor.len() > MAX_CURSOR {
         return None;
     }
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
     let (next, last) = text.strip_prefix("1.")?.split_once('.')?;
     let next: usize = next.parse().ok()?;
-    let is_last = |tool: &Arc<Entry>| tool.exposed == last;
-    if next.checked_sub(1).and_then(|at| tools.get(at)).is_some_and(is_last) {
+    let is_last = |item: &Item<'_>| item.name == last;
+    if next.checked_sub(1).and_then(|at| items.get(at)).is_some_and(is_last) {
         return Some(next);
     }
-    tools.iter().position(is_last).map(|at| at + 1)
+    items.iter().position(is_last).map(|at| at + 1)
 }

@@ -1,8 +1,9 @@
 //! Tools whose parameters are mirrored into headers (`x-mcp-header`), found once, checked for each modern HTTP call.
 
-use super::Peer;
+use super::{Peer, alias};
 use crate::Engine;
 use std::collections::HashMap;
+use toolgate_core::Face;
 use toolgate_wire::mirror::{ANNOTATION, Mirrors};
 use toolgate_wire::params::Params;
 use toolgate_wire::{Fault, HeaderMap, Incoming};
@@ -33,7 +34,7 @@ impl Mirrored {
         Self(found)
     }
 
-    /// Compare the headers of a `tools/call` with its arguments. A tool that the caller may not see is not looked at, so
+    /// Compare the headers of a call with its arguments. A tool that the caller may not see is not looked at, so
     /// that it answers like one that does not exist.
     pub fn check(
         &self,
@@ -42,19 +43,26 @@ impl Mirrored {
         request: &Incoming<'_>,
         headers: &HeaderMap,
     ) -> Result<(), Fault> {
-        if self.0.is_empty() || request.method != "tools/call" {
+        if self.0.is_empty() {
             return Ok(());
         }
         let params: &Params<'_> = &request.params;
-        let name = params.text("name", params.name)?;
+        let (scoped, name, arguments) = match request.method.as_ref() {
+            "tools/call" => (None, params.text("name", params.name)?, params.arguments()?),
+            method => match alias::of(engine, peer, method) {
+                Some((scoped, tool)) => (Some(scoped), tool.into(), alias::arguments(request)?),
+                None => return Ok(()),
+            },
+        };
+        let peer = scoped.as_ref().unwrap_or(peer);
         let inner = &*engine.0;
         let snapshot = inner.snapshot.load();
         let rights = snapshot.rights(&peer.caller, &inner.catalogue);
-        let mut seen = inner.catalogue.find(&name, peer.scope.as_ref());
+        let mut seen = inner.catalogue.find(Face::Tool, &name, peer.scope.as_ref()).entries;
         seen.retain(|entry| rights.sees(entry));
         match &seen[..] {
             [entry] => match self.0.get(&entry.index) {
-                Some(mirrors) => mirrors.check(headers, &params.arguments()?),
+                Some(mirrors) => mirrors.check(headers, &arguments),
                 None => Ok(()),
             },
             _ => Ok(()),

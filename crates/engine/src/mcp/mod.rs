@@ -3,43 +3,53 @@
 //! A transport parses a message, makes a `Peer` (who asks, through which door, in which version) and hands both to
 //! `start`. Everything but a tool call is answered at once; a call becomes a `Pending`, which owns all it needs, so that
 //! the transport may run it where it likes. Dropping a `Pending` or its future cancels the call.
-//! Absent as yet: resources, prompts, completion, tasks, subscriptions, logging. What is absent is not advertised and
-//! answers "method not found".
+//! What a caller has nothing of (prompts, resources) is not advertised to it and answers "method not found".
 
+mod alias;
 pub mod batch;
 mod call;
+pub mod channel;
+mod complete;
 mod initialize;
+mod link;
 mod list;
 mod mirrored;
+pub mod notice;
 mod progress;
+mod seal;
+mod session;
 pub mod stdio;
+mod tasks;
 #[cfg(test)]
 mod tests;
 
 pub use call::Pending;
 pub use mirrored::Mirrored;
-pub use progress::Outbox;
+pub(crate) use notice::Listeners;
+pub use progress::{Out, Outbox};
+pub(crate) use seal::Seal;
+pub use session::{Saved, Session};
+pub(crate) use tasks::{InMemory, Tasks};
+pub use tasks::{Kept, TaskStatus, TaskStore};
 
 use crate::Engine;
+use list::List;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::time::Duration;
 use toolgate_core::name::ServerName;
 use toolgate_core::trace::TraceContext;
-use toolgate_core::{Caller, ClientInfo, Error};
+use toolgate_core::{Caller, ClientInfo, Error, Face};
 use toolgate_wire::era::{Era, Version};
 use toolgate_wire::result::ResultWriter;
 use toolgate_wire::{Fault, Id, Incoming, Malformed, Params};
 
-// How long a client may keep `tools/list` and `server/discover`. Nobody is told of changes yet, so it is short.
+// How long a client may keep lists and `server/discover`. Not everybody listens for changes, so it is short.
 const LISTS_HOLD: Duration = Duration::from_secs(60);
 
 // `Implementation` object of this gateway.
 const SERVER_INFO: &str =
     concat!(r#"{"name":"toolgate","title":"Toolgate","version":""#, env!("CARGO_PKG_VERSION"), "\"}");
-
-// What works; anything not named here answers "method not found".
-const CAPABILITIES: &str = r#"{"tools":{}}"#;
 
 /// The other end of one request.
 #[derive(Clone)]
@@ -52,6 +62,8 @@ pub struct Peer {
     /// Whether it came over HTTP; 2024-11-05 exists only on stdio.
     pub http: bool,
     pub client: Option<Arc<ClientInfo>>,
+    /// What was agreed on; legacy only.
+    pub session: Option<Arc<Session>>,
     /// Trace context of the transport; one in `_meta` goes before it.
     pub trace: Option<TraceContext>,
 }
@@ -72,7 +84,6 @@ impl Peer {
 }
 
 /// A whole answer.
-#[derive(Debug)]
 pub struct Reply {
     /// One JSON-RPC response.
     pub body: Vec<u8>,
@@ -80,14 +91,7 @@ pub struct Reply {
     pub status: u16,
     pub retry_after: Option<Duration>,
     /// Set when an `initialize` succeeded.
-    pub opened: Option<Opened>,
-}
-
-/// What an `initialize` agreed on.
-#[derive(Debug, Clone)]
-pub struct Opened {
-    pub version: Version,
-    pub client: Option<Arc<ClientInfo>>,
+    pub opened: Option<Arc<Session>>,
 }
 
 impl Reply {
@@ -126,34 +130,96 @@ impl Reply {
 /// What `start` makes of a request.
 pub enum Step {
     Done(Reply),
-    /// A tool call, not running yet.
+    /// A call, or anything else that takes time; not running yet.
     Call(Box<Pending>),
 }
 
-/// Begin to answer a request. `outbox` takes the progress of a call that asks for it.
+/// Begin to answer a request. `outbox` takes what goes out before the answer; without one nothing does, and nobody can be
+/// asked anything.
 pub fn start(engine: &Engine, peer: &Peer, request: &Incoming<'_>, outbox: Option<&Outbox>) -> Step {
-    let era = peer.era();
-    let id = &request.id;
-    let body = match (era, request.method.as_ref()) {
-        (_, "tools/call") => match call::prepare(peer, request, outbox) {
-            Ok(pending) => return Step::Call(Box::new(pending)),
-            Err(fault) => Err(fault),
-        },
-        (_, "tools/list") => list::list(engine, peer, request),
-        (Era::Legacy, "initialize") => {
-            return Step::Done(match initialize::initialize(engine, peer, request) {
-                Ok(reply) => reply,
-                Err(fault) => Reply::fault(era, Some(id), &fault).at_door(|| peer.leads_nowhere(engine)),
-            });
+    let (era, id) = (peer.era(), &request.id);
+    let answer = match request.method.as_ref() {
+        "tools/call" => later(call::prepare(engine, Face::Tool, peer, request, outbox)),
+        "resources/read" if offers(engine, peer, Face::Resource) => {
+            later(call::prepare(engine, Face::Resource, peer, request, outbox))
         }
-        (Era::Legacy, "ping") => Ok(ResultWriter::new(era, id, 0).finish(SERVER_INFO)),
-        (Era::Modern, "server/discover") => initialize::discover(engine, peer, id),
-        (_, method) => Err(Fault::method_not_found(method)),
+        "prompts/get" if offers(engine, peer, Face::Prompt) => {
+            later(call::prepare(engine, Face::Prompt, peer, request, outbox))
+        }
+        "tools/list" => now(list::list(engine, peer, request, List::Tools)),
+        "prompts/list" => now(list::list(engine, peer, request, List::Prompts)),
+        "resources/templates/list" => now(list::list(engine, peer, request, List::Templates)),
+        "resources/list" => later(list::resources(engine, peer, request)),
+        "completion/complete" if completes(engine, peer) => later(complete::complete(engine, peer, request)),
+        method => match era {
+            Era::Legacy => legacy(engine, peer, request, method, outbox),
+            Era::Modern => match method {
+                "server/discover" => now(initialize::discover(engine, peer, id)),
+                "subscriptions/listen" => later(notice::listen(engine, peer, request, outbox)),
+                "tasks/get" | "tasks/update" | "tasks/cancel" => {
+                    later(tasks::method(engine, peer, request, method))
+                }
+                _ => later(alias::prepare(engine, peer, request, outbox)),
+            },
+        },
     };
-    Step::Done(match body {
-        Ok(body) => Reply::whole(body),
-        Err(fault) => Reply::fault(era, Some(id), &fault).at_door(|| peer.leads_nowhere(engine)),
+    answer.unwrap_or_else(|fault| {
+        Step::Done(Reply::fault(era, Some(id), &fault).at_door(|| peer.leads_nowhere(engine)))
     })
+}
+
+// Methods that the modern era has no more.
+fn legacy(
+    engine: &Engine,
+    peer: &Peer,
+    request: &Incoming<'_>,
+    method: &str,
+    outbox: Option<&Outbox>,
+) -> Result<Step, Fault> {
+    let empty = || ResultWriter::new(Era::Legacy, &request.id, 0).finish(SERVER_INFO);
+    match (method, &peer.session) {
+        ("initialize", _) => initialize::initialize(engine, peer, request).map(Step::Done),
+        ("ping", _) => now(Ok(empty())),
+        ("logging/setLevel", Some(session)) => {
+            session.set_loudness(call::level(request)?);
+            now(Ok(empty()))
+        }
+        ("resources/subscribe" | "resources/unsubscribe", Some(session))
+            if offers(engine, peer, Face::Resource) =>
+        {
+            let uri = request.params.text("uri", request.params.uri)?;
+            match (method, engine.readable(&peer.caller, peer.scope.as_ref(), &uri)) {
+                // What may be read no more can still be left.
+                ("resources/unsubscribe", readable) => {
+                    session.unsubscribe(readable.as_deref().unwrap_or(&uri))
+                }
+                (_, Some(uri)) => session.subscribe(&uri, engine.clients().subscriptions)?,
+                (_, None) => {
+                    let error = crate::admit::no_such(Face::Resource, &uri);
+                    return Err(call::fault(Era::Legacy, Face::Resource, &error));
+                }
+            }
+            now(Ok(empty()))
+        }
+        _ => later(alias::prepare(engine, peer, request, outbox)),
+    }
+}
+
+fn now(body: Result<Vec<u8>, Fault>) -> Result<Step, Fault> {
+    body.map(|body| Step::Done(Reply::whole(body)))
+}
+
+fn later(pending: Result<Pending, Fault>) -> Result<Step, Fault> {
+    pending.map(|pending| Step::Call(Box::new(pending)))
+}
+
+// Whether this caller has any of it at this door.
+fn offers(engine: &Engine, peer: &Peer, face: Face) -> bool {
+    engine.list(face, &peer.caller, peer.scope()).is_ok_and(|entries| !entries.is_empty())
+}
+
+fn completes(engine: &Engine, peer: &Peer) -> bool {
+    offers(engine, peer, Face::Prompt) || offers(engine, peer, Face::Resource)
 }
 
 /// Answer a request. The only path from MCP to a tool is `Engine::call`, which this uses.

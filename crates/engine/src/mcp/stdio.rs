@@ -1,29 +1,18 @@
-//! MCP over lines (stdio), both eras on one channel: requests run at the same time, answers go out one line each.
+//! MCP over lines (stdio): one message a line, both eras on one channel.
 //!
-//! Called by the binary with standard input and output. `notifications/cancelled` drops a running call, which then has
-//! no answer; the end of the input lets running calls finish; a writer that fails ends everything.
-//! There is no handshake to insist on: one process has one caller, so a legacy request before `initialize` is answered.
+//! Called by the binary with standard input and output. The end of the input lets running calls finish; a writer that
+//! fails ends everything. What happens in between is `channel`'s.
 
-use super::progress::Outbox;
-use super::{Opened, Peer, Reply, Step, batch, cancelled, start};
+use super::{Out, channel};
 use crate::Engine;
-use std::collections::HashMap;
+use futures_util::stream;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinSet};
+use toolgate_core::Caller;
 use toolgate_core::name::ServerName;
-use toolgate_core::{Caller, Kind};
-use toolgate_wire::era::Version;
-use toolgate_wire::line::{Line, LineReader, MAX_LINE};
-use toolgate_wire::message::{Body, Message, Request, parse};
-use toolgate_wire::scan::MAX_DEPTH;
-use toolgate_wire::{Fault, Id, Incoming, Malformed, sse};
-
-// Requests running at once on one channel.
-const MAX_RUNNING: usize = 256;
-// Messages waiting to be written.
-const OUTGOING: usize = 256;
+use toolgate_wire::line::{Line, LineReader};
+use toolgate_wire::sse;
 
 /// Serve one client until its input ends. With a scope, only that server's tools, by their own names.
 pub async fn serve_lines<R, W>(
@@ -39,27 +28,25 @@ where
 {
     let door = scope.as_ref().filter(|name| super::is_server(&engine, name));
     let _connection = engine.connection(door.map(ServerName::as_str));
-    let (out, outgoing) = mpsc::channel(OUTGOING);
-    let client =
-        Client { engine, caller, scope, opened: None, out, running: HashMap::new(), tasks: JoinSet::new() };
-    let reading = client.serve(LineReader::new(BufReader::new(reader), MAX_LINE));
-    let writing = write_lines(writer, outgoing);
-    tokio::pin!(reading, writing);
-    tokio::select! {
-        read = &mut reading => {
-            // The last sender is gone, so the writer ends once everything is out.
-            writing.await?;
-            read
+    let max_line = usize::try_from(engine.clients().max_line.0).unwrap_or(usize::MAX);
+    let lines = LineReader::new(BufReader::new(reader), max_line);
+    let incoming = stream::unfold(lines, |mut lines| async {
+        match lines.next().await {
+            Ok(Line::End) => None,
+            line => Some((line, lines)),
         }
-        written = &mut writing => written,
-    }
+    });
+    let (reading, outgoing) = channel::open(engine, caller, scope, Box::pin(incoming));
+    channel::run(reading, write_lines(writer, outgoing)).await
 }
 
 async fn write_lines<W: AsyncWrite + Unpin>(
     mut writer: W,
-    mut outgoing: mpsc::Receiver<Vec<u8>>,
+    mut outgoing: mpsc::Receiver<Out>,
 ) -> std::io::Result<()> {
-    while let Some(mut line) = outgoing.recv().await {
+    while let Some(out) = outgoing.recv().await {
+        // There is no connection to let go of: this is the only one.
+        let Out::Message(mut line) = out else { continue };
         sse::on_one_line(&mut line);
         line.push(b'\n');
         writer.write_all(&line).await?;
@@ -68,154 +55,4 @@ async fn write_lines<W: AsyncWrite + Unpin>(
         }
     }
     writer.flush().await
-}
-
-struct Client {
-    engine: Engine,
-    caller: Arc<Caller>,
-    scope: Option<ServerName>,
-    /// What the last `initialize` agreed on.
-    opened: Option<Opened>,
-    out: Outbox,
-    running: HashMap<Id, AbortHandle>,
-    tasks: JoinSet<Option<Id>>,
-}
-
-impl Client {
-    async fn serve<R: AsyncRead + Unpin>(
-        mut self,
-        mut lines: LineReader<BufReader<R>>,
-    ) -> std::io::Result<()> {
-        loop {
-            tokio::select! {
-                line = lines.next() => match line? {
-                    Line::Text(text) => self.message(&text).await,
-                    Line::TooLong => {
-                        let why = format!("Invalid request: a line is longer than {MAX_LINE} bytes");
-                        self.refuse(None, &Fault::invalid_request(why)).await;
-                    }
-                    Line::End => break,
-                },
-                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => self.ended(ended),
-            }
-        }
-        while let Some(ended) = self.tasks.join_next().await {
-            self.ended(ended);
-        }
-        Ok(())
-    }
-
-    fn ended(&mut self, ended: Result<Option<Id>, tokio::task::JoinError>) {
-        match ended {
-            Ok(Some(id)) => {
-                self.running.remove(&id);
-            }
-            // Cancelled, or a batch: nothing under this id any more.
-            _ => self.running.retain(|_, task| !task.is_finished()),
-        }
-    }
-
-    // A writer that is gone ends `serve_lines`, so what cannot be sent is dropped here.
-    async fn send(&self, body: Vec<u8>) {
-        let _ = self.out.send(body).await;
-    }
-
-    async fn refuse(&self, id: Option<&Id>, fault: &Fault) {
-        self.send(fault.answer(id)).await;
-    }
-
-    fn version(&self) -> Version {
-        self.opened.as_ref().map_or(Version::LATEST_LEGACY, |opened| opened.version)
-    }
-
-    async fn message(&mut self, line: &[u8]) {
-        match parse(line, MAX_DEPTH) {
-            Ok(Body::One(Message::Request(request))) => self.request(request).await,
-            Ok(Body::One(Message::Notification { method, params })) => {
-                if let Some(id) = cancelled(&method, params) {
-                    self.cancel(&id);
-                }
-            }
-            // We ask nothing of clients, so a response answers nothing.
-            Ok(Body::One(Message::Response { .. })) => {}
-            Ok(Body::Batch(_)) if !self.version().has_batches() => {
-                let why = "Invalid request: batches exist only in protocol version 2025-03-26";
-                self.refuse(None, &Fault::invalid_request(why)).await;
-            }
-            Ok(Body::Batch(messages)) => self.batch(messages),
-            Err(Malformed { id, fault }) => self.refuse(id.as_ref(), &fault).await,
-        }
-    }
-
-    fn cancel(&mut self, id: &Id) {
-        if let Some(task) = self.running.remove(id) {
-            task.abort();
-        }
-    }
-
-    // Era and version of a request: a modern one says so itself.
-    fn peer(&self, request: &Incoming<'_>) -> Result<Peer, Fault> {
-        let modern = request.meta.protocol_version.is_some();
-        let version = if modern { request.meta.require()? } else { self.version() };
-        let client = if modern {
-            request.meta.client().map(Arc::new)
-        } else {
-            self.opened.as_ref().and_then(|o| o.client.clone())
-        };
-        let (caller, scope) = (self.caller.clone(), self.scope.clone());
-        Ok(Peer { caller, scope, version, http: false, client, trace: None })
-    }
-
-    async fn request(&mut self, request: Request<'_>) {
-        let request = match Incoming::of(request) {
-            Ok(request) => request,
-            Err(Malformed { id, fault }) => return self.refuse(id.as_ref(), &fault).await,
-        };
-        let peer = match self.peer(&request) {
-            Ok(peer) => peer,
-            Err(fault) => return self.refuse(Some(&request.id), &fault).await,
-        };
-        if self.running.contains_key(&request.id) {
-            let fault = Fault::invalid_request("Invalid request: a request with this id is still running");
-            return self.refuse(Some(&request.id), &fault).await;
-        }
-        match start(&self.engine, &peer, &request, Some(&self.out)) {
-            Step::Done(Reply { body, opened, .. }) => {
-                self.opened = opened.or(self.opened.take());
-                self.send(body).await;
-            }
-            Step::Call(_) if self.tasks.len() >= MAX_RUNNING => {
-                let why = format!("{MAX_RUNNING} requests are running; wait for one to end");
-                self.refuse(Some(&request.id), &Fault::new(Kind::RateLimited.rpc_code(), why)).await;
-            }
-            Step::Call(pending) => {
-                let (engine, out) = (self.engine.clone(), self.out.clone());
-                let task = self.tasks.spawn(async move {
-                    let id = pending.id().clone();
-                    let reply = pending.run(&engine).await;
-                    let _ = out.send(reply.body).await;
-                    Some(id)
-                });
-                self.running.insert(request.id, task);
-            }
-        }
-    }
-
-    fn batch(&mut self, messages: Vec<Result<Message<'_>, Malformed>>) {
-        let (caller, scope) = (self.caller.clone(), self.scope.clone());
-        let client = self.opened.as_ref().and_then(|o| o.client.clone());
-        let peer = Peer { caller, scope, version: self.version(), http: false, client, trace: None };
-        let batch = batch::begin(&self.engine, &peer, messages);
-        for id in &batch.cancelled {
-            self.cancel(id);
-        }
-        if batch.is_empty() {
-            return;
-        }
-        let (engine, out) = (self.engine.clone(), self.out.clone());
-        self.tasks.spawn(async move {
-            let _ = out.send(batch.run(&engine).await).await;
-            None
-        });
-    }
 }

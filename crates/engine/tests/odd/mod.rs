@@ -66,12 +66,13 @@ impl Setup {
             tool: tool.to_owned(),
             arguments: arguments(value),
             trace: None,
-            progress: None,
+            link: None,
+            face: toolgate_core::Face::Tool,
         }
     }
 
     pub async fn call(&self, role: &str, tool: &str, value: Value) -> Result<Outcome, Error> {
-        self.engine.call(self.make(role, tool, value)).await
+        self.engine.call(&self.make(role, tool, value)).await
     }
 
     pub async fn call_in(
@@ -82,7 +83,7 @@ impl Setup {
         value: Value,
     ) -> Result<Outcome, Error> {
         let scope = Some(ServerName::new(server).unwrap());
-        self.engine.call(Call { scope, ..self.make(role, tool, value) }).await
+        self.engine.call(&Call { scope, ..self.make(role, tool, value) }).await
     }
 
     /// The records of calls, as the journal's files hold them.

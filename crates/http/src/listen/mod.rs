@@ -1,17 +1,23 @@
 //! Hop 1: accept connections, bound their number, size and time, and end them in order.
 //!
-//! Called by `serve`. HTTP/1.1 and HTTP/2 with prior knowledge on one port. Every connection is a task of its own; a
+//! Called by `serve`. HTTP/1.1 and HTTP/2 on one port, with TLS (HTTP/2 by ALPN) or without (by prior knowledge). Every connection is a task of its own; a
 //! defect in one ends that one. The own accept loop is there for what ready-made servers do not offer together: a cap on
 //! connections with an answer, separate limits for a slow head and an idle connection, a limit for peers that do not
-//! read, and a shutdown that lets requests in flight finish. Absent on purpose: TLS (to come), HTTP upgrades.
+//! read, and a shutdown that lets requests in flight finish. A connection that HTTP was upgraded on keeps its place as long
+//! as it keeps its `Slot`.
 
 mod bind;
 mod io;
 mod pulse;
 #[cfg(test)]
 mod tests;
+mod tls;
+#[cfg(test)]
+mod tls_tests;
 
 pub use bind::{BindError, bind};
+pub(crate) use tls::Tls;
+pub use tls::TlsFiles;
 
 use crate::settings::Settings;
 use axum::Router;
@@ -20,13 +26,14 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use pulse::{Pulse, Verdict};
+use std::any::Any;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -38,7 +45,21 @@ use tower::ServiceExt;
 pub struct Ends {
     pub local: SocketAddr,
     pub peer: SocketAddr,
+    /// Whether TLS is between them.
+    pub tls: bool,
 }
+
+impl Ends {
+    /// The port of an address that names none.
+    pub(crate) fn default_port(&self) -> u16 {
+        if self.tls { 443 } else { 80 }
+    }
+}
+
+/// The place of a connection among those that may be open, and its count (a request extension). Whoever takes the
+/// connection over from HTTP keeps it as long.
+#[derive(Clone)]
+pub(crate) struct Slot(#[expect(dead_code, reason = "given back when dropped")] Arc<dyn Any + Send + Sync>);
 
 // Refused connections that are still being told so; more are closed at once.
 const REFUSALS: usize = 64;
@@ -49,8 +70,9 @@ const REFUSAL: &str = "{\"success\":false,\"data\":null,\"error\":{\"kind\":\"un
 ///
 /// `closing` turns true when the shutdown begins; long-lived streams watch it and end themselves. `counted` is called
 /// once for each connection and what it returns lives as long.
-pub(crate) async fn accept<G: Send + 'static>(
+pub(crate) async fn accept<G: Send + Sync + 'static>(
     listener: TcpListener,
+    tls: Option<Arc<Tls>>,
     router: Router,
     settings: &Settings,
     closing: &watch::Sender<bool>,
@@ -59,7 +81,13 @@ pub(crate) async fn accept<G: Send + 'static>(
 ) {
     let limits = Arc::new(Limits::of(settings));
     let refusals = Arc::new(Semaphore::new(REFUSALS));
+    let max = u32::try_from(settings.max_connections.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
+    let slots = Arc::new(Semaphore::new(max as usize));
     let mut connections = JoinSet::new();
+    let mut fresh = JoinSet::new();
+    if let Some(tls) = &tls {
+        fresh.spawn(tls.clone().keep_fresh());
+    }
     let mut shutdown = pin!(shutdown);
     let mut pause = Duration::ZERO;
     loop {
@@ -69,12 +97,14 @@ pub(crate) async fn accept<G: Send + 'static>(
             accepted = accept_after(&listener, pause) => match accepted {
                 Ok((stream, peer)) => {
                     pause = Duration::ZERO;
-                    if connections.len() >= settings.max_connections {
-                        tokio::spawn(refuse(stream, refusals.clone()));
+                    let Ok(place) = slots.clone().try_acquire_owned() else {
+                        tokio::spawn(refuse(stream, tls.clone(), refusals.clone()));
                         continue;
-                    }
+                    };
                     let closing = closing.subscribe();
-                    connections.spawn(serve_one(stream, peer, router.clone(), limits.clone(), closing, counted()));
+                    let slot = Slot(Arc::new((place, counted())));
+                    let (tls, router, limits) = (tls.clone(), router.clone(), limits.clone());
+                    connections.spawn(greet(stream, peer, tls, router, limits, slot, closing));
                 }
                 Err(error) => pause = after_failure(&error, pause),
             },
@@ -82,9 +112,13 @@ pub(crate) async fn accept<G: Send + 'static>(
     }
     drop(listener);
     closing.send_replace(true);
-    let all = async { while connections.join_next().await.is_some() {} };
+    // All places free: also those of connections that are HTTP no more.
+    let all = slots.acquire_many(max);
     if tokio::time::timeout(settings.shutdown_timeout.0, all).await.is_err() {
-        tracing::warn!(connections = connections.len(), "shutdown time is up; open connections are cut");
+        tracing::warn!(
+            connections = max as usize - slots.available_permits(),
+            "shutdown time is up; open connections are cut"
+        );
         connections.shutdown().await;
     }
 }
@@ -110,8 +144,19 @@ fn after_failure(error: &std::io::Error, pause: Duration) -> Duration {
 
 // What the peer still sends is read (at most for a second) before the socket is closed: closing with unread bytes would
 // reset the connection and could take the answer with it.
-async fn refuse(mut stream: TcpStream, refusals: Arc<Semaphore>) {
+async fn refuse(stream: TcpStream, tls: Option<Arc<Tls>>, refusals: Arc<Semaphore>) {
     let Ok(_permit) = refusals.try_acquire() else { return };
+    match tls {
+        None => tell(stream).await,
+        Some(tls) => {
+            if let Some(stream) = tls.greet(stream, Duration::from_secs(1)).await {
+                tell(stream).await;
+            }
+        }
+    }
+}
+
+async fn tell(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let head = format!(
         "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
          retry-after: 1\r\nconnection: close\r\n\r\n{REFUSAL}",
@@ -160,27 +205,49 @@ impl Limits {
     }
 }
 
-async fn serve_one<G>(
+// The handshake first, if there is TLS; a shutdown does not wait for one.
+async fn greet(
     stream: TcpStream,
     peer: SocketAddr,
+    tls: Option<Arc<Tls>>,
     router: Router,
     limits: Arc<Limits>,
+    slot: Slot,
     mut closing: watch::Receiver<bool>,
-    _counted: G,
 ) {
     let _ = stream.set_nodelay(true);
     let Ok(local) = stream.local_addr() else { return };
-    let ends = Ends { local, peer };
+    let ends = Ends { local, peer, tls: tls.is_some() };
+    let Some(tls) = tls else { return serve_one(stream, ends, router, limits, slot, closing).await };
+    let greeted = tokio::select! {
+        greeted = tls.greet(stream, limits.header) => greeted,
+        _ = closing.wait_for(|closing| *closing) => None,
+    };
+    if let Some(stream) = greeted {
+        Box::pin(serve_one(stream, ends, router, limits, slot, closing)).await;
+    }
+}
+
+async fn serve_one(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ends: Ends,
+    router: Router,
+    limits: Arc<Limits>,
+    slot: Slot,
+    mut closing: watch::Receiver<bool>,
+) {
+    let peer = ends.peer;
     let pulse = Arc::new(Pulse::new(limits.header, limits.idle));
     let io = TokioIo::new(io::Watched::new(stream, pulse.clone(), limits.write));
     let counted = pulse.clone();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         let ticket = Pulse::begin(&counted, request.version());
         request.extensions_mut().insert(ends);
+        request.extensions_mut().insert(slot.clone());
         let answer = router.clone().oneshot(request);
         async move { Ok::<_, Infallible>(answer.await?.map(|body| Body::new(pulse::Held::new(body, ticket)))) }
     });
-    let mut connection = pin!(limits.builder.serve_connection(io, service));
+    let mut connection = pin!(limits.builder.serve_connection_with_upgrades(io, service));
     let mut leaving = false;
     loop {
         tokio::select! {

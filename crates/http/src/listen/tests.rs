@@ -10,8 +10,8 @@ use toolgate_core::unit::{Size, Span};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
-struct Running {
-    address: SocketAddr,
+pub(super) struct Running {
+    pub address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     server: JoinHandle<()>,
 }
@@ -21,13 +21,17 @@ fn millis(n: u64) -> Span {
 }
 
 async fn start(router: Router, settings: Settings) -> Running {
+    start_with(None, router, settings).await
+}
+
+pub(super) async fn start_with(tls: Option<Arc<Tls>>, router: Router, settings: Settings) -> Running {
     let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let server = tokio::spawn(async move {
         let closing = watch::Sender::new(false);
         let shutdown = async { drop(stopped.await) };
-        accept(listener, router, &settings, &closing, || (), shutdown).await;
+        accept(listener, tls, router, &settings, &closing, || (), shutdown).await;
     });
     Running { address, stop: Some(stop), server }
 }
@@ -44,7 +48,7 @@ impl Running {
     }
 }
 
-fn hello() -> Router {
+pub(super) fn hello() -> Router {
     Router::new().route("/", get(|| async { "hello" }))
 }
 

@@ -1,6 +1,7 @@
 //! Answers as HTTP responses: one JSON object, or a stream of server-sent events that ends with the answer.
 
 use super::negotiate::Accepts;
+use super::stream::Reader;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior};
-use toolgate_engine::mcp::Reply;
+use toolgate_engine::mcp::{Out, Reply};
 use toolgate_wire::{Fault, Id, sse};
 
 /// Silence on a stream after which a comment is sent.
@@ -58,7 +59,7 @@ pub(super) fn whole(reply: Reply, accepts: Accepts) -> Response {
     response
 }
 
-fn events(body: Body) -> Response {
+pub(super) fn events(body: Body) -> Response {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, EVENTS);
@@ -67,58 +68,72 @@ fn events(body: Body) -> Response {
     response
 }
 
-type Run = Pin<Box<dyn Future<Output = Reply> + Send>>;
+pub(super) type Run = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
-/// Run a call that may report progress. Dropping the response drops the call.
+/// Run a call that may say something before its answer. Dropping the response drops the call.
 ///
-/// With `late` nothing is sent before the first message is known: a call that ends without progress is answered with
-/// plain JSON and its own status. Otherwise the stream begins at once with a comment.
+/// Nothing is sent before the first message is known: a call that ends without one is answered with plain JSON and its own
+/// status.
 pub(super) async fn progressing(
     run: impl Future<Output = Reply> + Send + 'static,
-    mut notes: Receiver<Vec<u8>>,
-    late: bool,
+    mut notes: Receiver<Out>,
     accepts: Accepts,
 ) -> Response {
     let mut run: Run = Box::pin(run);
-    let mut queue = VecDeque::new();
-    if late {
-        tokio::select! {
-            biased;
-            Some(note) = notes.recv() => queue.push_back(Bytes::from(sse::message(&note))),
-            reply = &mut run => return whole(reply, accepts),
-        }
-    } else {
-        queue.push_back(Bytes::from_static(sse::KEEP_ALIVE));
-    }
-    let live = Live { run: Some(run), notes, queue, beat: beat() };
+    let first = tokio::select! {
+        biased;
+        Some(first) = notes.recv() => first,
+        reply = &mut run => return whole(reply, accepts),
+    };
+    let live = Live { run: Some(run), notes, queue: VecDeque::from_iter(event(first)), beat: beat() };
     events(Body::from_stream(stream::unfold(live, |mut live| async move {
         let chunk = live.next().await?;
         Some((Ok::<Bytes, Infallible>(chunk), live))
     })))
 }
 
-/// Messages as they come, until the sender is dropped or `closing` turns true; `held` is dropped with the stream.
-pub(super) fn messages<H: Send + 'static>(
-    notes: Receiver<Vec<u8>>,
-    closing: watch::Receiver<bool>,
+// There is no coming back in the modern era, so nobody is let go.
+fn event(out: Out) -> Option<Bytes> {
+    match out {
+        Out::Message(message) => Some(sse::message(&message).into()),
+        Out::Pause => None,
+    }
+}
+
+/// What a reader reads, until its end or until `closing`, if there is one, turns true; `held` is dropped with the response.
+pub(super) fn stream<H: Send + 'static>(
+    opening: Option<Bytes>,
+    reader: Reader,
+    closing: Option<watch::Receiver<bool>>,
     held: H,
 ) -> Response {
-    let queue = VecDeque::from([Bytes::from_static(sse::KEEP_ALIVE)]);
-    let live = Live { run: None, notes, queue, beat: beat() };
+    // The head goes out at once, so that proxies see it.
+    let first = opening.unwrap_or_else(|| Bytes::from_static(sse::KEEP_ALIVE));
+    let state = (Some(first), reader, closing, beat(), held);
     events(Body::from_stream(stream::unfold(
-        (live, closing, held),
-        |(mut live, mut closing, held)| async move {
-            let closed = async { closing.wait_for(|closing| *closing).await.is_ok() };
-            let chunk = tokio::select! {
-                chunk = live.next_message() => chunk?,
-                _ = closed => return None,
+        state,
+        |(mut first, mut reader, mut closing, mut beat, held)| async move {
+            let chunk = match first.take() {
+                Some(first) => first,
+                None => tokio::select! {
+                    event = reader.next() => event?,
+                    () = turns_true(&mut closing) => return None,
+                    _ = beat.tick() => Bytes::from_static(sse::KEEP_ALIVE),
+                },
             };
-            Some((Ok::<Bytes, Infallible>(chunk), (live, closing, held)))
+            Some((Ok::<Bytes, Infallible>(chunk), (first, reader, closing, beat, held)))
         },
     )))
 }
 
-fn beat() -> Interval {
+async fn turns_true(closing: &mut Option<watch::Receiver<bool>>) {
+    match closing {
+        Some(closing) => drop(closing.wait_for(|closing| *closing).await),
+        None => std::future::pending().await,
+    }
+}
+
+pub(super) fn beat() -> Interval {
     let start = tokio::time::Instant::now() + KEEP_ALIVE;
     let mut beat = tokio::time::interval_at(start, KEEP_ALIVE);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -129,7 +144,7 @@ fn beat() -> Interval {
 struct Live {
     /// `None` once the answer is in the queue.
     run: Option<Run>,
-    notes: Receiver<Vec<u8>>,
+    notes: Receiver<Out>,
     queue: VecDeque<Bytes>,
     beat: Interval,
 }
@@ -142,11 +157,14 @@ impl Live {
         let run = self.run.as_mut()?;
         tokio::select! {
             biased;
-            Some(note) = self.notes.recv() => return Some(sse::message(&note).into()),
+            Some(out) = self.notes.recv() => match event(out) {
+                Some(event) => return Some(event),
+                None => return Some(Bytes::from_static(sse::KEEP_ALIVE)),
+            },
             reply = run => {
                 self.run = None;
-                while let Ok(note) = self.notes.try_recv() {
-                    self.queue.push_back(sse::message(&note).into());
+                while let Ok(out) = self.notes.try_recv() {
+                    self.queue.extend(event(out));
                 }
                 self.queue.push_back(sse::message(&reply.body).into());
             }
@@ -154,20 +172,11 @@ impl Live {
         }
         self.queue.pop_front()
     }
-
-    async fn next_message(&mut self) -> Option<Bytes> {
-        if let Some(chunk) = self.queue.pop_front() {
-            return Some(chunk);
-        }
-        tokio::select! {
-            note = self.notes.recv() => note.map(|note| sse::message(&note).into()),
-            _ = self.beat.tick() => Some(Bytes::from_static(sse::KEEP_ALIVE)),
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::stream::Stream;
     use super::*;
     use http_body_util::BodyExt;
     use tokio::sync::mpsc;
@@ -182,10 +191,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_stream_shows_that_it_lives_and_ends_with_the_shutdown() {
-        let (sender, notes) = mpsc::channel(1);
+        let own = Stream::new(0);
         let (close, closing) = watch::channel(false);
         let (held, free) = mpsc::channel::<()>(1);
-        let mut body = messages(notes, closing, held).into_body();
+        let mut body = stream(None, own.read(0), Some(closing), held).into_body();
         assert_eq!(
             frame(&mut body).await.unwrap(),
             ": keep-alive\n\n",
@@ -196,8 +205,8 @@ mod tests {
             assert_eq!(frame(&mut body).await.unwrap(), ": keep-alive\n\n");
             assert!(before.elapsed() <= KEEP_ALIVE);
         }
-        sender.send(b"{}".to_vec()).await.unwrap();
-        assert_eq!(frame(&mut body).await.unwrap(), "event: message\ndata: {}\n\n");
+        own.push(b"{}");
+        assert_eq!(frame(&mut body).await.unwrap(), "id: 0-1\nevent: message\ndata: {}\n\n");
         assert!(!free.is_closed());
         close.send(true).unwrap();
         assert_eq!(frame(&mut body).await, None);
@@ -206,36 +215,61 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_stream_without_a_shutdown_goes_on_to_its_end() {
+        let answer = Stream::new(7);
+        let mut body = stream(Some(answer.opening(0)), answer.read(0), None, ()).into_body();
+        assert_eq!(frame(&mut body).await.unwrap(), "id: 7-0\nretry: 500\ndata: \n\n");
+        assert_eq!(frame(&mut body).await.unwrap(), ": keep-alive\n\n");
+        answer.push(b"{}");
+        answer.end();
+        assert_eq!(frame(&mut body).await.unwrap(), "id: 7-1\nevent: message\ndata: {}\n\n");
+        assert_eq!(frame(&mut body).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_silent_call_shows_that_it_lives_once_its_stream_has_begun() {
         let (sender, notes) = mpsc::channel(4);
         let run = async move {
+            sender.send(Out::Message(b"[1]".to_vec())).await.unwrap();
             tokio::time::sleep(Duration::from_secs(40)).await;
-            sender.send(b"[1]".to_vec()).await.unwrap();
-            Reply::whole(b"[2]".to_vec())
+            sender.send(Out::Message(b"[2]".to_vec())).await.unwrap();
+            Reply::whole(b"[3]".to_vec())
         };
-        let mut body = progressing(run, notes, false, BOTH).await.into_body();
+        let mut body = progressing(run, notes, BOTH).await.into_body();
         let mut chunks = Vec::new();
         while let Some(chunk) = frame(&mut body).await {
             chunks.push(chunk);
         }
-        let (alive, rest) = chunks.split_at(3);
-        assert!(alive.iter().all(|c| c == ": keep-alive\n\n"), "at 0, 15 and 30 s: {chunks:?}");
-        assert_eq!(rest, ["event: message\ndata: [1]\n\n", "event: message\ndata: [2]\n\n"]);
+        let alive = ": keep-alive\n\n";
+        let [one, two, three] = [1, 2, 3].map(|n| format!("event: message\ndata: [{n}]\n\n"));
+        assert_eq!(chunks, [&one, alive, alive, &two, &three], "alive at 15 and 30 s");
     }
 
     #[tokio::test]
-    async fn progress_sent_just_before_the_end_is_not_lost() {
-        let (sender, notes) = mpsc::channel(4);
+    async fn what_is_said_just_before_the_end_is_not_lost() {
+        let (sender, notes) = mpsc::channel(5);
         for n in 0..3 {
-            sender.try_send(vec![b'0' + n]).unwrap();
+            sender.try_send(Out::Message(vec![b'0' + n])).unwrap();
+            let _ = sender.try_send(Out::Pause);
         }
         let run = async move {
             drop(sender);
             Reply::whole(b"end".to_vec())
         };
-        let body = progressing(run, notes, true, BOTH).await.into_body();
+        let body = progressing(run, notes, BOTH).await.into_body();
         let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
         let data: Vec<_> = text.lines().filter_map(|l| l.strip_prefix("data: ")).collect();
         assert_eq!(data, ["0", "1", "2", "end"]);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_says_nothing_is_answered_plainly() {
+        let (sender, notes) = mpsc::channel(1);
+        let run = async move {
+            drop(sender);
+            Reply { status: 400, ..Reply::whole(b"{}".to_vec()) }
+        };
+        let response = progressing(run, notes, BOTH).await;
+        assert_eq!((response.status().as_u16(), &response.headers()[header::CONTENT_TYPE]), (400, &JSON));
     }
 }

@@ -1,41 +1,62 @@
 //! The legacy era: `initialize` opens a session, everything else happens in one.
 //!
-//! A call ends when its connection does: there is no replay of what could not be delivered yet, so nobody would ever see
-//! its answer.
+//! A call that has said something goes on without its connection: the client can come back for the rest (`stream`).
+//! One that has not ends with its connection, because nobody could ever ask for its answer.
 
 use super::negotiate::{self, Accepts};
-use super::session::{Session, Use};
-use super::{Refused, Visit, answer, modern::OUTBOX};
+use super::session::{OWN_STREAM, Session, Use};
+use super::stream::{self, Stream};
+use super::{Refused, Visit, answer, answer::Run, key_gone, modern::OUTBOX};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header as http_header};
 use axum::response::Response;
 use futures_util::future::Abortable;
 use serde_json::value::RawValue;
+use std::pin::pin;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::mpsc;
-use toolgate_core::{Error, Kind};
-use toolgate_engine::mcp::{self, Peer, Reply, Step, batch};
+use toolgate_core::name::ServerName;
+use toolgate_core::{Caller, Error, Kind};
+use toolgate_engine::mcp::{self, Out, Peer, Reply, Step, batch, notice};
+use toolgate_engine::{Engine, Told};
 use toolgate_wire::era::{self, Era, Version};
 use toolgate_wire::message::Message;
 use toolgate_wire::{Fault, Id, Incoming, Malformed, header};
 
+const LAST_EVENT_ID: &str = "last-event-id";
+// How often it is looked whether a silent session is still there.
+const LOOK_AFTER: Duration = Duration::from_secs(30);
 const SESSION_ID: HeaderName = HeaderName::from_static(header::SESSION_ID);
 
 fn refuse(status: StatusCode, id: Option<&Id>, why: &'static str) -> Response {
     answer::fault(status, id, &Fault::invalid_request(why))
 }
 
+// The gateway refuses; with a status of its own.
+fn failed(id: Option<&Id>, error: &Error) -> Response {
+    let status =
+        StatusCode::from_u16(error.kind().http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    answer::fault(status, id, &Fault::from(error))
+}
+
 // The session that a request names, for as long as the request lasts.
-fn session(visit: &Visit, id: Option<&Id>) -> Result<Use, Refused> {
+async fn session(visit: &Visit, id: Option<&Id>) -> Result<Use, Refused> {
     let Some(name) = visit.headers.get(SESSION_ID) else {
         let why = "header Mcp-Session-Id is missing; send initialize first";
         return Err(refuse(StatusCode::BAD_REQUEST, id, why).into());
     };
-    let known = name
-        .to_str()
-        .ok()
-        .and_then(|name| visit.shared.sessions.find(name, &visit.caller, visit.scope.as_ref()));
-    let used = known.ok_or_else(|| {
+    let (sessions, scope) = (&visit.shared.sessions, visit.scope.as_ref());
+    let name = name.to_str().unwrap_or_default();
+    let known = sessions.find_kept(name, &visit.caller, scope, || visit.connection()).await;
+    let used = known.map_err(|error| failed(id, &error))?.ok_or_else(|| {
         refuse(StatusCode::NOT_FOUND, id, "there is no such session; send initialize to begin a new one")
     })?;
+    // From here on the session is found and ended when the key ends; before, it may have been too early for that.
+    if !visit.app.engine().is_known(&visit.caller) {
+        sessions.close(name, &visit.caller, scope);
+        return Err(failed(id, &key_gone()).into());
+    }
     // The era is known, so the header is absent or names a legacy version.
     let spoken = header::value(&visit.headers, header::PROTOCOL_VERSION).ok().flatten();
     if spoken.and_then(Version::parse).is_some_and(|version| !version.on_http()) {
@@ -49,9 +70,10 @@ fn peer(visit: &Visit, session: &Session) -> Peer {
     Peer {
         caller: visit.caller.clone(),
         scope: visit.scope.clone(),
-        version: session.version,
+        version: session.mcp.version,
         http: true,
-        client: session.client.clone(),
+        client: session.mcp.client.clone(),
+        session: Some(session.mcp.clone()),
         trace: visit.trace(),
     }
 }
@@ -61,7 +83,7 @@ pub(super) async fn request(visit: &Visit, accepts: Accepts, request: &Incoming<
         return open(visit, accepts, request);
     }
     let id = &request.id;
-    let mut used = match session(visit, Some(id)) {
+    let mut used = match session(visit, Some(id)).await {
         Ok(used) => used,
         Err(refused) => return *refused,
     };
@@ -69,7 +91,7 @@ pub(super) async fn request(visit: &Visit, accepts: Accepts, request: &Incoming<
         return refuse(StatusCode::BAD_REQUEST, Some(id), "this session is initialized already");
     }
     let (engine, peer) = (visit.app.engine(), peer(visit, &used.session));
-    let (outbox, notes) = match accepts.sse && request.meta.progress_token().is_some() {
+    let (outbox, notes) = match accepts.sse {
         true => Some(mpsc::channel(OUTBOX)).unzip(),
         false => (None, None),
     };
@@ -84,16 +106,60 @@ pub(super) async fn request(visit: &Visit, accepts: Accepts, request: &Incoming<
     };
     let (engine, id) = (engine.clone(), id.clone());
     let run = async move {
-        let _used = used;
         match Abortable::new(pending.run(&engine), registration).await {
             Ok(reply) => reply,
             Err(_) => Reply::error(Era::Legacy, &id, &Error::new(Kind::Cancelled, "cancelled")),
         }
     };
     match notes {
-        Some(notes) => answer::progressing(run, notes, false, accepts).await,
+        Some(notes) => resumable(run, notes, used, visit, accepts).await,
         None => answer::whole(run.await, accepts),
     }
+}
+
+// A call whose first message begins a stream that can be left and come back to: from then on the call does not need the
+// connection. One that ends before is answered plainly, and ends with its connection.
+async fn resumable(
+    run: impl Future<Output = Reply> + Send + 'static,
+    mut notes: mpsc::Receiver<Out>,
+    used: Use,
+    visit: &Visit,
+    accepts: Accepts,
+) -> Response {
+    let mut run: Run = Box::pin(run);
+    let first = tokio::select! {
+        biased;
+        Some(first) = notes.recv() => first,
+        reply = &mut run => return answer::whole(reply, accepts),
+    };
+    let Some(stream) = used.session.open_stream() else {
+        return refuse(StatusCode::NOT_FOUND, None, "the session has ended");
+    };
+    let reader = stream.read(0);
+    let opening = stream.opening(0);
+    let put = |stream: &Stream, out| match out {
+        Out::Message(message) => stream.push(&message),
+        Out::Pause => stream.pause(),
+    };
+    put(&stream, first);
+    let connection = visit.connection();
+    tokio::spawn(async move {
+        // The session is in use until the answer is there.
+        let (_used, _connection) = (used, connection);
+        let reply = loop {
+            tokio::select! {
+                biased;
+                Some(out) = notes.recv() => put(&stream, out),
+                reply = &mut run => break reply,
+            }
+        };
+        while let Ok(out) = notes.try_recv() {
+            put(&stream, out);
+        }
+        stream.push(&reply.body);
+        stream.end();
+    });
+    answer::stream(Some(opening), reader, None, ())
 }
 
 fn open(visit: &Visit, accepts: Accepts, request: &Incoming<'_>) -> Response {
@@ -104,6 +170,7 @@ fn open(visit: &Visit, accepts: Accepts, request: &Incoming<'_>) -> Response {
         version: Version::LATEST_LEGACY,
         http: true,
         client: None,
+        session: None,
         trace: None,
     };
     let mut reply = match mcp::start(engine, &peer, request, None) {
@@ -133,15 +200,18 @@ pub(super) async fn batch(
     accepts: Accepts,
     messages: Vec<Result<Message<'_>, Malformed>>,
 ) -> Response {
-    let used = match session(visit, None) {
+    let used = match session(visit, None).await {
         Ok(used) => used,
         Err(refused) => return *refused,
     };
-    if !used.session.version.has_batches() {
+    if !used.session.mcp.version.has_batches() {
         let why = "Invalid request: batches exist only in protocol version 2025-03-26";
         return refuse(StatusCode::BAD_REQUEST, None, why);
     }
     let engine = visit.app.engine();
+    if let Err(fault) = batch::check(engine, messages.len()) {
+        return answer::fault(StatusCode::BAD_REQUEST, None, &fault);
+    }
     let batch = batch::begin(engine, &peer(visit, &used.session), messages);
     for id in &batch.cancelled {
         used.session.cancel(id);
@@ -149,11 +219,14 @@ pub(super) async fn batch(
     if batch.is_empty() {
         return answer::empty(StatusCode::ACCEPTED);
     }
-    answer::whole(Reply::whole(batch.run(engine).await), accepts)
+    match visit.while_known(pin!(batch.run(engine))).await {
+        Some(answers) => answer::whole(Reply::whole(answers), accepts),
+        None => failed(None, &key_gone()),
+    }
 }
 
-pub(super) fn notification(visit: &Visit, method: &str, params: Option<&RawValue>) -> Response {
-    let used = match session(visit, None) {
+pub(super) async fn notification(visit: &Visit, method: &str, params: Option<&RawValue>) -> Response {
+    let used = match session(visit, None).await {
         Ok(used) => used,
         Err(refused) => return *refused,
     };
@@ -163,10 +236,17 @@ pub(super) fn notification(visit: &Visit, method: &str, params: Option<&RawValue
     answer::empty(StatusCode::ACCEPTED)
 }
 
-// We ask nothing of clients, so a response answers nothing.
-pub(super) fn response(visit: &Visit) -> Response {
-    match session(visit, None) {
-        Ok(_) => answer::empty(StatusCode::ACCEPTED),
+pub(super) async fn response(
+    visit: &Visit,
+    id: Option<&Id>,
+    result: Option<&RawValue>,
+    error: Option<&RawValue>,
+) -> Response {
+    match session(visit, None).await {
+        Ok(used) => {
+            used.session.mcp.answer(id, result, error);
+            answer::empty(StatusCode::ACCEPTED)
+        }
         Err(refused) => *refused,
     }
 }
@@ -184,22 +264,78 @@ fn legacy_only(visit: &Visit) -> Result<(), Refused> {
 }
 
 /// GET: the session's standalone stream.
-pub(super) fn listen(visit: &Visit) -> Result<Response, Refused> {
+pub(super) async fn listen(visit: &Visit) -> Result<Response, Refused> {
     legacy_only(visit)?;
     if !negotiate::accepts(&visit.headers).is_some_and(|accepts| accepts.sse) {
         return Err(refuse(StatusCode::NOT_ACCEPTABLE, None, "Accept must allow text/event-stream").into());
     }
-    let mut used = session(visit, None)?;
-    let Some(notes) = used.stream() else {
-        return Err(refuse(StatusCode::CONFLICT, None, "this session has a stream already").into());
+    let used = session(visit, None).await?;
+    let last = header::value(&visit.headers, LAST_EVENT_ID).ok().flatten().and_then(stream::parse_id);
+    // A client that comes back for an answer; what is not there any more is answered with the session's own stream.
+    if let Some((number, event)) = last
+        && let Some(stream) = used.session.stream(number)
+    {
+        let reader = stream.read(event);
+        // An answer that is under way is waited for at a shutdown, as every call is.
+        let closing = (number == OWN_STREAM).then(|| visit.app.closing());
+        return Ok(answer::stream(None, reader, closing, used));
+    }
+    let Some((stream, is_new)) = used.session.own_stream() else {
+        return Err(refuse(StatusCode::NOT_FOUND, None, "the session has ended").into());
     };
-    Ok(answer::messages(notes, visit.app.closing(), used))
+    if is_new {
+        tokio::spawn(tell(
+            visit.app.engine().clone(),
+            // Listening begins before the stream does, so that nothing is missed in between.
+            visit.app.engine().changes(),
+            Arc::downgrade(&used.session),
+            visit.caller.clone(),
+            visit.scope.clone(),
+            stream.clone(),
+        ));
+    }
+    let newest = stream.newest();
+    let reader = stream.read(newest);
+    Ok(answer::stream(Some(stream.opening(newest)), reader, Some(visit.app.closing()), used))
+}
+
+// What changes, onto the session's own stream, for as long as there is the session.
+async fn tell(
+    engine: Engine,
+    mut changes: Receiver<Arc<Told>>,
+    session: Weak<Session>,
+    caller: Arc<Caller>,
+    scope: Option<ServerName>,
+    stream: Arc<Stream>,
+) {
+    loop {
+        let told = tokio::select! {
+            told = changes.recv() => told,
+            () = tokio::time::sleep(LOOK_AFTER) => {
+                if session.strong_count() == 0 || stream.is_ended() {
+                    return;
+                }
+                continue;
+            }
+        };
+        let Some(session) = session.upgrade().filter(|_| !stream.is_ended()) else { return };
+        match told {
+            Ok(told) => {
+                if let Some(body) = notice::for_session(&engine, &session.mcp, &caller, scope.as_ref(), &told)
+                {
+                    stream.push(&body);
+                }
+            }
+            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
+    }
 }
 
 /// DELETE: the end of a session.
-pub(super) fn end(visit: &Visit) -> Result<Response, Refused> {
+pub(super) async fn end(visit: &Visit) -> Result<Response, Refused> {
     legacy_only(visit)?;
-    let used = session(visit, None)?;
+    let used = session(visit, None).await?;
     visit.shared.sessions.close(&used.session.id, &visit.caller, visit.scope.as_ref());
     Ok(answer::empty(StatusCode::NO_CONTENT))
 }

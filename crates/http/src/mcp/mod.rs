@@ -1,19 +1,26 @@
-//! The MCP endpoint: Streamable HTTP of both eras at `/mcp` (all servers) and `/mcp/{server}` (one).
+//! The MCP endpoints: Streamable HTTP of both eras at `/mcp` (all servers) and `/mcp/{server}` (one), WebSocket at `/ws`,
+//! and HTTP+SSE at `/sse` where it is switched on.
 //!
 //! Mounted by the edge behind the Host and Origin guard and behind identification, so that a wrong origin is refused
 //! first, an unknown caller next, and only then a protocol error. Handlers here find the era of a message and speak it;
-//! what a method does is `engine::mcp`'s. Absent as yet: sessions that survive a restart, resumable streams, and
-//! anything a server would send on its own besides progress.
+//! what a method does is `engine::mcp`'s. Sessions and streams end with the key that
+//! opened them; sessions outlive the process when there is a store for them (`keep`).
 
 mod answer;
+mod keep;
 mod legacy;
 mod modern;
 mod negotiate;
+mod places;
 mod post;
 mod session;
+mod sse_door;
+mod stream;
 #[cfg(test)]
 mod tests;
+mod ws;
 
+pub use keep::{Kept, Leave, MAX_STATE, SessionHash, SessionStore};
 pub use session::Limits;
 
 use crate::{AppState, trace};
@@ -23,34 +30,75 @@ use axum::response::Response;
 use axum::routing::MethodRouter;
 use axum::{Extension, Router};
 use session::Sessions;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
-use toolgate_core::Caller;
 use toolgate_core::name::ServerName;
 use toolgate_core::trace::TraceContext;
-use toolgate_engine::ConnectionGuard;
+use toolgate_core::{Caller, Error, Kind};
 use toolgate_engine::mcp::{Mirrored, is_server};
+use toolgate_engine::{ConnectionGuard, Engine};
 use toolgate_wire::Fault;
 
-/// The MCP routes. They need an `Extension<Arc<Caller>>`, which identification sets.
-pub fn routes() -> Router<AppState> {
-    routes_with(Limits::default())
-}
-
-/// The MCP routes with other limits on sessions.
-pub fn routes_with(limits: Limits) -> Router<AppState> {
-    mount(Arc::new(Shared { sessions: Arc::new(Sessions::new(limits)), mirrored: OnceLock::new() }))
-}
-
-fn mount(shared: Arc<Shared>) -> Router<AppState> {
+/// The MCP routes. They need an `Extension<Arc<Caller>>` and an `Extension<Standing>`, which identification sets.
+pub(crate) fn routes(shared: Arc<Shared>, sse_door: bool) -> Router<AppState> {
     let door = || MethodRouter::new().post(post::post).get(get).delete(delete);
-    Router::new().route("/mcp", door()).route("/mcp/{server}", door()).layer(Extension(shared))
+    let mut routes = Router::new().route("/mcp", door()).route("/mcp/{server}", door());
+    routes = routes.route("/ws", MethodRouter::new().get(ws::open));
+    if sse_door {
+        routes = routes.route("/sse", MethodRouter::new().get(sse_door::open));
+        routes = routes.route("/message", MethodRouter::new().post(sse_door::message_in));
+    }
+    routes.layer(Extension(shared))
 }
 
 // What the handlers share beyond the engine.
-struct Shared {
+pub(crate) struct Shared {
     sessions: Arc<Sessions>,
+    places: Arc<places::Places>,
+    doors: sse_door::Doors,
+    beat: ws::Beat,
     /// The catalogue never changes, so its annotations are read once.
     mirrored: OnceLock<Mirrored>,
+}
+
+impl Shared {
+    pub fn new(limits: Limits, store: Option<Arc<dyn SessionStore>>) -> Self {
+        let sessions = match store {
+            Some(store) => Sessions::kept(limits, store),
+            None => Sessions::new(limits),
+        };
+        Self {
+            sessions: Arc::new(sessions),
+            places: Arc::new(places::Places::new(limits)),
+            doors: sse_door::Doors::default(),
+            beat: ws::Beat::default(),
+            mirrored: OnceLock::new(),
+        }
+    }
+
+    /// To be polled for as long as the gateway serves.
+    pub async fn run(&self, engine: &Engine) {
+        self.sessions.run(engine).await;
+    }
+
+    /// To be called when it serves no more.
+    pub async fn flush(&self) {
+        self.sessions.flush().await;
+    }
+}
+
+/// Whether what a caller presented is still good for the same caller, for what outlives its request.
+#[derive(Clone)]
+pub(crate) struct Standing(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl Standing {
+    pub(crate) fn new(holds: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(holds))
+    }
+
+    fn holds(&self) -> bool {
+        (self.0)()
+    }
 }
 
 // An answer that ends a request early; boxed, because it is large and rare.
@@ -85,6 +133,11 @@ impl Visit {
         Ok(Self { app, shared, caller, scope, headers })
     }
 
+    // What this work comes to; `None` when its caller is no more before it has ended.
+    async fn while_known<T>(&self, work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+        while_known(self.app.engine(), &self.caller, work).await
+    }
+
     fn trace(&self) -> Option<TraceContext> {
         trace::of(&self.headers)
     }
@@ -97,6 +150,22 @@ impl Visit {
     }
 }
 
+async fn while_known<T>(
+    engine: &Engine,
+    caller: &Caller,
+    work: Pin<&mut impl Future<Output = T>>,
+) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = engine.gone(caller) => None,
+    }
+}
+
+fn key_gone() -> Error {
+    Error::new(Kind::Unauthenticated, "the key of this request was revoked or has expired")
+}
+
 async fn get(
     State(app): State<AppState>,
     Extension(shared): Extension<Arc<Shared>>,
@@ -105,7 +174,7 @@ async fn get(
     headers: HeaderMap,
 ) -> Response {
     match Visit::new(app, shared, caller, door, headers) {
-        Ok(visit) => legacy::listen(&visit).unwrap_or_else(|refused| *refused),
+        Ok(visit) => legacy::listen(&visit).await.unwrap_or_else(|refused| *refused),
         Err(refused) => *refused,
     }
 }
@@ -118,7 +187,7 @@ async fn delete(
     headers: HeaderMap,
 ) -> Response {
     match Visit::new(app, shared, caller, door, headers) {
-        Ok(visit) => legacy::end(&visit).unwrap_or_else(|refused| *refused),
+        Ok(visit) => legacy::end(&visit).await.unwrap_or_else(|refused| *refused),
         Err(refused) => *refused,
     }
 }

@@ -1,8 +1,9 @@
 //! A request of the modern era: stands alone, is checked against its headers, and is cancelled by closing its connection.
 
 use super::negotiate::Accepts;
-use super::{Visit, answer};
+use super::{Visit, answer, key_gone, while_known};
 use axum::response::Response;
+use std::pin::pin;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use toolgate_engine::mcp::{self, Mirrored, Peer, Reply, Step};
@@ -21,24 +22,29 @@ pub(super) async fn request(visit: &Visit, accepts: Accepts, request: &Incoming<
     };
     let engine = visit.app.engine();
     let connection = visit.connection();
-    if accepts.sse && request.meta.progress_token().is_some() {
+    if accepts.sse {
         let (outbox, notes) = mpsc::channel(OUTBOX);
         return match mcp::start(engine, &peer, request, Some(&outbox)) {
             Step::Done(reply) => answer::whole(reply, accepts),
             Step::Call(pending) => {
                 drop(outbox);
-                let engine = engine.clone();
+                let (engine, caller) = (engine.clone(), visit.caller.clone());
                 let run = async move {
                     let _connection = connection;
-                    pending.run(&engine).await
+                    let id = pending.id().clone();
+                    let reply = while_known(&engine, &caller, pin!(pending.run(&engine))).await;
+                    reply.unwrap_or_else(|| Reply::error(Era::Modern, &id, &key_gone()))
                 };
-                answer::progressing(run, notes, true, accepts).await
+                answer::progressing(run, notes, accepts).await
             }
         };
     }
     let reply = match mcp::start(engine, &peer, request, None) {
         Step::Done(reply) => reply,
-        Step::Call(pending) => pending.run(engine).await,
+        Step::Call(pending) => {
+            let reply = visit.while_known(pin!(pending.run(engine))).await;
+            reply.unwrap_or_else(|| Reply::error(Era::Modern, &request.id, &key_gone()))
+        }
     };
     drop(connection);
     answer::whole(reply, accepts)
@@ -52,6 +58,7 @@ fn check(visit: &Visit, request: &Incoming<'_>) -> Result<Peer, Fault> {
         version,
         http: true,
         client: request.meta.client().map(Arc::new),
+        session: None,
         trace: visit.trace(),
     };
     let engine = visit.app.engine();

@@ -22,7 +22,7 @@ pub(super) fn check(headers: &HeaderMap) -> Result<Accepts, (StatusCode, Fault)>
     })
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()) else { return false };
     let mut parts = value.split(';');
     let essence = parts.next().unwrap_or_default().trim();

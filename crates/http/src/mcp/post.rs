@@ -13,7 +13,6 @@ use toolgate_engine::mcp::Reply;
 use toolgate_wire::era::{self, Era};
 use toolgate_wire::message::{Body, Message, parse};
 use toolgate_wire::params::{Meta, Params};
-use toolgate_wire::scan::MAX_DEPTH;
 use toolgate_wire::{Fault, Incoming, header};
 
 pub(super) async fn post(
@@ -46,7 +45,7 @@ async fn dispatch(visit: &Visit, accepts: Accepts, body: &[u8]) -> Response {
     };
     let era = |meta_names_version| era::of(said, meta_names_version);
     let refuse = |fault: &Fault| answer::fault(StatusCode::BAD_REQUEST, None, fault);
-    match parse(body, MAX_DEPTH) {
+    match parse(body, visit.app.engine().clients().max_depth) {
         Err(malformed) => answer::fault(StatusCode::BAD_REQUEST, malformed.id.as_ref(), &malformed.fault),
         Ok(Body::Batch(messages)) => match era(false) {
             Era::Legacy => legacy::batch(visit, accepts, messages).await,
@@ -64,12 +63,12 @@ async fn dispatch(visit: &Visit, accepts: Accepts, body: &[u8]) -> Response {
             match meta.map(|meta| era(meta.protocol_version.is_some())) {
                 // The modern revision gives clients nothing to notify of over HTTP; what comes is taken and dropped.
                 Ok(Era::Modern) => answer::empty(StatusCode::ACCEPTED),
-                Ok(Era::Legacy) => legacy::notification(visit, &method, params),
+                Ok(Era::Legacy) => legacy::notification(visit, &method, params).await,
                 Err(fault) => refuse(&fault),
             }
         }
-        Ok(Body::One(Message::Response { .. })) => match era(false) {
-            Era::Legacy => legacy::response(visit),
+        Ok(Body::One(Message::Response { id, result, error })) => match era(false) {
+            Era::Legacy => legacy::response(visit, id.as_ref(), result, error).await,
             Era::Modern => refuse(&Fault::invalid_request(
                 "Invalid request: a client sends no responses in this version",
             )),

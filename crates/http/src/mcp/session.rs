@@ -1,20 +1,22 @@
-//! Sessions of legacy clients, in memory.
+//! Sessions of legacy clients, in memory, and behind them in a store when there is one (`keep`).
 //!
 //! A session belongs to one caller and one door: anyone else who shows its id, or shows it elsewhere, is told that there
-//! is no such session. It ends by DELETE, after a time without use, or to make room for a newer one of the same caller;
-//! ending it cancels its calls and closes its stream. While a request or the stream is open it is in use.
+//! is no such session. It ends by DELETE, with its caller's key, after a time without use, or to make room for a newer one
+//! of the same caller; ending it cancels its calls and closes its streams. While a request or a stream is open it is in
+//! use.
 
+use super::keep::{Keeper, Kept, SessionStore, hash, kept_for};
+use super::stream::Stream;
 use futures_util::future::{AbortHandle, AbortRegistration};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-use tokio::sync::mpsc;
+use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 use toolgate_core::name::ServerName;
-use toolgate_core::{Caller, ClientInfo, Error, Kind};
-use toolgate_engine::ConnectionGuard;
-use toolgate_engine::mcp::Opened;
-use toolgate_wire::{Id, Version};
+use toolgate_core::{Caller, Error, Kind};
+use toolgate_engine::mcp;
+use toolgate_engine::{ConnectionGuard, Engine};
+use toolgate_wire::Id;
 
 /// Bounds on sessions.
 #[derive(Debug, Clone, Copy)]
@@ -33,8 +35,10 @@ impl Default for Limits {
     }
 }
 
-// Messages of one standalone stream that wait to be sent.
-const STREAM: usize = 64;
+// Streams of one session that are kept for a client that comes back, beside those that are not over.
+const ENDED_STREAMS: usize = 16;
+// The session's own stream (GET).
+pub(super) const OWN_STREAM: u64 = 0;
 // Calls of one session running at once.
 const MAX_RUNNING: usize = 256;
 
@@ -42,17 +46,21 @@ pub(super) struct Session {
     pub id: Box<str>,
     caller: Arc<str>,
     scope: Option<ServerName>,
-    pub version: Version,
-    pub client: Option<Arc<ClientInfo>>,
+    pub mcp: Arc<mcp::Session>,
     state: Mutex<State>,
+    keeper: Option<Arc<Keeper>>,
     _connection: Option<ConnectionGuard>,
 }
 
 struct State {
     last_used: Instant,
+    /// When it was last given to the keeper, and what it was then.
+    kept: Instant,
+    kept_changes: u64,
     uses: usize,
     running: HashMap<Id, AbortHandle>,
-    stream: Option<mpsc::Sender<Vec<u8>>>,
+    streams: VecDeque<Arc<Stream>>,
+    opened_streams: u64,
     ended: bool,
 }
 
@@ -71,11 +79,82 @@ impl Session {
         (state.uses == 0).then_some(state.last_used)
     }
 
+    // For whom its caller's key is gone: not even what waits to be read is sent.
+    fn cut(&self) {
+        lock(&self.state).streams.iter().for_each(|stream| stream.cut());
+    }
+
+    /// As it is kept; `None` when it has ended or is too large for that.
+    pub fn kept(&self) -> Option<Kept> {
+        let state = lock(&self.state);
+        let unused = if state.uses > 0 { Duration::ZERO } else { state.last_used.elapsed() };
+        let ended = state.ended;
+        drop(state);
+        let saved = serde_json::to_string(&self.mcp.saved()).ok();
+        Some(Kept {
+            id: hash(&self.id),
+            caller: self.caller.to_string(),
+            scope: self.scope.as_ref().map(ToString::to_string),
+            state: saved.filter(|saved| !ended && saved.len() <= super::keep::MAX_STATE)?,
+            last_used: SystemTime::now().checked_sub(unused)?,
+        })
+    }
+
+    // Have it written when it has changed, or when what is written of its use is older than `age`.
+    fn keep(self: &Arc<Self>, state: &mut State, age: Duration) {
+        let Some(keeper) = self.keeper.as_ref().filter(|_| !state.ended) else { return };
+        let changes = self.mcp.changes();
+        let used = state.uses > 0 || state.last_used > state.kept;
+        if changes != state.kept_changes || (used && state.kept.elapsed() >= age) {
+            state.kept = Instant::now();
+            state.kept_changes = changes;
+            keeper.save(self.clone());
+        }
+    }
+
     fn end(&self) {
         let mut state = lock(&self.state);
         state.ended = true;
-        state.stream = None;
+        self.mcp.end();
+        state.streams.drain(..).for_each(|stream| stream.end());
         state.running.drain().for_each(|(_, call)| call.abort());
+    }
+
+    /// A new stream for an answer; `None` when the session has ended.
+    pub fn open_stream(&self) -> Option<Arc<Stream>> {
+        let mut state = lock(&self.state);
+        if state.ended {
+            return None;
+        }
+        let over = state.streams.iter().filter(|stream| stream.is_ended()).count();
+        if over > ENDED_STREAMS
+            && let Some(oldest) = state.streams.iter().position(|stream| stream.is_ended())
+        {
+            state.streams.remove(oldest);
+        }
+        state.opened_streams += 1;
+        let stream = Stream::new(state.opened_streams);
+        state.streams.push_back(stream.clone());
+        Some(stream)
+    }
+
+    /// The stream of this number, for a client that comes back.
+    pub fn stream(&self, number: u64) -> Option<Arc<Stream>> {
+        lock(&self.state).streams.iter().find(|stream| stream.number == number).cloned()
+    }
+
+    /// The session's own stream, and whether it is a new one. `None` when the session has ended.
+    pub fn own_stream(&self) -> Option<(Arc<Stream>, bool)> {
+        let mut state = lock(&self.state);
+        if state.ended {
+            return None;
+        }
+        if let Some(stream) = state.streams.iter().find(|stream| stream.number == OWN_STREAM) {
+            return Some((stream.clone(), false));
+        }
+        let stream = Stream::new(OWN_STREAM);
+        state.streams.push_back(stream.clone());
+        Some((stream, true))
     }
 
     /// Cancel a running call.
@@ -90,13 +169,12 @@ impl Session {
 pub(super) struct Use {
     pub session: Arc<Session>,
     call: Option<Id>,
-    stream: bool,
 }
 
 impl Use {
     fn begin(session: Arc<Session>) -> Self {
         lock(&session.state).uses += 1;
-        Self { session, call: None, stream: false }
+        Self { session, call: None }
     }
 
     /// Enter a call that `notifications/cancelled` can cancel. The error says why it cannot run.
@@ -116,18 +194,6 @@ impl Use {
         self.call = Some(id.clone());
         Ok(registration)
     }
-
-    /// Open the standalone stream; `None` when it is open already.
-    pub fn stream(&mut self) -> Option<mpsc::Receiver<Vec<u8>>> {
-        let mut state = lock(&self.session.state);
-        if state.ended || state.stream.is_some() {
-            return None;
-        }
-        let (sender, receiver) = mpsc::channel(STREAM);
-        state.stream = Some(sender);
-        self.stream = true;
-        Some(receiver)
-    }
 }
 
 impl Drop for Use {
@@ -138,9 +204,7 @@ impl Drop for Use {
         if let Some(id) = &self.call {
             state.running.remove(id);
         }
-        if self.stream {
-            state.stream = None;
-        }
+        self.session.keep(&mut state, Duration::MAX);
     }
 }
 
@@ -148,6 +212,7 @@ impl Drop for Use {
 pub(super) struct Sessions {
     limits: Limits,
     all: Mutex<All>,
+    keeper: Option<Arc<Keeper>>,
 }
 
 #[derive(Default)]
@@ -167,6 +232,9 @@ impl All {
             }
         }
         session.end();
+        if let Some(keeper) = &session.keeper {
+            keeper.delete(id);
+        }
         Some(session)
     }
 
@@ -179,7 +247,12 @@ impl All {
 
 impl Sessions {
     pub fn new(limits: Limits) -> Self {
-        Self { limits, all: Mutex::default() }
+        Self { limits, all: Mutex::default(), keeper: None }
+    }
+
+    /// Sessions that outlive the process, as long as `run` is polled and `flush` is called in the end.
+    pub fn kept(limits: Limits, store: Arc<dyn SessionStore>) -> Self {
+        Self { keeper: Some(Keeper::new(store)), ..Self::new(limits) }
     }
 
     /// Make a session. At a limit the caller's oldest unused one goes; nobody else's does.
@@ -187,32 +260,57 @@ impl Sessions {
         self: &Arc<Self>,
         caller: &Caller,
         scope: Option<&ServerName>,
-        opened: Opened,
+        opened: Arc<mcp::Session>,
         connection: Option<ConnectionGuard>,
     ) -> Result<Arc<Session>, Error> {
         self.sweep();
         let mut all = lock(&self.all);
+        let session = self.insert(&mut all, fresh_id(), caller, scope, opened, connection)?;
+        if let Some(keeper) = &self.keeper {
+            keeper.save(session.clone());
+        }
+        Ok(session)
+    }
+
+    fn insert(
+        self: &Arc<Self>,
+        all: &mut All,
+        id: Box<str>,
+        caller: &Caller,
+        scope: Option<&ServerName>,
+        opened: Arc<mcp::Session>,
+        connection: Option<ConnectionGuard>,
+    ) -> Result<Arc<Session>, Error> {
         let own = all.by_caller.get(&caller.id).map_or(0, Vec::len);
         if own >= self.limits.per_caller || all.by_id.len() >= self.limits.total {
             let oldest = all.oldest_unused(&caller.id).ok_or_else(|| {
-                let why = "too many sessions are open; end one with DELETE, or wait";
-                Error::new(Kind::RateLimited, why).retry_after(Duration::from_secs(60))
+                let why = if own >= self.limits.per_caller {
+                    format!("you have {own} sessions, the most that one caller may have, and all are in use")
+                } else {
+                    format!("there are {} sessions, the most that this gateway holds", all.by_id.len())
+                };
+                Error::new(Kind::RateLimited, format!("{why}; end one with DELETE, or wait"))
+                    .retry_after(Duration::from_secs(60))
             })?;
             all.remove(&oldest);
         }
+        let now = Instant::now();
         let session = Arc::new(Session {
-            id: fresh_id(),
+            id,
             caller: caller.id.clone(),
             scope: scope.cloned(),
-            version: opened.version,
-            client: opened.client,
             state: Mutex::new(State {
-                last_used: Instant::now(),
+                last_used: now,
+                kept: now,
+                kept_changes: opened.changes(),
                 uses: 0,
                 running: HashMap::new(),
-                stream: None,
+                streams: VecDeque::new(),
+                opened_streams: 0,
                 ended: false,
             }),
+            mcp: opened,
+            keeper: self.keeper.clone(),
             _connection: connection,
         });
         all.by_id.insert(session.id.clone(), session.clone());
@@ -234,6 +332,80 @@ impl Sessions {
         Some(Use::begin(session))
     }
 
+    /// The same, also when only the store knows it. `Unavailable` when the store does not say, `RateLimited` when there
+    /// is no room for it.
+    pub async fn find_kept(
+        self: &Arc<Self>,
+        id: &str,
+        caller: &Caller,
+        scope: Option<&ServerName>,
+        connection: impl FnOnce() -> Option<ConnectionGuard>,
+    ) -> Result<Option<Use>, Error> {
+        let found = self.find(id, caller, scope);
+        let keeper = match &self.keeper {
+            Some(keeper) if found.is_none() && is_id(id) => keeper,
+            _ => return Ok(found),
+        };
+        let _turn = keeper.reading.acquire().await.map_err(Error::internal)?;
+        // Another request may have brought it meanwhile; one that is in memory is somebody else's.
+        let found = self.find(id, caller, scope);
+        if found.is_some() || lock(&self.all).by_id.contains_key(id) {
+            return Ok(found);
+        }
+        let Some(kept) = keeper.load(id).await? else { return Ok(None) };
+        if *kept.caller != *caller.id || kept.scope.as_deref() != scope.map(ServerName::as_str) {
+            return Ok(None);
+        }
+        let age = SystemTime::now().duration_since(kept.last_used).unwrap_or_default();
+        let saved = serde_json::from_str(&kept.state).ok().and_then(mcp::Session::restored);
+        let Some(opened) = saved.filter(|_| age < kept_for(self.limits.idle)) else {
+            keeper.delete(id);
+            return Ok(None);
+        };
+        self.sweep();
+        let mut all = lock(&self.all);
+        let session = self.insert(&mut all, id.into(), caller, scope, Arc::new(opened), connection())?;
+        // No stream has the number of one of the process before, which a client may still ask for.
+        let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        lock(&session.state).opened_streams = epoch.as_secs();
+        Ok(Some(Use::begin(session)))
+    }
+
+    /// End the sessions of callers that are no more, at once.
+    pub fn end_unknown(&self, knows: impl Fn(&str) -> bool) {
+        let mut all = lock(&self.all);
+        let gone = all.by_caller.iter().filter(|(caller, _)| !knows(caller));
+        let gone: Vec<_> = gone.flat_map(|(_, own)| own.iter().cloned()).collect();
+        for session in gone {
+            session.cut();
+            all.remove(&session.id);
+        }
+    }
+
+    /// What sessions need for as long as the gateway serves: they end with their keys, and are kept.
+    pub async fn run(&self, engine: &Engine) {
+        let with_keys = async {
+            let mut keys = engine.keys();
+            loop {
+                self.end_unknown(|caller| engine.knows(caller));
+                keys.changed().await;
+            }
+        };
+        match &self.keeper {
+            Some(keeper) => drop(tokio::join!(with_keys, keeper.run(self.limits))),
+            None => with_keys.await,
+        }
+    }
+
+    /// Write what is not written yet, before the end.
+    pub async fn flush(&self) {
+        let Some(keeper) = &self.keeper else { return };
+        for session in lock(&self.all).by_id.values() {
+            session.keep(&mut lock(&session.state), Duration::ZERO);
+        }
+        keeper.flush().await;
+    }
+
     /// End a session of this caller at this door.
     pub fn close(&self, id: &str, caller: &Caller, scope: Option<&ServerName>) -> bool {
         let mut all = lock(&self.all);
@@ -252,6 +424,9 @@ impl Sessions {
         let expired = all.by_id.values().filter(|s| self.expired(s, now)).map(|s| s.id.clone());
         for id in expired.collect::<Vec<_>>() {
             all.remove(&id);
+        }
+        if self.keeper.is_some() {
+            all.by_id.values().for_each(|s| s.keep(&mut lock(&s.state), self.limits.idle / 4));
         }
         all.by_id.len()
     }
@@ -275,8 +450,12 @@ async fn sweep_until_empty(sessions: std::sync::Weak<Sessions>) {
     }
 }
 
+fn is_id(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
 // 244 bits from the operating system's generator, as visible ASCII.
-fn fresh_id() -> Box<str> {
+pub(super) fn fresh_id() -> Box<str> {
     format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple()).into()
 }
 

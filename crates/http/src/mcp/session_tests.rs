@@ -13,8 +13,11 @@ fn sessions(per_caller: usize, total: usize) -> Arc<Sessions> {
 }
 
 fn open(sessions: &Arc<Sessions>, who: &str) -> Result<Arc<Session>, Error> {
-    let opened = Opened { version: Version::V2025_11_25, client: None };
-    sessions.open(&caller(who), None, opened, None)
+    let saved = serde_json::json!({
+        "version": "2025-11-25", "client": null, "capabilities": {}, "loudness": "info", "subscriptions": [],
+    });
+    let opened = mcp::Session::restored(serde_json::from_value(saved).unwrap()).unwrap();
+    sessions.open(&caller(who), None, Arc::new(opened), None)
 }
 
 fn number(id: i64) -> Id {
@@ -107,23 +110,31 @@ async fn an_expired_session_is_not_found_even_before_the_sweep() {
 }
 
 #[tokio::test]
-async fn ending_a_session_cancels_its_calls_and_closes_its_stream() {
+async fn ending_a_session_cancels_its_calls_and_closes_its_streams() {
     let sessions = sessions(10, 10);
     let id = open(&sessions, "a").unwrap().id.clone();
     let mut call = sessions.find(&id, &caller("a"), None).unwrap();
     let registration = call.call(&number(1)).unwrap();
-    let mut stream = sessions.find(&id, &caller("a"), None).unwrap();
-    let mut notes = stream.stream().unwrap();
-    assert!(sessions.find(&id, &caller("a"), None).unwrap().stream().is_none(), "one stream only");
+    let session = call.session.clone();
+    let answer = session.open_stream().unwrap();
+    let (own, is_new) = session.own_stream().unwrap();
+    let (same, is_new_again) = session.own_stream().unwrap();
+    assert!(Arc::ptr_eq(&own, &same) && is_new && !is_new_again, "one stream of its own");
+    let mut readers = [answer.read(0), own.read(0)];
     sessions.close(&id, &caller("a"), None);
     let run = futures_util::future::Abortable::new(std::future::pending::<()>(), registration);
     assert!(run.await.is_err());
-    assert!(notes.recv().await.is_none());
+    for reader in &mut readers {
+        assert!(reader.next().await.is_none());
+    }
     assert!(call.call(&number(2)).is_err(), "nothing new runs in it");
+    assert!(session.open_stream().is_none() && session.own_stream().is_none());
+    assert!(session.stream(answer.number).is_none(), "nobody comes back to it");
+    assert!(lock(&session.state).streams.is_empty());
 }
 
 #[tokio::test]
-async fn a_use_that_ends_forgets_its_call_and_its_stream() {
+async fn a_use_that_ends_forgets_its_call() {
     let sessions = sessions(10, 10);
     let id = open(&sessions, "a").unwrap().id.clone();
     let take = || sessions.find(&id, &caller("a"), None).unwrap();
@@ -132,10 +143,24 @@ async fn a_use_that_ends_forgets_its_call_and_its_stream() {
     assert!(take().call(&number(1)).is_err(), "the id is in use");
     drop(first);
     assert!(take().call(&number(1)).is_ok());
-    let mut stream = take();
-    assert!(stream.stream().is_some());
-    drop(stream);
-    assert!(take().stream().is_some());
     let state = &take().session;
     assert!(lock(&state.state).running.is_empty());
+}
+
+#[tokio::test]
+async fn streams_that_are_over_are_kept_for_a_while_and_others_as_long_as_they_run() {
+    let sessions = sessions(10, 10);
+    let session = open(&sessions, "a").unwrap();
+    let running = session.open_stream().unwrap();
+    let over: Vec<_> = (0..100)
+        .map(|_| {
+            let stream = session.open_stream().unwrap();
+            stream.end();
+            stream.number
+        })
+        .collect();
+    assert!(session.stream(running.number).is_some());
+    let kept = over.iter().filter(|number| session.stream(**number).is_some()).count();
+    assert_eq!(kept, ENDED_STREAMS + 1, "the newest of those that are over");
+    assert!(session.stream(over[99]).is_some() && session.stream(over[0]).is_none());
 }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use toolgate_core::id::CallId;
 use toolgate_core::name::ServerName;
-use toolgate_core::{Call, Caller, ClientInfo, Outcome, ToolOutput};
+use toolgate_core::{Call, Caller, ClientInfo, Face, Outcome, ToolOutput};
 
 pub(super) fn route() -> Route {
     Route {
@@ -121,12 +121,13 @@ async fn run(
         caller,
         client: client(headers).map(Arc::new),
         scope: Some(scope),
+        face: Face::Tool,
         tool,
         arguments,
         trace: trace::of(headers),
-        progress: None,
+        link: None,
     };
-    match state.engine().call(call).await? {
+    match state.engine().call(&call).await? {
         Outcome::Done(output) => Ok(output),
         Outcome::Refused(refused) => Err(refused.into()),
     }

@@ -1,9 +1,11 @@
 //! The edge as a client sees it: a real listener, a real engine and journal, servers made for the purpose.
 
 mod calls;
+mod codings;
 mod document;
 mod door;
 mod pages;
+mod sockets;
 
 use crate::{AppState, Edge, Settings, bind, serve};
 use http::Method;

@@ -1,6 +1,6 @@
 //! Knowledge: documents that the operator imported, each from a named source.
 
-use super::Shelf;
+use super::{Shelf, limit};
 use crate::{StoreError, row};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -25,10 +25,12 @@ pub struct Doc {
 }
 
 /// What an import did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Imported {
     /// Documents stored; one of the same source and title was replaced.
     pub stored: usize,
+    /// Their numbers, in the order given.
+    pub ids: Vec<i64>,
 }
 
 /// A source and how much there is of it.
@@ -51,18 +53,35 @@ impl Shelf {
             check(index, doc)?;
         }
         let mut tx = self.db.main.begin_with("BEGIN IMMEDIATE").await?;
+        let mut ids = Vec::with_capacity(docs.len());
         for doc in docs {
-            sqlx::query(include_str!("../../sql/knowledge_put.sql"))
+            let stored = sqlx::query(include_str!("../../sql/knowledge_put.sql"))
                 .bind(&doc.title)
                 .bind(&doc.source)
                 .bind(doc.url.as_deref())
                 .bind(&doc.body)
                 .bind(row::now())
-                .execute(&mut *tx)
+                .fetch_one(&mut *tx)
                 .await?;
+            ids.push(row::int(&stored, 0)?);
         }
         tx.commit().await?;
-        Ok(Imported { stored: docs.len() })
+        Ok(Imported { stored: docs.len(), ids })
+    }
+
+    /// Numbers and titles of documents, the newest first. `limit` is 1 to 1000.
+    pub async fn titles(&self, limit: u32) -> Result<Vec<(i64, String)>, StoreError> {
+        let query = sqlx::query(include_str!("../../sql/knowledge_titles.sql"));
+        let rows = query.bind(self::limit(limit)).fetch_all(&self.db.side).await?;
+        rows.iter().map(|row| Ok((row::int(row, 0)?, row::text(row, 1)?))).collect()
+    }
+
+    /// The document of that number.
+    pub async fn document(&self, id: i64) -> Result<Option<Doc>, StoreError> {
+        let query = sqlx::query(include_str!("../../sql/knowledge_get.sql"));
+        let Some(row) = query.bind(id).fetch_optional(&self.db.side).await? else { return Ok(None) };
+        let (title, source) = (row::text(&row, 0)?, row::text(&row, 1)?);
+        Ok(Some(Doc { title, source, url: row::text_opt(&row, 2)?, body: row::text(&row, 3)? }))
     }
 
     /// Sources in alphabetical order.

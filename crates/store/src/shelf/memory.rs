@@ -30,19 +30,35 @@ pub struct Memories {
 }
 
 impl Shelf {
-    /// Store a value, replacing the one under the same key. Key at most 512 bytes, value 1 MiB, category 128 bytes.
-    pub async fn remember(&self, key: &str, value: &str, category: &str) -> Result<(), StoreError> {
+    /// Store a value, replacing the one under the same key. Key at most 512 bytes, value 1 MiB, category 128 bytes. True
+    /// when the key is a new one.
+    pub async fn remember(&self, key: &str, value: &str, category: &str) -> Result<bool, StoreError> {
         row::bounded("key", key, MAX_KEY)?;
         row::at_most("value", value, MAX_VALUE)?;
         row::bounded("category", category, MAX_CATEGORY)?;
-        sqlx::query(include_str!("../../sql/memory_put.sql"))
+        let stored = sqlx::query(include_str!("../../sql/memory_put.sql"))
             .bind(key)
             .bind(value)
             .bind(category)
             .bind(row::now())
-            .execute(&self.db.main)
+            // To its end, where it commits; the first row comes before.
+            .fetch_all(&self.db.main)
             .await?;
-        Ok(())
+        Ok(stored.first().map(|row| row::int(row, 0)).transpose()? == Some(1))
+    }
+
+    /// Keys that begin with these characters, the newest first. `limit` is 1 to 1000.
+    pub async fn keys(&self, beginning: &str, limit: u32) -> Result<Vec<String>, StoreError> {
+        let query = sqlx::query(include_str!("../../sql/memory_keys.sql"));
+        let rows = query.bind(beginning).bind(self::limit(limit)).fetch_all(&self.db.side).await?;
+        rows.iter().map(|row| row::text(row, 0)).collect()
+    }
+
+    /// Categories in alphabetical order, at most 1000.
+    pub async fn categories(&self) -> Result<Vec<String>, StoreError> {
+        let query = sqlx::query(include_str!("../../sql/memory_categories.sql"));
+        let rows = query.bind(self::limit(u32::MAX)).fetch_all(&self.db.side).await?;
+        rows.iter().map(|row| row::text(row, 0)).collect()
     }
 
     /// The memory of that key, else those of that category, else the newest. `limit` is 1 to 1000.

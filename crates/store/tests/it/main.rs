@@ -4,7 +4,9 @@
 
 mod fixture;
 mod log;
+mod sessions;
 mod shelf;
 mod sql;
 mod store;
+mod tasks;
 mod trouble;

@@ -38,6 +38,28 @@ async fn memories_are_stored_replaced_listed_and_forgotten() {
 }
 
 #[tokio::test]
+async fn keys_categories_and_documents_by_number() {
+    let (_dir, shelf) = shelf().await;
+    for (key, category, new) in
+        [("a%", "x", true), ("a%b", "y", true), ("ab", "x", true), ("é1", "x", true), ("a%", "z", false)]
+    {
+        assert_eq!(shelf.remember(key, "v", category).await.unwrap(), new, "{key}");
+    }
+    assert_eq!(shelf.keys("", 10).await.unwrap(), ["a%", "é1", "ab", "a%b"], "newest first");
+    assert_eq!(shelf.keys("a%", 10).await.unwrap(), ["a%", "a%b"], "a beginning, no pattern");
+    assert_eq!(shelf.keys("é", 10).await.unwrap(), ["é1"]);
+    assert_eq!(shelf.keys("", 2).await.unwrap().len(), 2);
+    assert_eq!(shelf.categories().await.unwrap(), ["x", "y", "z"]);
+
+    let first = shelf.import(&[doc("s", "one", "1"), doc("s", "two", "2")]).await.unwrap();
+    let again = shelf.import(&[doc("s", "two", "3")]).await.unwrap();
+    assert_eq!(first.ids[1..], again.ids, "a replaced document keeps its number");
+    assert_eq!(shelf.document(again.ids[0]).await.unwrap(), Some(doc("s", "two", "3")));
+    assert_eq!(shelf.document(-1).await.unwrap(), None);
+    assert_eq!(shelf.titles(1).await.unwrap(), [(again.ids[0], "two".to_owned())], "newest first");
+}
+
+#[tokio::test]
 async fn bounds_are_kept() {
     let (_dir, shelf) = shelf().await;
     let long = |n| "x".repeat(n);

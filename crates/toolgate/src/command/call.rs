@@ -115,13 +115,14 @@ async fn local(settings: Settings, server: &str, tool: &str, arguments: &RawValu
         caller: Arc::new(wiring::local_caller()),
         client: None,
         scope: Some(scope),
+        face: toolgate_core::Face::Tool,
         tool: tool.to_owned(),
         arguments: arguments.to_owned(),
         trace: None,
-        progress: None,
+        link: None,
     };
     let id = call.id;
-    let outcome = gate.engine.call(call).await;
+    let outcome = gate.engine.call(&call).await;
     if outcome.as_ref().is_err_and(|error| error.kind() == Kind::NotFound) {
         let caller = wiring::local_caller();
         let known: Vec<String> = gate.engine.servers(&caller).into_iter().map(|view| view.id).collect();

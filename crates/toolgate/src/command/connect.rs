@@ -96,5 +96,11 @@ async fn endpoint(settings: &Settings) -> String {
         Err(_) => Vec::new(),
     };
     let base = running.into_iter().find_map(|process| process.url);
-    format!("{}/mcp", base.unwrap_or_else(|| format!("http://{}", settings.listen)))
+    format!(
+        "{}/mcp",
+        base.unwrap_or_else(|| {
+            let tls = settings.document.http.tls.is_some();
+            format!("{}://{}", if tls { "https" } else { "http" }, settings.listen)
+        })
+    )
 }

@@ -5,6 +5,7 @@ use crate::exit;
 use crate::life;
 use crate::logging;
 use crate::output::{Out, Paint};
+use crate::sessions::InStore;
 use crate::wiring::{self, Gate};
 use anyhow::Result;
 use serde_json::json;
@@ -21,8 +22,9 @@ pub async fn run(settings: Settings, sources: Sources, out: Out) -> Result<()> {
         .await
         .map_err(|problem| exit::unavailable(problem.to_string()))?;
     let address = listener.local_addr()?;
-    let url = url(address);
     let http = settings.document.http.clone();
+    let tls = http.tls.is_some();
+    let url = url(address, tls);
     let gate = Arc::new(wiring::open(settings, "serve").await?);
 
     let mut edge = toolgate_http::Edge::new(gate.engine.clone(), http);
@@ -31,6 +33,7 @@ pub async fn run(settings: Settings, sources: Sources, out: Out) -> Result<()> {
         let gate = keeper.clone();
         Box::pin(async move { gate.keep_running(&name, running).await })
     });
+    edge.sessions = Some(Arc::new(InStore(gate.store.clone())));
     edge.memory = || toolgate_host::system::System::new().own_memory();
     let state = toolgate_http::AppState::new(edge)
         .map_err(|problems| anyhow::anyhow!("the configuration cannot be used: {}", problems.join("; ")))?;
@@ -38,11 +41,11 @@ pub async fn run(settings: Settings, sources: Sources, out: Out) -> Result<()> {
     let watch = life::watch(&gate, &sources, Some(url.clone())).await?;
     gate.event("gateway_started", Some(&url)).await?;
     greet(&gate, &url, out)?;
-    if !address.ip().is_loopback() {
+    if !address.ip().is_loopback() && !tls {
         tracing::warn!(
             address = %address,
-            "reachable from other machines, and without TLS: keys and results can be read on the way; put a proxy that \
-             speaks TLS in front"
+            "reachable from other machines, and without TLS: keys and results can be read on the way; set http.tls, or \
+             put a proxy that speaks TLS in front"
         );
     }
     tracing::info!(url, data = %gate.dir.path().display(), "serving");
@@ -51,7 +54,7 @@ pub async fn run(settings: Settings, sources: Sources, out: Out) -> Result<()> {
 }
 
 // An address that means "every interface" is no address to connect to.
-fn url(address: SocketAddr) -> String {
+fn url(address: SocketAddr, tls: bool) -> String {
     let mut shown = address;
     if address.ip().is_unspecified() {
         shown.set_ip(if address.is_ipv4() {
@@ -60,7 +63,7 @@ fn url(address: SocketAddr) -> String {
             std::net::Ipv6Addr::LOCALHOST.into()
         });
     }
-    format!("http://{shown}")
+    format!("{}://{shown}", if tls { "https" } else { "http" })
 }
 
 // One line of JSON for programs; for people the address and what to do next. The new key is shown on a terminal only:
@@ -112,7 +115,8 @@ mod tests {
             ("0.0.0.0:80", "http://127.0.0.1:80"),
             ("[::]:80", "http://[::1]:80"),
         ] {
-            assert_eq!(url(address.parse().unwrap()), expected);
+            assert_eq!(url(address.parse().unwrap(), false), expected);
         }
+        assert_eq!(url("127.0.0.1:8443".parse().unwrap(), true), "https://127.0.0.1:8443");
     }
 }

@@ -55,7 +55,12 @@ pub fn check(document: &Document, servers: &[&str], report: Report<'_>) {
             ),
         );
     }
-    let owned = [document.http.problems(), document.exec.problems(), document.egress.problems()];
+    let owned = [
+        document.http.problems(),
+        document.limits.clients.problems(),
+        document.exec.problems(),
+        document.egress.problems(),
+    ];
     for problem in owned.into_iter().flatten() {
         placed(problem, report);
     }

@@ -14,7 +14,7 @@ fn mode(path: impl AsRef<std::path::Path>) -> u32 {
 async fn the_first_start_leaves_a_private_directory_and_one_key() {
     let mut gate = gate().await;
     assert_eq!(mode(gate.data()), 0o700);
-    for file in ["admin.key", "toolgate.db", "a2a-unified.db", "journal/journal.key"] {
+    for file in ["admin.key", "state.key", "toolgate.db", "a2a-unified.db", "journal/journal.key"] {
         assert_eq!(mode(gate.data().join(file)), 0o600, "{file}");
     }
     // What is no terminal may be kept for long: there the key's file is named, once, and the key is not printed.

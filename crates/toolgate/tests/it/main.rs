@@ -13,8 +13,11 @@ mod kill;
 mod life;
 mod matrix;
 mod observe;
+mod offers;
 mod oracle;
 mod schemas;
+mod sessions;
+mod tasks;
 mod tools;
 
 /// The binary under test.

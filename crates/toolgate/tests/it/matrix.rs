@@ -1,5 +1,5 @@
-//! Every tool by every role and by nobody, listed and called: what a list shows and what a call allows must be the same,
-//! and a tool that may not be seen must answer like one that does not exist.
+//! Every tool, resource and prompt by every role and by nobody, listed and called: what a list shows and what a call
+//! allows must be the same, and what may not be seen must answer like what does not exist.
 
 use crate::gate;
 use serde_json::{Value, json};
@@ -100,6 +100,117 @@ async fn every_tool_by_every_role_and_by_nobody() {
     );
     for nothing in ["developer", "security_auditor", "ci_cd_service", "monitoring_service"] {
         assert_eq!(count(nothing), 0, "{seen_by:?}");
+    }
+}
+
+// A resource as the one that is asked for, or a prompt with arguments that it refuses.
+fn request_of(face: &str, name: &str) -> (&'static str, Value) {
+    match face {
+        "uri" => ("resources/read", json!({ "uri": name })),
+        _ => ("prompts/get", json!({ "name": name, "arguments": {"no_such_argument": "x"} })),
+    }
+}
+
+fn completion_of(face: &str, name: &str) -> Value {
+    let reference = match face {
+        "uri" => json!({"type": "ref/resource", "uri": name}),
+        _ => json!({"type": "ref/prompt", "name": name}),
+    };
+    json!({"ref": reference, "argument": {"name": "key", "value": ""}})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_resource_and_prompt_by_every_role_and_by_nobody() {
+    const LISTS: [(&str, &str, &str); 3] = [
+        ("resources/list", "resources", "uri"),
+        ("resources/templates/list", "resourceTemplates", "uriTemplate"),
+        ("prompts/list", "prompts", "name"),
+    ];
+    let gate = gate().await;
+    let document = json!({"title": "T", "body": "b", "source": "s"});
+    for (tool, params) in [
+        ("remember", json!({"key": "k", "value": "v"})),
+        ("import_knowledge", json!({"documents": [document]})),
+    ] {
+        assert_eq!(gate.rest("a2a-unified", tool, params).await.unwrap().0, 200);
+    }
+    // What a list holds; nothing where the method does not exist.
+    let seen = |reply: &Reply, member: &str, face: &str| -> BTreeSet<(String, String)> {
+        let Some(items) = reply.body["result"][member].as_array() else {
+            assert_eq!(reply.body["error"]["code"], -32601, "{}", reply.text);
+            return BTreeSet::new();
+        };
+        items.iter().map(|item| (face.to_owned(), item[face].as_str().unwrap().to_owned())).collect()
+    };
+    let mut all = BTreeSet::new();
+    for (method, member, face) in LISTS {
+        all.extend(seen(&gate.modern("/mcp", &gate.key, method, json!({})).await.unwrap(), member, face));
+    }
+    assert_eq!(all.len(), 2 + 2 + 2 + 3, "{all:?}");
+    let mut seen_by = Vec::new();
+    for role in ROLES {
+        let key = gate.make_key(&format!("offers-{role}"), &[role]).unwrap();
+        let session = gate.initialize("/mcp", &key, "2025-11-25").await.unwrap();
+        let ask = async |modern: bool, method: &str, params: Value| match modern {
+            true => gate.modern("/mcp", &key, method, params).await.unwrap(),
+            false => gate.legacy("/mcp", &key, &session, method, params).await.unwrap(),
+        };
+        let mut listed = BTreeSet::new();
+        for (method, member, face) in LISTS {
+            let found = seen(&ask(true, method, json!({})).await, member, face);
+            assert_eq!(found, seen(&ask(false, method, json!({})).await, member, face), "{role} {method}");
+            listed.extend(found);
+        }
+        for (face, name) in &all {
+            let (shown, kind) =
+                (listed.contains(&(face.clone(), name.clone())), face.trim_end_matches("Template"));
+            let ghost = if kind == "uri" { "ghost://here" } else { "omnipotent__ghost" };
+            for modern in [true, false] {
+                let (method, params) = request_of(kind, name);
+                let (_, of_ghost) = request_of(kind, ghost);
+                // A template is none of the resources: it is only completed.
+                if face != "uriTemplate" {
+                    let reply = ask(modern, method, params).await;
+                    let said = reply.body["error"]["message"].as_str().unwrap_or("");
+                    let reached = reply.body["result"].is_object() || said.contains("invalid arguments for");
+                    assert_eq!(shown, reached, "{role} {name}: {}", reply.text);
+                    let none = ask(modern, method, of_ghost).await;
+                    assert_eq!(
+                        shown,
+                        shape(&reply, name) != shape(&none, ghost),
+                        "{role} {name}: {}",
+                        reply.text
+                    );
+                }
+                let reply = ask(modern, "completion/complete", completion_of(kind, name)).await;
+                assert_eq!(shown, reply.body["result"].is_object(), "{role} {name}: {}", reply.text);
+                let none = ask(modern, "completion/complete", completion_of(kind, ghost)).await;
+                assert_eq!(
+                    shown,
+                    shape(&reply, name) != shape(&none, ghost),
+                    "{role} {name}: {}",
+                    reply.text
+                );
+            }
+            // What is no tool is no tool for anybody.
+            let as_tool = gate
+                .modern("/mcp", &key, "tools/call", json!({"name": name, "arguments": {}}))
+                .await
+                .unwrap();
+            assert!(as_tool.body["error"].is_object(), "{role} {name}: {}", as_tool.text);
+            assert!(!as_tool.text.contains("invalid arguments for"), "{role} {name}: {}", as_tool.text);
+        }
+        seen_by.push((role, listed.len()));
+    }
+    for (face, name) in all.iter().filter(|(face, _)| face != "uriTemplate") {
+        let (method, params) = request_of(face, name);
+        let body = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": modern_params(params)});
+        let headers = [("mcp-protocol-version", "2026-07-28"), ("mcp-method", method), ("mcp-name", name)];
+        assert_eq!(gate.post("/mcp", None, &headers, body.to_string()).await.unwrap().status, 401, "{name}");
+    }
+    for (role, count) in seen_by {
+        let reads = ["admin", "operator", "viewer", "read_only", "mcp_service"].contains(&role);
+        assert_eq!(count, if reads { all.len() } else { 0 }, "{role}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Tool `import_knowledge`.
 
 use super::library::Document;
-use super::{A2aUnified, at_most, bounded};
+use super::{A2aUnified, at_most, bounded, changes};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toolgate_core::spec::secs;
@@ -36,7 +36,7 @@ impl Tool for ImportKnowledge {
     type Output = Imported;
     const SPEC: Spec = Spec::write("import_knowledge").timeout(secs(60)).cost(5).idempotent();
 
-    async fn call(self, server: &A2aUnified, _ctx: &Ctx) -> Result<Imported, ToolError> {
+    async fn call(self, server: &A2aUnified, ctx: &Ctx) -> Result<Imported, ToolError> {
         match self.documents.len() {
             0 => return Err(ToolError::invalid("documents must not be empty")),
             n if n > MAX_DOCUMENTS => {
@@ -49,8 +49,9 @@ impl Tool for ImportKnowledge {
         for (index, document) in self.documents.iter().enumerate() {
             check(document).map_err(|e| ToolError::new(e.kind, format!("document {index}: {e}")))?;
         }
-        let imported = server.library.import(self.documents).await?;
-        Ok(Imported { imported, success: true })
+        let ids = server.library.import(self.documents).await?;
+        changes::imported(ctx, &ids);
+        Ok(Imported { imported: ids.len(), success: true })
     }
 }
 

@@ -14,14 +14,20 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, ToolError>>;
 
 /// Memories, knowledge, SQL over both, and statistics of this server's tools.
 pub trait Library: Send + Sync {
-    /// Store a value under a key, replacing the one before it.
-    fn remember<'a>(&'a self, key: &'a str, value: &'a str, category: &'a str) -> Answer<'a, ()>;
+    /// Store a value under a key, replacing the one before it. Whether the key is a new one.
+    fn remember<'a>(&'a self, key: &'a str, value: &'a str, category: &'a str) -> Answer<'a, bool>;
 
     /// The memory of that key.
     fn recall<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Memory>>;
 
     /// Memories of one category or of all, newest first, at most `limit` (1 to 1000) and at most as fit an answer.
     fn memories<'a>(&'a self, category: Option<&'a str>, limit: u32) -> Answer<'a, Memories>;
+
+    /// Keys that begin with these characters, newest first, at most `limit` (1 to 1000).
+    fn keys<'a>(&'a self, beginning: &'a str, limit: u32) -> Answer<'a, Vec<String>>;
+
+    /// Categories of memories.
+    fn categories(&self) -> Answer<'_, Vec<String>>;
 
     /// Full-text search in `source`: `all`, `memory`, `knowledge` or the source of documents. The best first, at most
     /// `limit` (1 to 100).
@@ -30,8 +36,14 @@ pub trait Library: Send + Sync {
     /// Names of the sources that documents were imported from.
     fn sources(&self) -> Answer<'_, Vec<String>>;
 
-    /// Store documents, all or none; one of the same source and title is replaced. Says how many.
-    fn import(&self, documents: Vec<Document>) -> Answer<'_, usize>;
+    /// Store documents, all or none; one of the same source and title is replaced. Gives their numbers.
+    fn import(&self, documents: Vec<Document>) -> Answer<'_, Vec<i64>>;
+
+    /// Numbers and titles of documents, newest first, at most `limit` (1 to 1000).
+    fn titles(&self, limit: u32) -> Answer<'_, Vec<(i64, String)>>;
+
+    /// The document of that number.
+    fn document(&self, id: i64) -> Answer<'_, Option<Document>>;
 
     /// Run one statement. With `write` false it cannot change anything, whatever it says.
     fn sql<'a>(&'a self, query: &'a str, params: Vec<Value>, write: bool, bounds: Bounds)

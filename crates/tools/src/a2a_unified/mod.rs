@@ -5,6 +5,7 @@
 //! caused them. Files, commands and requests go through `Host`.
 
 mod api;
+mod changes;
 mod get_error_stats;
 mod get_recent_errors;
 mod get_stackoverflow_qa;
@@ -14,9 +15,11 @@ mod import_knowledge;
 pub mod library;
 mod list_directory;
 mod list_memories;
+mod prompts;
 mod read_file;
 mod recall;
 mod remember;
+mod resources;
 mod run_command;
 mod search_knowledge;
 mod sql_query;
@@ -31,7 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use toolgate_core::server::{Health, Status};
 use toolgate_core::unit::Rate;
-use toolgate_core::{Server, ToolDef, ToolError};
+use toolgate_core::{PromptDef, ResourceDef, Server, ToolDef, ToolError};
 use toolgate_host::Host;
 use url::Url;
 
@@ -121,6 +124,14 @@ impl Server for A2aUnified {
         ]
     }
 
+    fn resources() -> Vec<ResourceDef<Self>> {
+        resources::all()
+    }
+
+    fn prompts() -> Vec<PromptDef<Self>> {
+        prompts::all()
+    }
+
     async fn health(&self) -> Vec<Health> {
         let asked = tokio::time::timeout(Duration::from_secs(5), self.library.error_stats(1)).await;
         vec![match asked {
@@ -144,6 +155,9 @@ mod tests {
         assert_eq!(names[..3], ["search_knowledge", "get_trending_repos", "get_stackoverflow_qa"]);
         assert_eq!((names.len(), names[13], names[14]), (15, "get_tool_usage_stats", "import_knowledge"));
         assert!(mounted.tools.iter().all(|tool| !tool.description().is_empty()));
+        let uris: Vec<_> = mounted.resources.iter().map(|r| r.template.as_str()).collect();
+        assert_eq!(uris, ["memory://{key}", "knowledge://{id}"]);
+        assert_eq!(mounted.prompts.len(), 2);
         assert_eq!(mounted.health().await[0].status, Status::Healthy);
         library.break_down();
         assert_eq!(mounted.health().await[0].status, Status::Unhealthy);

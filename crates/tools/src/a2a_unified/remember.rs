@@ -1,6 +1,6 @@
 //! Tool `remember`.
 
-use super::{A2aUnified, MAX_CATEGORY, MAX_KEY, at_most, bounded, given};
+use super::{A2aUnified, MAX_CATEGORY, MAX_KEY, at_most, bounded, changes, given};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use toolgate_core::{Ctx, Spec, Tool, ToolError};
@@ -40,12 +40,13 @@ impl Tool for Remember {
     type Output = Remembered;
     const SPEC: Spec = Spec::write("remember").idempotent();
 
-    async fn call(self, server: &A2aUnified, _ctx: &Ctx) -> Result<Remembered, ToolError> {
+    async fn call(self, server: &A2aUnified, ctx: &Ctx) -> Result<Remembered, ToolError> {
         let category = given(self.category).unwrap_or_else(|| GENERAL.to_owned());
         bounded("key", &self.key, MAX_KEY)?;
         at_most("value", &self.value, MAX_VALUE)?;
         at_most("category", &category, MAX_CATEGORY)?;
-        server.library.remember(&self.key, &self.value, &category).await?;
+        let new = server.library.remember(&self.key, &self.value, &category).await?;
+        changes::remembered(ctx, &self.key, new);
         Ok(Remembered { key: self.key, value: self.value, category, success: true })
     }
 }

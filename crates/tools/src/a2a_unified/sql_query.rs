@@ -1,6 +1,7 @@
 //! Tool `sql_query`.
 
 use super::A2aUnified;
+use super::changes::Before;
 use super::library::Bounds;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -79,7 +80,11 @@ impl Tool for SqlQuery {
     async fn call(self, server: &A2aUnified, ctx: &Ctx) -> Result<Answered, ToolError> {
         let write = self.effect().min(ctx.effect) > Effect::Read;
         let params = self.params.into_iter().map(Value::from).collect();
+        let before = if write { Some(Before::take(server, &self.query).await) } else { None };
         let rows = server.library.sql(&self.query, params, write, BOUNDS).await?;
+        if let Some(before) = before {
+            before.tell(server, ctx).await;
+        }
         let columns = distinct(rows.columns);
         let results: Vec<Map<_, _>> =
             rows.rows.into_iter().map(|row| columns.iter().cloned().zip(row).collect()).collect();

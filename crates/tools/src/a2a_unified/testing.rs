@@ -35,13 +35,14 @@ impl Shelf {
 }
 
 impl Library for Shelf {
-    fn remember<'a>(&'a self, key: &'a str, value: &'a str, category: &'a str) -> Answer<'a, ()> {
+    fn remember<'a>(&'a self, key: &'a str, value: &'a str, category: &'a str) -> Answer<'a, bool> {
         let mut memories = self.memories.lock().unwrap();
+        let new = !memories.iter().any(|m| m.key == key);
         memories.retain(|m| m.key != key);
         let (created_at, updated_at) = (NOW.to_owned(), NOW.to_owned());
         let (key, value, category) = (key.to_owned(), value.to_owned(), category.to_owned());
         memories.insert(0, Memory { key, value, category, created_at, updated_at });
-        self.answer(())
+        self.answer(new)
     }
 
     fn recall<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Memory>> {
@@ -56,8 +57,41 @@ impl Library for Shelf {
         self.answer(Memories { items, truncated })
     }
 
+    fn keys<'a>(&'a self, beginning: &'a str, limit: u32) -> Answer<'a, Vec<String>> {
+        let memories = self.memories.lock().unwrap();
+        let keys = memories.iter().map(|m| m.key.clone()).filter(|key| key.starts_with(beginning));
+        self.answer(keys.take(limit as usize).collect())
+    }
+
+    fn categories(&self) -> Answer<'_, Vec<String>> {
+        let mut categories: Vec<_> =
+            self.memories.lock().unwrap().iter().map(|m| m.category.clone()).collect();
+        categories.sort();
+        categories.dedup();
+        self.answer(categories)
+    }
+
     fn search<'a>(&'a self, query: &'a str, source: &'a str, limit: u32) -> Answer<'a, Vec<Hit>> {
         let mut hits = Vec::new();
+        for memory in &*self.memories.lock().unwrap() {
+            if matches!(source, "all" | "memory") && memory.value.contains(query) {
+                let Memory { key, value, category, updated_at, .. } = memory.clone();
+                let (title, source, relevance) = (key.clone(), "memory".to_owned(), 1.0);
+                let (key, category) = (Some(key), Some(category));
+                let snippet = value;
+                hits.push(Hit {
+                    title,
+                    relevance,
+                    source,
+                    snippet,
+                    key,
+                    category,
+                    id: None,
+                    url: None,
+                    updated_at,
+                });
+            }
+        }
         for (id, document) in (1..).zip(&*self.documents.lock().unwrap()) {
             let within = matches!(source, "all" | "knowledge") || source == document.source;
             if within && document.body.contains(query) {
@@ -88,10 +122,22 @@ impl Library for Shelf {
         self.answer(sources)
     }
 
-    fn import(&self, documents: Vec<Document>) -> Answer<'_, usize> {
-        let stored = documents.len();
-        self.documents.lock().unwrap().extend(documents);
-        self.answer(stored)
+    fn import(&self, documents: Vec<Document>) -> Answer<'_, Vec<i64>> {
+        let mut kept = self.documents.lock().unwrap();
+        kept.extend(documents.iter().cloned());
+        let last = kept.len() as i64;
+        self.answer((last - documents.len() as i64 + 1..=last).collect())
+    }
+
+    fn titles(&self, limit: u32) -> Answer<'_, Vec<(i64, String)>> {
+        let kept = self.documents.lock().unwrap();
+        let titles = (1..).zip(kept.iter().map(|d| d.title.clone()));
+        self.answer(titles.take(limit as usize).collect())
+    }
+
+    fn document(&self, id: i64) -> Answer<'_, Option<Document>> {
+        let kept = self.documents.lock().unwrap();
+        self.answer(usize::try_from(id - 1).ok().and_then(|at| kept.get(at).cloned()))
     }
 
     fn sql<'a>(

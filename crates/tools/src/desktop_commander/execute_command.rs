@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::time::Duration;
 use toolgate_core::param::Within;
-use toolgate_core::spec::secs;
+use toolgate_core::spec::{Task, secs};
 use toolgate_core::{Ctx, Effect, Spec, Tool, ToolError};
 use toolgate_host::exec;
 
@@ -29,8 +29,12 @@ pub struct ExecuteCommand {
 impl Tool for ExecuteCommand {
     type Server = DesktopCommander;
     type Output = Ended;
-    const SPEC: Spec =
-        Spec::read("execute_command").up_to(Effect::Write).timeout(secs(610)).cost(10).without_breaker();
+    const SPEC: Spec = Spec::read("execute_command")
+        .up_to(Effect::Write)
+        .timeout(secs(610))
+        .cost(10)
+        .without_breaker()
+        .task(Task::Optional);
 
     fn effect(&self) -> Effect {
         exec::effect_of(&self.command)

@@ -4,7 +4,7 @@ use super::DesktopCommander;
 use super::process::{self, Ended};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use toolgate_core::spec::secs;
+use toolgate_core::spec::{Task, secs};
 use toolgate_core::{Ctx, Spec, Tool, ToolError};
 
 /// Run `make TARGET` in the workspace, at most 600 s.
@@ -21,7 +21,8 @@ pub struct MakeCommand {
 impl Tool for MakeCommand {
     type Server = DesktopCommander;
     type Output = Ended;
-    const SPEC: Spec = Spec::write("make_command").timeout(secs(610)).cost(10).without_breaker();
+    const SPEC: Spec =
+        Spec::write("make_command").timeout(secs(610)).cost(10).without_breaker().task(Task::Optional);
 
     async fn call(self, server: &DesktopCommander, _ctx: &Ctx) -> Result<Ended, ToolError> {
         let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');

@@ -23,7 +23,7 @@ pub struct ListProcesses {
 /// Processes.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Processes {
-    processes: Vec<Process>,
+    pub(super) processes: Vec<Process>,
     /// Processes that match, listed or not.
     count: usize,
     /// Whether some that match are not listed.
@@ -36,9 +36,13 @@ impl Tool for ListProcesses {
     const SPEC: Spec = Spec::read("list_processes").cache(secs(10));
 
     async fn call(self, server: &Omnipotent, _ctx: &Ctx) -> Result<Processes, ToolError> {
-        let (processes, count) = server.host.system().processes(&self.filter_name, MOST).await?;
-        Ok(Processes { limited: count > processes.len(), processes, count })
+        processes(server, &self.filter_name).await
     }
+}
+
+pub(super) async fn processes(server: &Omnipotent, filter: &str) -> Result<Processes, ToolError> {
+    let (processes, count) = server.host.system().processes(filter, MOST).await?;
+    Ok(Processes { limited: count > processes.len(), processes, count })
 }
 
 #[cfg(test)]

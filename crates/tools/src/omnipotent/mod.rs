@@ -15,7 +15,9 @@ mod kill_process;
 mod list_env_vars;
 mod list_processes;
 mod network_connections;
+mod prompts;
 mod read_file_advanced;
+mod resources;
 mod scrape_webpage;
 mod search_files;
 mod system_info;
@@ -26,7 +28,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use toolgate_core::redact;
 use toolgate_core::server::{Health, Status};
-use toolgate_core::{Server, ToolDef};
+use toolgate_core::{PromptDef, ResourceDef, Server, ToolDef};
 use toolgate_host::Host;
 
 /// The server's state.
@@ -87,6 +89,17 @@ impl Server for Omnipotent {
             ToolDef::of::<list_env_vars::ListEnvVars>(),
             ToolDef::of::<batch_read_files::BatchReadFiles>(),
         ]
+    }
+
+    fn resources() -> Vec<ResourceDef<Self>> {
+        vec![
+            ResourceDef::of::<resources::system_report::SystemReport>(),
+            ResourceDef::of::<resources::system_processes::SystemProcesses>(),
+        ]
+    }
+
+    fn prompts() -> Vec<PromptDef<Self>> {
+        vec![PromptDef::of::<prompts::diagnose::Diagnose>()]
     }
 
     async fn health(&self) -> Vec<Health> {

@@ -1,6 +1,7 @@
 //! A whole stdio conversation: real pipes, real engine.
 
-use super::{Bench, bench, caller};
+use super::{Bench, bench, caller, shop};
+use crate::Engine;
 use crate::mcp::stdio::serve_lines;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -16,10 +17,14 @@ struct Client {
 
 impl Client {
     fn start(bench: &Bench) -> Self {
+        Self::of(&bench.engine)
+    }
+
+    fn of(engine: &Engine) -> Self {
         // Two pipes, because dropping one half of a duplex stream does not close the other direction.
         let (to, server_from) = duplex(1 << 16);
         let (server_to, from) = duplex(1 << 16);
-        let engine = bench.engine.clone();
+        let engine = engine.clone();
         let served =
             tokio::spawn(
                 async move { serve_lines(engine, caller("admin"), None, server_from, server_to).await },
@@ -219,4 +224,47 @@ async fn batches_of_2025_03_26() {
     assert_eq!(short, [(&json!(1), &null), (&null, &invalid), (&json!(2), &invalid), (&json!(3), &null)]);
     client.send(json!([{"jsonrpc": "2.0", "method": "notifications/initialized"}])).await;
     assert_eq!(client.finish().await, Vec::<Value>::new(), "notifications alone have no answer");
+}
+
+fn able(able: Value) -> Value {
+    json!({"protocolVersion": "2025-11-25", "capabilities": able})
+}
+
+#[tokio::test]
+async fn questions_and_changes_on_one_channel() {
+    let bench = shop::bench();
+    let mut client = Client::of(&bench.engine);
+    client.ask(request(0, "initialize", able(json!({"elicitation": {}})))).await;
+    let question = client.ask(call(1, "order", json!({}))).await;
+    assert_eq!(question["method"], "elicitation/create");
+    let yes = json!({"action": "accept", "content": {}});
+    let answer = client.ask(json!({"jsonrpc": "2.0", "id": question["id"], "result": yes})).await;
+    assert_eq!((&answer["id"], &answer["result"]["structuredContent"]["said"]), (&json!(1), &yes));
+    // Another session on the same channel: the answers of the one before are not its answers.
+    client.send(call(2, "order", json!({}))).await;
+    client.read().await;
+    client.send(request(3, "initialize", able(json!({})))).await;
+    let mut both = [client.read().await, client.read().await];
+    both.sort_by_key(|answer| answer["id"].as_i64());
+    assert_eq!(both[0]["result"]["isError"], true, "{both:?}");
+
+    client.send(call(4, "stir", json!({"what": "tools"}))).await;
+    let mut both = [client.read().await, client.read().await];
+    both.sort_by_key(|message| message["id"].is_null());
+    assert_eq!((&both[0]["id"], &both[1]["method"]), (&json!(4), &json!("notifications/tools/list_changed")));
+    client.finish().await;
+}
+
+#[tokio::test]
+async fn the_end_of_input_ends_what_waits_for_the_client() {
+    let bench = shop::bench();
+    let mut client = Client::of(&bench.engine);
+    client.ask(request(0, "initialize", able(json!({"elicitation": {}})))).await;
+    let filter = json!({"notifications": {"toolsListChanged": true}});
+    let first = client.ask(modern(1, "subscriptions/listen", filter, "2026-07-28")).await;
+    assert_eq!(first["method"], "notifications/subscriptions/acknowledged");
+    assert_eq!(client.ask(call(2, "order", json!({}))).await["method"], "elicitation/create");
+    let rest = tokio::time::timeout(Duration::from_secs(10), client.finish()).await.expect("an end in time");
+    assert_eq!(rest.len(), 1, "{rest:?}");
+    assert_eq!((&rest[0]["id"], &rest[0]["result"]["isError"]), (&json!(2), &json!(true)));
 }

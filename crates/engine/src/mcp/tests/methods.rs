@@ -15,7 +15,15 @@ struct Door<'b> {
 impl Door<'_> {
     fn new<'b>(bench: &'b Bench, role: &str, scope: Option<&str>, version: Version) -> Door<'b> {
         let scope = scope.map(|name| ServerName::new(name).unwrap());
-        let peer = Peer { caller: caller(role), scope, version, http: true, client: None, trace: None };
+        let peer = Peer {
+            caller: caller(role),
+            scope,
+            version,
+            http: true,
+            client: None,
+            session: None,
+            trace: None,
+        };
         Door { bench, peer }
     }
 
@@ -53,7 +61,8 @@ async fn methods_of_each_era() {
         (MODERN, "ping", (404, -32601)),
         (MODERN, "logging/setLevel", (404, -32601)),
         (MODERN, "resources/subscribe", (404, -32601)),
-        (MODERN, "subscriptions/listen", (404, -32601)),
+        (MODERN, "subscriptions/listen", (400, -32600)),
+        (LEGACY, "subscriptions/listen", (200, -32601)),
         (MODERN, "tasks/list", (404, -32601)),
         (LEGACY, "initialize", (200, -32602)),
         (LEGACY, "tools/call", (200, -32602)),
@@ -72,11 +81,11 @@ async fn initialize_and_discover() {
     let params = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client});
     let reply = door.reply("initialize", params).await;
     let opened = reply.opened.unwrap();
-    assert_eq!((opened.version, opened.client.unwrap().name.as_str()), (Version::V2025_06_18, "c"));
+    assert_eq!((opened.version, opened.client.as_ref().unwrap().name.as_str()), (Version::V2025_06_18, "c"));
     let answer: Value = serde_json::from_slice(&reply.body).unwrap();
     let result = &answer["result"];
     assert_eq!(result["protocolVersion"], "2025-06-18");
-    assert_eq!(result["capabilities"], json!({"tools": {}}));
+    assert_eq!(result["capabilities"], json!({"tools": {"listChanged": true}, "logging": {}}));
     assert_eq!(result["serverInfo"]["name"], "toolgate");
     assert_eq!(result["resultType"], Value::Null);
 
@@ -85,7 +94,7 @@ async fn initialize_and_discover() {
     let result = &answer["result"];
     assert_eq!(status, 200);
     assert_eq!(result["supportedVersions"], json!(["2026-07-28"]));
-    assert_eq!(result["capabilities"], json!({"tools": {}}));
+    assert_eq!(result["capabilities"], json!({"tools": {"listChanged": true}, "logging": {}}));
     assert_eq!((&result["resultType"], &result["cacheScope"]), (&json!("complete"), &json!("private")));
     assert!(result["ttlMs"].is_u64());
     assert_eq!(result["_meta"]["io.modelcontextprotocol/serverInfo"]["name"], "toolgate");
@@ -204,4 +213,30 @@ async fn calls() {
     }
     let (_, none) = door.send("tools/call", json!({"name": "lab__erase"})).await;
     assert_eq!(none["result"]["structuredContent"]["said"], "erased", "absent arguments are none");
+}
+
+#[tokio::test]
+async fn a_method_that_names_server_and_tool_is_a_call() {
+    let bench = bench();
+    for version in [LEGACY, MODERN] {
+        let door = Door::new(&bench, "admin", None, version);
+        let context = json!({"user_id": "u", "workspace": "/w", "preferences": {}});
+        let params = json!({"text": "x", "context": context});
+        let (status, said) = door.send("lab/echo", params.clone()).await;
+        assert_eq!((status, &said["result"]["structuredContent"]["said"]), (200, &json!("x")), "{said}");
+        // Everything else is as with tools/call, too: no such tool, no arguments.
+        for tool in ["nothing", "echo"] {
+            let alias = door.send(&format!("lab/{tool}"), json!({"context": 1})).await;
+            let plain = Door::new(&bench, "admin", Some("lab"), version);
+            assert_eq!(alias, plain.send("tools/call", json!({"name": tool})).await, "{tool}");
+        }
+        for method in ["nobody/echo", "echo", "lab__echo", "/echo", "Lab/echo"] {
+            assert_eq!(door.code(method, params.clone()).await.1, -32601, "{method}");
+        }
+        // Another server's door, and a caller who sees nothing of the server.
+        let other = Door::new(&bench, "admin", Some("many"), version);
+        assert_eq!(other.code("lab/echo", params.clone()).await.1, -32601);
+        let nobody = Door::new(&bench, "nobody", None, version);
+        assert_eq!(nobody.code("lab/echo", params).await.1, -32601);
+    }
 }

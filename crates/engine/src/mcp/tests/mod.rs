@@ -1,7 +1,11 @@
 //! MCP methods and stdio against a real engine with a small server made for the purpose.
 
+mod asks;
+mod hears;
 mod lines;
 mod methods;
+mod offers;
+mod shop;
 
 use crate::journal::Journal;
 use crate::{Engine, Parts, Settings};
@@ -152,5 +156,5 @@ fn bench() -> Bench {
 }
 
 fn caller(role: &str) -> Arc<Caller> {
-    Arc::new(Caller::new("key:t", "tester", [role]))
+    Arc::new(Caller::new("t", "tester", [role]))
 }

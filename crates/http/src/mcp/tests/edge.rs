@@ -1,6 +1,7 @@
 //! The endpoint behind the whole edge: what comes before it, and what a shutdown does to it.
 
-use super::{Events, Lab, Signs, modern, request};
+use super::lab::{Lab, Signs};
+use super::{Events, call, modern, request, with_token};
 use crate::{AppState, Edge, Settings, bind, serve};
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
@@ -14,6 +15,7 @@ const KEY: &str = "tg_admin_secret";
 struct Whole {
     url: String,
     client: Client,
+    signs: Arc<Signs>,
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
     _dir: tempfile::TempDir,
@@ -21,14 +23,15 @@ struct Whole {
 
 async fn whole() -> Whole {
     let dir = tempfile::tempdir().unwrap();
-    let engine = crate::tests::engine(dir.path(), vec![BuiltIn::mount(Lab(Arc::new(Signs::default())))]);
+    let signs = Arc::new(Signs::default());
+    let engine = crate::tests::engine(dir.path(), vec![BuiltIn::mount(Lab(signs.clone()))]);
     let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let state = AppState::new(Edge::new(engine, Settings::default())).unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let served = tokio::spawn(serve(listener, state, async { drop(stopped.await) }));
     let client = Client::builder().tls_certs_only([]).no_proxy().build().unwrap();
-    Whole { url, client, stop, served, _dir: dir }
+    Whole { url, client, signs, stop, served, _dir: dir }
 }
 
 impl Whole {
@@ -76,5 +79,27 @@ async fn a_shutdown_ends_standalone_streams() {
     let mut events = Events::of(request.send().await.unwrap());
     whole.stop.send(()).unwrap();
     assert!(events.next().await.is_none());
+    whole.served.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_shutdown_answers_subscriptions_and_waits_for_calls() {
+    let whole = whole().await;
+    let filter = json!({"notifications": {"toolsListChanged": true}});
+    let listen = whole.post(&modern(1, "subscriptions/listen", filter).to_string()).bearer_auth(KEY);
+    let listen =
+        listen.header("MCP-Protocol-Version", "2026-07-28").header("Mcp-Method", "subscriptions/listen");
+    let mut heard = Events::of(listen.send().await.unwrap());
+    heard.next().await.unwrap();
+    let id = whole.session().await;
+    let message = request(2, "tools/call", with_token(call("wait", json!({}))));
+    let running = whole.post(&message.to_string()).bearer_auth(KEY).header("Mcp-Session-Id", id);
+    let mut running = Events::of(running.send().await.unwrap());
+    running.next().await.unwrap();
+    whole.stop.send(()).unwrap();
+    assert_eq!(heard.next().await.unwrap()["id"], 1);
+    assert!(heard.next().await.is_none());
+    whole.signs.go.notify_one();
+    assert_eq!(running.next().await.unwrap()["result"]["structuredContent"]["said"], "waited");
     whole.served.await.unwrap();
 }

@@ -78,16 +78,16 @@ async fn an_id_is_worth_nothing_to_others_and_elsewhere() {
     let at = |path: &str, id: &str, who: &'static str| {
         code(gate.post(path, ping.to_string()).header("Mcp-Session-Id", id).header("who", who))
     };
-    assert_eq!(at("/mcp", &id, "key:a").await, (200, 0));
-    assert_eq!(at("/mcp/lab", &scoped, "key:a").await, (200, 0));
-    assert_eq!(at("/mcp/lab", &id, "key:a").await, (404, -32600));
-    assert_eq!(at("/mcp", &scoped, "key:a").await, (404, -32600));
-    assert_eq!(at("/mcp", &id, "key:b").await, (404, -32600));
-    let theirs = other(&gate, Method::DELETE, "/mcp", Some(&id)).header("who", "key:b");
+    assert_eq!(at("/mcp", &id, "a").await, (200, 0));
+    assert_eq!(at("/mcp/lab", &scoped, "a").await, (200, 0));
+    assert_eq!(at("/mcp/lab", &id, "a").await, (404, -32600));
+    assert_eq!(at("/mcp", &scoped, "a").await, (404, -32600));
+    assert_eq!(at("/mcp", &id, "b").await, (404, -32600));
+    let theirs = other(&gate, Method::DELETE, "/mcp", Some(&id)).header("who", "b");
     assert_eq!(theirs.send().await.unwrap().status(), 404);
-    let theirs = other(&gate, Method::GET, "/mcp", Some(&id)).header("who", "key:b");
+    let theirs = other(&gate, Method::GET, "/mcp", Some(&id)).header("who", "b");
     assert_eq!(theirs.send().await.unwrap().status(), 404);
-    assert_eq!(at("/mcp", &id, "key:a").await, (200, 0), "still there");
+    assert_eq!(at("/mcp", &id, "a").await, (200, 0), "still there");
 }
 
 #[tokio::test]

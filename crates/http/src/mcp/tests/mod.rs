@@ -1,108 +1,30 @@
 //! The MCP endpoint over real sockets, with a real engine and a small server made for the purpose.
 
 mod edge;
+mod lab;
 mod legacy;
 mod modern;
+mod resume;
+mod sse_door;
 mod streams;
+mod ws;
 
-use super::{Limits, Sessions, Shared, mount};
+use super::{Limits, Shared, Standing, routes};
 use crate::{AppState, Edge, Settings};
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
+use lab::{Lab, Signs};
 use reqwest::{RequestBuilder, Response, StatusCode};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
 use toolgate_core::policy::Policy;
-use toolgate_core::{BuiltIn, Caller, Ctx, Server, Spec, Tool, ToolDef, ToolError};
+use toolgate_core::{BuiltIn, Caller};
 use toolgate_engine::journal::Journal;
 use toolgate_engine::{Engine, Parts};
 use toolgate_wire::sse::{Decoder, Event};
-
-/// What tests see of the running tools.
-#[derive(Default)]
-struct Signs {
-    arrived: Notify,
-    go: Notify,
-    dropped: Notify,
-}
-
-struct Lab(Arc<Signs>);
-
-impl Server for Lab {
-    const NAME: &'static str = "lab";
-    const ABOUT: &'static str = "Tools for tests.";
-    fn tools() -> Vec<ToolDef<Self>> {
-        let mut mirrored = ToolDef::of::<Mirrored>();
-        mirrored.input_schema["properties"]["region"]["x-mcp-header"] = json!("Region");
-        vec![ToolDef::of::<Echo>(), ToolDef::of::<Wait>(), mirrored]
-    }
-}
-
-#[derive(Serialize, JsonSchema)]
-struct Said {
-    said: String,
-}
-
-/// Say the same.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Echo {
-    text: String,
-}
-
-/// Say where.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Mirrored {
-    region: Option<String>,
-}
-
-/// Report a step, then wait until told.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Wait {}
-
-impl Tool for Echo {
-    type Server = Lab;
-    type Output = Said;
-    const SPEC: Spec = Spec::read("echo");
-    async fn call(self, _: &Lab, _: &Ctx) -> Result<Said, ToolError> {
-        Ok(Said { said: self.text })
-    }
-}
-
-impl Tool for Mirrored {
-    type Server = Lab;
-    type Output = Said;
-    const SPEC: Spec = Spec::read("mirrored");
-    async fn call(self, _: &Lab, _: &Ctx) -> Result<Said, ToolError> {
-        Ok(Said { said: self.region.unwrap_or_default() })
-    }
-}
-
-impl Tool for Wait {
-    type Server = Lab;
-    type Output = Said;
-    const SPEC: Spec = Spec::write("wait");
-    async fn call(self, lab: &Lab, ctx: &Ctx) -> Result<Said, ToolError> {
-        struct Sign<'a>(&'a Notify);
-        impl Drop for Sign<'_> {
-            fn drop(&mut self) {
-                self.0.notify_one();
-            }
-        }
-        let _sign = Sign(&lab.0.dropped);
-        ctx.progress(1.0, Some(2.0), None);
-        lab.0.arrived.notify_one();
-        lab.0.go.notified().await;
-        Ok(Said { said: "waited".to_owned() })
-    }
-}
 
 /// A running endpoint. The caller is whom the header `who` names; identification itself is tested with the edge.
 struct Gate {
@@ -110,6 +32,8 @@ struct Gate {
     engine: Engine,
     shared: Arc<Shared>,
     signs: Arc<Signs>,
+    /// Whether keys are good.
+    good: Arc<AtomicBool>,
     http: reqwest::Client,
     _dir: tempfile::TempDir,
 }
@@ -126,21 +50,30 @@ async fn gate_with(limits: Limits) -> Gate {
     let parts =
         Parts::new(toolgate_engine::Settings::default(), servers, Policy::default(), Vec::new(), journal);
     let engine = Engine::new(parts).unwrap();
-    let shared = Arc::new(Shared { sessions: Arc::new(Sessions::new(limits)), mirrored: OnceLock::new() });
+    let mut shared = Shared::new(limits, None);
+    shared.beat = ws::BEAT;
+    let shared = Arc::new(shared);
     let settings = Settings { max_body: "64KiB".parse().unwrap(), ..Settings::default() };
     let state = AppState::new(Edge::new(engine.clone(), settings)).unwrap();
-    let app = mount(shared.clone())
-        .layer(from_fn(|mut request: Request, next: Next| async {
-            let who = request.headers().get("who").map_or("key:a", |v| v.to_str().unwrap()).to_owned();
-            request.extensions_mut().insert(Arc::new(Caller::new(who, "tester", ["admin"])));
-            next.run(request).await
+    let good = Arc::new(AtomicBool::new(true));
+    let keys = good.clone();
+    let app = routes(shared.clone(), true)
+        .layer(from_fn(move |mut request: Request, next: Next| {
+            let good = keys.clone();
+            async move {
+                let who = request.headers().get("who").map_or("a", |v| v.to_str().unwrap()).to_owned();
+                request.extensions_mut().insert(Arc::new(Caller::new(who, "tester", ["admin"])));
+                let good = good.clone();
+                request.extensions_mut().insert(Standing::new(move || good.load(SeqCst)));
+                next.run(request).await
+            }
         }))
         .with_state(state);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
     let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).no_proxy().build().unwrap();
-    Gate { url, engine, shared, signs, http, _dir: dir }
+    Gate { url, engine, shared, signs, good, http, _dir: dir }
 }
 
 impl Gate {
@@ -158,7 +91,8 @@ impl Gate {
             .post(path, message.to_string())
             .header("MCP-Protocol-Version", "2026-07-28")
             .header("Mcp-Method", message["method"].as_str().unwrap());
-        if let Some(name) = message["params"]["name"].as_str() {
+        let params = &message["params"];
+        if let Some(name) = params["name"].as_str().or(params["uri"].as_str()) {
             request = request.header("Mcp-Name", name);
         }
         request
@@ -166,10 +100,24 @@ impl Gate {
 
     /// Open a legacy session and give its id.
     async fn session(&self, path: &str, version: &str) -> String {
-        let message = request(0, "initialize", json!({"protocolVersion": version, "capabilities": {}}));
+        self.session_able(path, version, json!({})).await
+    }
+
+    async fn session_able(&self, path: &str, version: &str, able: Value) -> String {
+        let message = request(0, "initialize", json!({"protocolVersion": version, "capabilities": able}));
         let answer = self.post(path, message.to_string()).send().await.unwrap();
         assert_eq!(answer.status(), 200);
         answer.headers()["mcp-session-id"].to_str().unwrap().to_owned()
+    }
+
+    /// The session's own stream, or the rest of another.
+    fn listen(&self, id: &str, last: Option<&str>) -> RequestBuilder {
+        let request = self.http.get(format!("{}/mcp", self.url)).header("Mcp-Session-Id", id);
+        let request = request.header("accept", "text/event-stream");
+        match last {
+            Some(last) => request.header("Last-Event-ID", last),
+            None => request,
+        }
     }
 
     fn in_session(&self, id: &str, message: &Value) -> RequestBuilder {
@@ -214,18 +162,44 @@ async fn code(request: RequestBuilder) -> (u16, i64) {
 struct Events {
     response: Response,
     decoder: Decoder,
+    /// Ids of the first and of the newest event, to come back with.
+    first: Option<String>,
+    last: Option<String>,
+    retry: Option<u64>,
 }
 
 impl Events {
     fn of(response: Response) -> Self {
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         assert_eq!(response.headers()["x-accel-buffering"], "no");
-        Self { response, decoder: Decoder::new(1 << 20) }
+        Self { response, decoder: Decoder::new(1 << 20), first: None, last: None, retry: None }
     }
 
+    fn last(&self) -> &str {
+        self.last.as_deref().expect("an event with an id")
+    }
+
+    /// The next event, whatever it is.
+    async fn event(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.decoder.next_event() {
+                return Some(event);
+            }
+            let chunk = self.response.chunk().await.unwrap()?;
+            self.decoder.feed(&chunk).unwrap();
+        }
+    }
+
+    /// The next message; an event that only opens the stream is none.
     async fn next(&mut self) -> Option<Value> {
         loop {
-            if let Some(Event { data, .. }) = self.decoder.next_event() {
+            if let Some(Event { data, id, retry, .. }) = self.decoder.next_event() {
+                self.first = self.first.take().or_else(|| id.clone());
+                self.last = id.or(self.last.take());
+                self.retry = retry.or(self.retry);
+                if data.is_empty() {
+                    continue;
+                }
                 return Some(serde_json::from_str(&data).unwrap());
             }
             let chunk = self.response.chunk().await.unwrap()?;

@@ -96,6 +96,27 @@ async fn mirrored_parameters() {
 }
 
 #[tokio::test]
+async fn server_and_tool_as_the_method() {
+    let gate = gate().await;
+    let context = json!({"user_id": "u"});
+    let echo = modern(1, "lab/echo", json!({"text": "x", "context": context}));
+    for path in ["/mcp", "/mcp/lab"] {
+        let (status, said) = answer(gate.modern(path, &echo)).await;
+        assert_eq!((status.as_u16(), &said["result"]["structuredContent"]["said"]), (200, &json!("x")));
+    }
+    let wrong = gate.modern("/mcp", &echo).header("Mcp-Method", "lab/wait");
+    assert_eq!(code(wrong).await, (400, -32020), "the header says another one");
+    // Its parameters are compared with their headers like those of tools/call.
+    let mirrored = modern(1, "lab/mirrored", json!({"region": "Hello"}));
+    assert_eq!(code(gate.modern("/mcp", &mirrored)).await, (400, -32020));
+    let with = gate.modern("/mcp", &mirrored).header("Mcp-Param-Region", "Hello");
+    assert_eq!(code(with).await, (200, 0));
+    let session = gate.session("/mcp", "2025-11-25").await;
+    let (_, said) = answer(gate.in_session(&session, &request(1, "lab/echo", json!({"text": "y"})))).await;
+    assert_eq!(said["result"]["structuredContent"]["said"], "y");
+}
+
+#[tokio::test]
 async fn bodies_and_their_headers() {
     let gate = gate().await;
     let list = modern(1, "tools/list", json!({}));

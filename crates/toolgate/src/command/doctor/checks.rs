@@ -44,7 +44,7 @@ pub async fn all(settings: &Settings) -> Vec<Finding> {
 
 fn private_files(dir: &DataDir) -> Vec<Finding> {
     let key = dir.admin_key_file();
-    let files = [key.clone(), dir.database(), dir.journal().join("journal.key")];
+    let files = [key.clone(), dir.state_key_file(), dir.database(), dir.journal().join("journal.key")];
     let mut findings = Vec::new();
     for file in files {
         if let Ok(meta) = std::fs::metadata(&file)

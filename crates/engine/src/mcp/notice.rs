@@ -1,0 +1,228 @@
+//! What changed, told to clients that asked to hear of it: legacy sessions by what they subscribed to, modern clients by
+//! `subscriptions/listen`.
+//!
+//! A caller hears only of servers of which it may see something, and of resources that it may read.
+
+use super::progress::{Out, Outbox};
+use super::session::Session;
+use super::{Peer, Pending, Reply, SERVER_INFO, offers};
+use crate::{Engine, Told};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::broadcast::error::RecvError;
+use toolgate_core::link::Change;
+use toolgate_core::name::ServerName;
+use toolgate_core::{Caller, Error, Face, Kind};
+use toolgate_wire::result::ResultWriter;
+use toolgate_wire::{Fault, Id, Incoming, notify};
+
+const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
+
+/// Counts open listeners, so that their number is bounded.
+#[derive(Default)]
+pub(crate) struct Listeners(Mutex<HashMap<Arc<str>, usize>>);
+
+impl Listeners {
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+}
+
+struct Place {
+    engine: Engine,
+    caller: Arc<str>,
+}
+
+impl Place {
+    fn take(engine: &Engine, caller: &Caller) -> Result<Self, Fault> {
+        let mut open = engine.0.listeners.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let most = engine.clients();
+        let own = open.get(&caller.id).copied().unwrap_or_default();
+        let full = match open.values().sum::<usize>() {
+            _ if own >= most.streams_per_caller => Some(format!("you have {own} subscription streams open")),
+            all if all >= most.streams => Some(format!("{all} subscription streams are open here")),
+            _ => None,
+        };
+        if let Some(full) = full {
+            let why = format!("{full}, as many as there may be; close one");
+            return Err(Fault::from(&Error::new(Kind::RateLimited, why)));
+        }
+        *open.entry(caller.id.clone()).or_default() += 1;
+        Ok(Self { engine: engine.clone(), caller: caller.id.clone() })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.engine.0.listeners.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(n) = open.get_mut(&self.caller) {
+            *n -= 1;
+            if *n == 0 {
+                open.remove(&self.caller);
+            }
+        }
+    }
+}
+
+/// What a modern client wants to hear of.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Filter {
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    tools_list_changed: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    prompts_list_changed: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    resources_list_changed: bool,
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    resource_subscriptions: BTreeSet<String>,
+}
+
+impl Filter {
+    fn wants(&self, change: &Change) -> bool {
+        match change {
+            Change::Tools => self.tools_list_changed,
+            Change::Prompts => self.prompts_list_changed,
+            Change::Resources => self.resources_list_changed,
+            Change::Resource(uri) => self.resource_subscriptions.contains(uri),
+        }
+    }
+
+    fn everything(&self) -> Vec<Change> {
+        let lists = [Change::Tools, Change::Prompts, Change::Resources].into_iter().filter(|c| self.wants(c));
+        lists.chain(self.resource_subscriptions.iter().cloned().map(Change::Resource)).collect()
+    }
+}
+
+fn method(change: &Change) -> &'static str {
+    match change {
+        Change::Tools => "notifications/tools/list_changed",
+        Change::Prompts => "notifications/prompts/list_changed",
+        Change::Resources => "notifications/resources/list_changed",
+        Change::Resource(_) => "notifications/resources/updated",
+    }
+}
+
+fn params(change: &Change) -> Value {
+    match change {
+        Change::Resource(uri) => json!({ "uri": uri }),
+        _ => json!({}),
+    }
+}
+
+// Whether a caller at this door may hear of it.
+fn may_hear(engine: &Engine, caller: &Caller, scope: Option<&ServerName>, told: &Told) -> bool {
+    if scope.is_some_and(|scope| *scope != told.server) {
+        return false;
+    }
+    match &told.change {
+        Change::Resource(uri) => engine.readable(caller, scope, uri).is_some(),
+        _ => engine.list(Face::Tool, caller, Some(told.server.as_str())).is_ok(),
+    }
+}
+
+/// The notification for a legacy session, when it is one that it wants and may have.
+pub fn for_session(
+    engine: &Engine,
+    session: &Session,
+    caller: &Caller,
+    scope: Option<&ServerName>,
+    told: &Told,
+) -> Option<Vec<u8>> {
+    let wanted = match &told.change {
+        Change::Resource(uri) => session.is_subscribed(uri),
+        _ => true,
+    };
+    (wanted && may_hear(engine, caller, scope, told))
+        .then(|| notify::of(method(&told.change), &params(&told.change)))
+}
+
+/// `subscriptions/listen`: acknowledged first, then what changes, each tagged with the request's id, until the client or
+/// its key goes, or the gateway ends; only then it is answered.
+pub(super) fn listen(
+    engine: &Engine,
+    peer: &Peer,
+    request: &Incoming<'_>,
+    outbox: Option<&Outbox>,
+) -> Result<Pending, Fault> {
+    let Some(outbox) = outbox.cloned() else {
+        return Err(Fault::invalid_request("subscriptions/listen needs a stream; accept text/event-stream"));
+    };
+    let asked = match request.params.notifications {
+        None => return Err(Fault::invalid_params("Invalid params: \"notifications\" is missing")),
+        Some(raw) => serde_json::from_str::<Filter>(raw.get())
+            .map_err(|e| Fault::invalid_params(format!("Invalid params: \"notifications\": {e}")))?,
+    };
+    let most = engine.clients().subscriptions;
+    if asked.resource_subscriptions.len() > most {
+        let why = format!("Invalid params: at most {most} resources in one subscription");
+        return Err(Fault::invalid_params(why));
+    }
+    let filter = honoured(engine, peer, asked);
+    let place = Place::take(engine, &peer.caller)?;
+    // Listening begins before the acknowledgement, so that nothing is missed in between.
+    let mut changes = engine.0.changes.listen();
+    let mut closing = engine.0.closing.subscribe();
+    let (engine, peer, id) = (engine.clone(), peer.clone(), request.id.clone());
+    let tag = tag(&id);
+    Ok(Pending::later(&request.id, async move {
+        let _place = place;
+        let acknowledged = json!({ "notifications": filter, "_meta": { SUBSCRIPTION_ID: tag } });
+        let mut next = vec![notify::of("notifications/subscriptions/acknowledged", &acknowledged)];
+        'open: loop {
+            for message in next.drain(..) {
+                if outbox.send(Out::Message(message)).await.is_err() {
+                    break 'open;
+                }
+            }
+            let told = tokio::select! {
+                told = changes.recv() => told,
+                _ = closing.wait_for(|closing| *closing) => break,
+                () = outbox.closed() => break,
+                () = engine.gone(&peer.caller) => break,
+            };
+            let heard: Vec<Change> = match told {
+                Ok(told) if filter.wants(&told.change) => {
+                    let heard = may_hear(&engine, &peer.caller, peer.scope.as_ref(), &told);
+                    heard.then(|| told.change.clone()).into_iter().collect()
+                }
+                Ok(_) => continue,
+                // What was missed is not known, so everything that it asked for may have changed.
+                Err(RecvError::Lagged(_)) => filter.everything(),
+                Err(RecvError::Closed) => break,
+            };
+            next.extend(heard.iter().map(|change| {
+                let mut params = params(change);
+                params["_meta"] = json!({ SUBSCRIPTION_ID: tag });
+                notify::of(method(change), &params)
+            }));
+        }
+        let mut writer = ResultWriter::new(peer.version.era(), &id, 64);
+        writer.meta(SUBSCRIPTION_ID, id.json());
+        Reply::whole(writer.finish(SERVER_INFO))
+    })
+    .endless())
+}
+
+fn tag(id: &Id) -> Value {
+    serde_json::from_str(id.json()).unwrap_or_default()
+}
+
+// What is asked for and there: a list that this caller does not have never changes.
+fn honoured(engine: &Engine, peer: &Peer, asked: Filter) -> Filter {
+    let has = |face| offers(engine, peer, face);
+    let readable = |uri: &String| engine.readable(&peer.caller, peer.scope.as_ref(), uri);
+    Filter {
+        tools_list_changed: asked.tools_list_changed,
+        prompts_list_changed: asked.prompts_list_changed && has(Face::Prompt),
+        resources_list_changed: asked.resources_list_changed && has(Face::Resource),
+        resource_subscriptions: asked
+            .resource_subscriptions
+            .into_iter()
+            .filter_map(|uri| readable(&uri))
+            .collect(),
+    }
+}

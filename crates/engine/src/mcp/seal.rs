@@ -1,0 +1,114 @@
+//! `requestState` of a call that waits for answers: sealed, so that a client can carry it but neither read nor change it.
+//!
+//! AES-256-GCM over the answers so far and an end of validity, bound (as associated data) to the caller, the door, the
+//! method, the name and the arguments: a state is worth nothing in another call. Any process that holds the key opens it,
+//! so a call may go on elsewhere, and after a restart.
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value, json};
+use toolgate_core::{Call, Error, Face, Kind, canon};
+
+// A person needs time to answer; a stolen state does not need more.
+const VALID_SECONDS: i64 = 15 * 60;
+// Longest state made and read.
+const MAX_STATE: usize = 1 << 20;
+const NONCE: usize = 12;
+
+/// Seals and opens states.
+pub(crate) struct Seal(RandomizedNonceKey);
+
+/// What a state is bound to.
+pub(super) fn binding(call: &Call) -> Vec<u8> {
+    let face = match call.face {
+        Face::Tool => "tools/call",
+        Face::Prompt => "prompts/get",
+        Face::Resource => "resources/read",
+    };
+    let scope = call.scope.as_ref().map_or("", |scope| scope.as_str());
+    let arguments: Value = serde_json::from_str(call.arguments.get()).unwrap_or_default();
+    let digest = canon::sha256(canon::to_string(&arguments).as_bytes());
+    let mut bound = Vec::new();
+    for part in [face.as_bytes(), call.caller.id.as_bytes(), scope.as_bytes(), call.tool.as_bytes(), &digest]
+    {
+        bound.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        bound.extend_from_slice(part);
+    }
+    bound
+}
+
+impl Seal {
+    pub fn new(key: &[u8; 32]) -> Result<Self, Error> {
+        RandomizedNonceKey::new(&AES_256_GCM, key)
+            .map(Self)
+            .map_err(|_| Error::internal("the key of request states"))
+    }
+
+    pub fn close(&self, answers: &Map<String, Value>, binding: &[u8], now: i64) -> Result<String, Error> {
+        let mut text = json!({ "until": now + VALID_SECONDS, "answers": answers }).to_string().into_bytes();
+        let nonce = self
+            .0
+            .seal_in_place_append_tag(Aad::from(binding), &mut text)
+            .map_err(|_| Error::internal("sealing a request state"))?;
+        let mut sealed = nonce.as_ref().to_vec();
+        sealed.extend_from_slice(&text);
+        let state = URL_SAFE_NO_PAD.encode(sealed);
+        if state.len() > MAX_STATE {
+            // It could not be opened again.
+            return Err(Error::new(Kind::TooLarge, "the answers so far are too large; answer with less"));
+        }
+        Ok(state)
+    }
+
+    /// The answers in a state. One text for every reason, because the state is not the client's to understand.
+    pub fn open(&self, state: &str, binding: &[u8], now: i64) -> Result<Map<String, Value>, Error> {
+        let refuse =
+            || Error::invalid("requestState is not one of this call, or is too old; call again without it");
+        if state.len() > MAX_STATE {
+            return Err(refuse());
+        }
+        let mut sealed = URL_SAFE_NO_PAD.decode(state).map_err(|_| refuse())?;
+        if sealed.len() < NONCE {
+            return Err(refuse());
+        }
+        let mut text = sealed.split_off(NONCE);
+        let nonce = Nonce::try_assume_unique_for_key(&sealed).map_err(|_| refuse())?;
+        let open = self.0.open_in_place(nonce, Aad::from(binding), &mut text).map_err(|_| refuse())?;
+        let mut value: Value = serde_json::from_slice(open).map_err(|_| refuse())?;
+        if value["until"].as_i64().is_none_or(|until| until < now) {
+            return Err(refuse());
+        }
+        match value["answers"].take() {
+            Value::Object(answers) => Ok(answers),
+            _ => Err(refuse()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_opens_only_whole_in_time_and_in_its_own_call() {
+        let seal = Seal::new(&[7; 32]).unwrap();
+        let answers = json!({"a": {"action": "accept"}}).as_object().unwrap().clone();
+        let state = seal.close(&answers, b"call", 1000).unwrap();
+        assert_eq!(seal.open(&state, b"call", 1001).unwrap(), answers);
+        assert!(seal.open(&state, b"other", 1001).is_err(), "another call");
+        assert!(seal.open(&state, b"call", 1000 + VALID_SECONDS + 1).is_err(), "too old");
+        assert!(seal.open(&format!("{state}-TAMPERED"), b"call", 1001).is_err());
+        assert!(Seal::new(&[8; 32]).unwrap().open(&state, b"call", 1001).is_err(), "another key");
+        for bad in ["", "a", "!!", &"A".repeat(MAX_STATE + 1)] {
+            assert!(seal.open(bad, b"call", 1001).is_err());
+        }
+        let large = json!({"a": {"text": "x".repeat(MAX_STATE)}}).as_object().unwrap().clone();
+        assert_eq!(seal.close(&large, b"call", 1000).unwrap_err().kind(), Kind::TooLarge);
+        for at in 0..state.len() {
+            let mut changed = state.clone().into_bytes();
+            changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+            assert!(seal.open(std::str::from_utf8(&changed).unwrap(), b"call", 1001).is_err(), "byte {at}");
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! The extension `io.modelcontextprotocol/tasks` (SEP-2663): a call whose result is fetched later. Modern era only.
+//!
+//! The gateway decides. A tool that may be a task (`Task::Optional`) is one at once when the client declares the
+//! extension, and an ordinary call otherwise, also when there is no room. A tool that must be one (`Task::Required`) may
+//! first ask in the request itself: what it asks within its first moments is the answer of the request, and once nothing
+//! is asked it becomes a task. Questions of a task park it until `tasks/update` has brought all answers; then it runs
+//! again from its beginning, as `Ctx::ask` of modern clients works everywhere.
+//!
+//! A task belongs to its caller and door. It runs through `Engine::call` like every call, on its own, whatever becomes of
+//! the connection. A call that an earlier process was running has failed when it is asked for again.
+//! Absent on purpose: `notifications/tasks` (clients poll), and going on with a task after a restart.
+
+mod kept;
+mod shelf;
+
+pub(crate) use kept::InMemory;
+pub use kept::{Kept, TaskStatus, TaskStore};
+pub(crate) use shelf::Tasks;
+
+use super::call::{answers, questions};
+use super::link::Modern;
+use super::{Peer, Pending, Reply, SERVER_INFO};
+use crate::trail::{Answer, Trail};
+use crate::{Engine, Inner};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+use shelf::{Live, Owner, Seen};
+use std::error::Error as _;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use toolgate_core::id::CallId;
+use toolgate_core::record::Decision;
+use toolgate_core::spec::Task;
+use toolgate_core::tool::BoxFuture;
+use toolgate_core::{Call, Caller, Error, Face, Kind, Outcome};
+use toolgate_wire::era::Era;
+use toolgate_wire::result::{self, ResultWriter};
+use toolgate_wire::{Fault, Id, Incoming};
+
+/// Its name in capabilities.
+pub(super) const EXTENSION: &str = "io.modelcontextprotocol/tasks";
+
+// How long a client that polls waits between two looks.
+const POLL: Duration = Duration::from_secs(1);
+// How long a task is kept beside the time its call may take: a person has to answer, a client to come back.
+const KEPT: Duration = Duration::from_secs(30 * 60);
+// How long a tool that must be a task may take to ask in the request itself.
+const MAY_ASK: Duration = Duration::from_millis(250);
+/// Longest result kept, in bytes.
+const MAX_BODY: usize = 2 << 20;
+// Longest answers of one `tasks/update`.
+const MAX_ANSWERS: usize = 256 * 1024;
+
+/// What a modern call of a tool becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Plan {
+    Call,
+    /// A task whose call may take so long; one that must be a task may ask before.
+    Task {
+        limit: Duration,
+        must: bool,
+    },
+    /// It must be a task, and the client takes none.
+    Refuse,
+}
+
+/// Whether a tool that is called is to be a task. What may not be seen or is not there is a call, which refuses it.
+pub(super) fn plan(engine: &Engine, peer: &Peer, request: &Incoming<'_>, tool: &str) -> Plan {
+    let Some(entry) = engine.sees(&peer.caller, peer.scope.as_ref(), Face::Tool, tool) else {
+        return Plan::Call;
+    };
+    let must = match entry.spec.task {
+        Task::Never => return Plan::Call,
+        Task::Optional => false,
+        Task::Required => true,
+    };
+    let limit = entry.spec.timeout.min(engine.0.settings.max_duration.0);
+    match declares(request) {
+        true => Plan::Task { limit, must },
+        false if must => Plan::Refuse,
+        false => Plan::Call,
+    }
+}
+
+fn declares(request: &Incoming<'_>) -> bool {
+    let said = request.meta.client_capabilities;
+    let said: Value = said.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
+    said["extensions"][EXTENSION].is_object()
+}
+
+fn required() -> Value {
+    json!({ "extensions": { EXTENSION: {} } })
+}
+
+/// Refuse a call that must be a task; recorded like every refusal.
+pub(super) async fn refuse(engine: &Engine, call: &Call) -> Error {
+    let why = "this tool answers with a task, and the client does not declare the extension for tasks";
+    let error =
+        Error::new(Kind::MissingCapability, why).with_data(json!({ "requiredCapabilities": required() }));
+    recorded(engine, call, "tasks: not declared", error).await
+}
+
+async fn recorded(engine: &Engine, call: &Call, rule: &str, error: Error) -> Error {
+    let mut trail = Trail::begin(engine.0.clone(), call);
+    trail.decided(Decision::Deny, rule.into(), None);
+    match trail.settle(Err(error)).await {
+        Err(error) => error,
+        Ok(_) => Error::internal("a refusal became a result"),
+    }
+}
+
+/// What a call that is to be a task became.
+pub(super) enum Begun {
+    Task(Vec<u8>),
+    /// It asks first; the questions are on its line.
+    Asked,
+    /// No task: run it as the call it is.
+    Call,
+}
+
+type Running = BoxFuture<'static, Answer>;
+
+fn once(engine: Engine, call: Arc<Call>) -> Running {
+    Box::pin(async move { engine.call(&call).await })
+}
+
+fn asks_first(answer: &Answer) -> bool {
+    matches!(answer, Ok(Outcome::Refused(error)) if error.kind == Kind::InputRequired)
+}
+
+/// Make a task of a call. Until it is one, dropping the future cancels the call.
+pub(super) async fn begin(
+    engine: &Engine,
+    id: &Id,
+    call: &Arc<Call>,
+    asks: &Arc<Modern>,
+    limit: Duration,
+    must: bool,
+) -> Result<Begun, Error> {
+    let tasks = &engine.0.tasks;
+    let room = match tasks.open(&engine.0).await {
+        Ok(()) => tasks.room(&call.caller),
+        Err(error) => Err(error),
+    };
+    match room {
+        Ok(()) => {}
+        Err(error) if must => return Err(recorded(engine, call, "tasks: no room", error).await),
+        Err(_) => return Ok(Begun::Call),
+    }
+    let mut running = once(engine.clone(), call.clone());
+    if must && let Ok(answer) = tokio::time::timeout(MAY_ASK, &mut running).await {
+        if asks_first(&answer) {
+            return Ok(Begun::Asked);
+        }
+        running = Box::pin(std::future::ready(answer));
+    }
+    let task = new_task(engine, call, limit);
+    let live = Live {
+        asks: asks.clone(),
+        questions: Map::new(),
+        answered: Arc::default(),
+        cancelled: Arc::default(),
+    };
+    match tasks.create(&task, &call.caller, live.clone()).await {
+        Ok(()) => {}
+        Err(error) if must => return Err(error),
+        Err(_) => return Ok(Begun::Call),
+    }
+    let work = drive(engine.clone(), task.id.clone(), id.clone(), call.clone(), live.clone(), running);
+    tokio::spawn(async move {
+        tokio::select! {
+            biased;
+            () = live.cancelled.notified() => {}
+            () = work => {}
+        }
+    });
+    let mut writer = ResultWriter::new(Era::Modern, id, 512);
+    write(&mut writer, &task);
+    Ok(Begun::Task(writer.finish_as("task", SERVER_INFO)))
+}
+
+fn new_task(engine: &Engine, call: &Call, limit: Duration) -> Kept {
+    // To the millisecond, as it is told.
+    let now = Timestamp::now();
+    let created = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
+    Kept {
+        id: uuid::Uuid::new_v4().simple().to_string(),
+        caller: call.caller.id.to_string(),
+        scope: call.scope.as_ref().map(ToString::to_string),
+        node: engine.0.tasks.node().to_owned(),
+        status: TaskStatus::Working,
+        created,
+        updated: created,
+        ends: created.checked_add(limit + KEPT).unwrap_or(Timestamp::MAX),
+        bytes: 0,
+    }
+}
+
+// Counts as a running call, so that the gateway ends only after the result is kept.
+struct Busy(Arc<Inner>);
+
+impl Busy {
+    fn new(engine: &Engine) -> Self {
+        engine.0.active.fetch_add(1, Ordering::SeqCst);
+        Self(engine.0.clone())
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        if self.0.active.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.idle.notify_waiters();
+        }
+    }
+}
+
+// Run it to its end, as often as it asks.
+async fn drive(mut engine: Engine, task: String, id: Id, call: Arc<Call>, live: Live, mut running: Running) {
+    loop {
+        let busy = Busy::new(&engine);
+        let answer = running.await;
+        let open = if asks_first(&answer) { questions(live.asks.take().0) } else { Map::new() };
+        if open.is_empty() {
+            let (status, body) = ended(&call, &id, answer);
+            engine.0.tasks.end(&task, status, body).await;
+            return;
+        }
+        if !engine.0.tasks.park(&task, open) {
+            return;
+        }
+        drop(busy);
+        // A task that waits keeps nothing open.
+        let away = Arc::downgrade(&engine.0);
+        drop(engine);
+        live.answered.notified().await;
+        let Some(inner) = away.upgrade() else { return };
+        engine = Engine(inner);
+        let again = Call { id: CallId::new(), ..(*call).clone() };
+        running = once(engine.clone(), Arc::new(again));
+    }
+}
+
+#[derive(Deserialize)]
+struct Whole<'a> {
+    #[serde(borrow)]
+    result: &'a RawValue,
+}
+
+// What a task ends as. A tool's own no is a result; what the gateway refuses is an error.
+fn ended(call: &Call, id: &Id, answer: Answer) -> (TaskStatus, String) {
+    let error = match answer {
+        Ok(outcome) => {
+            let whole = result::call(Era::Modern, id, &outcome, SERVER_INFO);
+            match serde_json::from_slice::<Whole<'_>>(&whole) {
+                Ok(whole) if whole.result.get().len() <= MAX_BODY => {
+                    return (TaskStatus::Completed, whole.result.get().to_owned());
+                }
+                Ok(whole) => Error::new(
+                    Kind::TooLarge,
+                    format!(
+                        "the result has {} bytes, a task keeps {MAX_BODY}; ask for less (a limit, a range, a narrower \
+                         filter)",
+                        whole.result.get().len()
+                    ),
+                ),
+                Err(error) => Error::internal(error),
+            }
+        }
+        Err(error) => error,
+    };
+    if let Some(source) = error.source() {
+        tracing::warn!(call = %call.id, kind = error.kind().label(), %source, "call failed");
+    }
+    (TaskStatus::Failed, error_text(&error))
+}
+
+fn error_text(error: &Error) -> String {
+    let fault = Fault::from(error);
+    let mut text = json!({ "code": fault.code, "message": fault.message });
+    if let Some(data) = fault.data {
+        text["data"] = *data;
+    }
+    text.to_string()
+}
+
+// The error of a task whose process is gone.
+fn lost() -> String {
+    let why = "the process that ran this task ended before the task did; whether the call had an effect is not known";
+    error_text(&Error::new(Kind::Unavailable, why))
+}
+
+fn write(writer: &mut ResultWriter, task: &Kept) {
+    let millis = task.ends.as_millisecond() - task.created.as_millisecond();
+    writer
+        .text("taskId", &task.id)
+        .text("status", task.status.label())
+        .text("createdAt", &task.created.to_string())
+        .text("lastUpdatedAt", &task.updated.to_string())
+        .raw("ttlMs", &millis.to_string())
+        .raw("pollIntervalMs", &POLL.as_millis().to_string());
+}
+
+/// `tasks/get`, `tasks/update` and `tasks/cancel`.
+pub(super) fn method(
+    engine: &Engine,
+    peer: &Peer,
+    request: &Incoming<'_>,
+    method: &str,
+) -> Result<Pending, Fault> {
+    if !declares(request) {
+        return Err(Fault::missing_capability(required()));
+    }
+    let params = &request.params;
+    let task = params.text("taskId", params.task_id)?.into_owned();
+    let (engine, id) = (engine.clone(), request.id.clone());
+    let owner = (peer.caller.clone(), peer.scope.clone());
+    let act = match method {
+        "tasks/update" => {
+            if params.input_responses.is_some_and(|raw| raw.get().len() > MAX_ANSWERS) {
+                let why = format!("Invalid params: \"inputResponses\" has more than {MAX_ANSWERS} bytes");
+                return Err(Fault::invalid_params(why));
+            }
+            Act::Answer(answers(request)?)
+        }
+        "tasks/cancel" => Act::Cancel,
+        _ => Act::Look,
+    };
+    Ok(Pending::later(&request.id, async move {
+        let owner = Owner { caller: &owner.0, scope: owner.1.as_ref().map(|scope| scope.as_str()) };
+        match acted(&engine, &id, &task, &owner, act).await {
+            Ok(body) => Reply::whole(body),
+            Err(error) => Reply::error(Era::Modern, &id, &error),
+        }
+    }))
+}
+
+enum Act {
+    Look,
+    Answer(Map<String, Value>),
+    Cancel,
+}
+
+async fn acted(engine: &Engine, id: &Id, task: &str, owner: &Owner<'_>, act: Act) -> Result<Vec<u8>, Error> {
+    let tasks = &engine.0.tasks;
+    tasks.open(&engine.0).await?;
+    let mut writer = ResultWriter::new(Era::Modern, id, 512);
+    match act {
+        Act::Answer(answers) => tasks.answer(task, owner, answers).await?,
+        Act::Cancel => tasks.cancel(task, owner).await?,
+        Act::Look => {
+            let Seen { task, body, questions } = tasks.see(task, owner).await?;
+            write(&mut writer, &task);
+            match task.status {
+                TaskStatus::Completed => writer.raw("result", &body),
+                TaskStatus::Failed => writer.raw("error", &body),
+                TaskStatus::InputRequired => {
+                    writer.raw("inputRequests", &Value::Object(questions).to_string())
+                }
+                TaskStatus::Working | TaskStatus::Cancelled => &mut writer,
+            };
+        }
+    }
+    Ok(writer.finish(SERVER_INFO))
+}
+
+/// Whether this caller sees a tool at this door that may be a task.
+pub(super) fn offered(engine: &Engine, caller: &Caller, scope: Option<&str>) -> bool {
+    engine
+        .list(Face::Tool, caller, scope)
+        .is_ok_and(|entries| entries.iter().any(|entry| entry.spec.task != Task::Never))
+}

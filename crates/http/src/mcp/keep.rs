@@ -1,0 +1,235 @@
+//! Sessions beyond this process: written behind, read when a client comes back after a restart.
+//!
+//! Called by `session` only. A session is queued and written at most once a second, with others, never in the way of an
+//! answer; what a crash takes is at most that. The store sees a hash of a session's id, which opens nothing. A session
+//! that has ended is never read again, also while its end still waits to be written.
+
+use super::session::{Limits, Session};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
+use toolgate_core::tool::BoxFuture;
+use toolgate_core::{Error, Kind, canon};
+
+/// SHA-256 of the id that a client shows.
+pub type SessionHash = [u8; 32];
+
+/// A session as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    pub id: SessionHash,
+    /// Id of the caller whose it is; whoever else asks is told that there is no such session.
+    pub caller: String,
+    /// The server of the door it was opened at; `None` is the door of all.
+    pub scope: Option<String>,
+    /// JSON, at most [`MAX_STATE`] bytes.
+    pub state: String,
+    pub last_used: SystemTime,
+}
+
+/// What a sweep leaves.
+#[derive(Debug, Clone, Copy)]
+pub struct Leave {
+    pub used_since: SystemTime,
+    /// Sessions of one caller, the last used.
+    pub per_caller: usize,
+    /// Sessions of all callers, the last used.
+    pub total: usize,
+}
+
+/// Keeps sessions of legacy clients beyond this process.
+pub trait SessionStore: Send + Sync {
+    /// Write sessions, all or none.
+    fn save(&self, sessions: Vec<Kept>) -> BoxFuture<'_, Result<(), Error>>;
+    fn load(&self, id: SessionHash) -> BoxFuture<'_, Result<Option<Kept>, Error>>;
+    /// Forget sessions; those that are not there are no error.
+    fn delete(&self, ids: Vec<SessionHash>) -> BoxFuture<'_, Result<(), Error>>;
+    /// Forget what is old, or too much.
+    fn sweep(&self, leave: Leave) -> BoxFuture<'_, Result<(), Error>>;
+}
+
+/// Largest state of a session that is kept, in bytes; a larger one ends with the process.
+pub const MAX_STATE: usize = 256 << 10;
+// Between two writings.
+const PAUSE: Duration = Duration::from_secs(1);
+// Sessions written at once.
+const AT_ONCE: usize = 256;
+// Ends that wait to be written; beyond it they are left to the sweep.
+const MAX_WAITING: usize = 100_000;
+// A client waits this long for its session; a shutdown for what is left to write.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+enum Job {
+    Save(Arc<Session>),
+    Delete,
+}
+
+#[derive(Default)]
+struct Jobs {
+    waiting: HashMap<SessionHash, Job>,
+    writing: HashMap<SessionHash, Job>,
+}
+
+pub(super) struct Keeper {
+    store: Arc<dyn SessionStore>,
+    jobs: Mutex<Jobs>,
+    news: Notify,
+    // One at a time reads a session, so that none is made twice, or made again while it ends.
+    pub reading: Semaphore,
+}
+
+pub(super) fn hash(id: &str) -> SessionHash {
+    canon::sha256(id.as_bytes())
+}
+
+impl Keeper {
+    pub fn new(store: Arc<dyn SessionStore>) -> Arc<Self> {
+        Arc::new(Self { store, jobs: Mutex::default(), news: Notify::new(), reading: Semaphore::new(1) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Jobs> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Write this session soon. Not to be called for one that has ended.
+    pub fn save(&self, session: Arc<Session>) {
+        self.put(hash(&session.id), Job::Save(session));
+    }
+
+    /// Forget this session soon; from now on it is not read.
+    pub fn delete(&self, id: &str) {
+        self.put(hash(id), Job::Delete);
+    }
+
+    fn put(&self, id: SessionHash, job: Job) {
+        let mut jobs = self.lock();
+        if jobs.waiting.len() < MAX_WAITING || jobs.waiting.contains_key(&id) {
+            jobs.waiting.insert(id, job);
+        }
+        drop(jobs);
+        self.news.notify_one();
+    }
+
+    fn is_ending(&self, id: &SessionHash) -> bool {
+        let jobs = self.lock();
+        [&jobs.waiting, &jobs.writing].iter().any(|jobs| matches!(jobs.get(id), Some(Job::Delete)))
+    }
+
+    /// The session of this id. `Unavailable` when the store does not say.
+    pub async fn load(&self, id: &str) -> Result<Option<Kept>, Error> {
+        let id = hash(id);
+        if self.is_ending(&id) {
+            return Ok(None);
+        }
+        let unavailable = || Error::new(Kind::Unavailable, "sessions cannot be read now; try again");
+        match tokio::time::timeout(PATIENCE, self.store.load(id)).await {
+            Ok(Ok(kept)) => Ok(kept),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "a session could not be read");
+                Err(unavailable().retry_after(PAUSE))
+            }
+            Err(_) => Err(unavailable().retry_after(PAUSE)),
+        }
+    }
+
+    /// Write what waits, and sweep now and then, for as long as this is polled.
+    pub async fn run(&self, limits: Limits) {
+        let every = (limits.idle / 4).clamp(PAUSE, Duration::from_secs(3600));
+        let mut next_sweep = Instant::now();
+        loop {
+            tokio::select! {
+                () = self.news.notified() => self.write().await,
+                () = tokio::time::sleep_until(next_sweep) => {
+                    next_sweep = Instant::now() + every;
+                    let used_since = SystemTime::now() - kept_for(limits.idle);
+                    let leave = Leave { used_since, per_caller: limits.per_caller, total: limits.total };
+                    if let Err(error) = self.store.sweep(leave).await {
+                        tracing::warn!(%error, "old sessions could not be removed");
+                    }
+                }
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Write what waits now, before the end.
+    pub async fn flush(&self) {
+        let all = async {
+            loop {
+                let before = {
+                    let mut jobs = self.lock();
+                    // What was being written when the writing stopped.
+                    let unsure: Vec<_> = jobs.writing.drain().collect();
+                    for (id, job) in unsure {
+                        jobs.waiting.entry(id).or_insert(job);
+                    }
+                    jobs.waiting.len()
+                };
+                if before == 0 {
+                    return true;
+                }
+                self.write().await;
+                if self.lock().waiting.len() >= before {
+                    return false;
+                }
+            }
+        };
+        if !matches!(tokio::time::timeout(PATIENCE, all).await, Ok(true)) {
+            tracing::warn!(
+                "not every session could be written before the end; their clients will begin new ones"
+            );
+        }
+    }
+
+    // One round. What cannot be written waits for the next one.
+    async fn write(&self) {
+        let (mut saves, mut deletes) = (Vec::new(), Vec::new());
+        {
+            let mut jobs = self.lock();
+            let some: Vec<_> = jobs.waiting.keys().take(AT_ONCE).copied().collect();
+            for id in some {
+                let Some(job) = jobs.waiting.remove(&id) else { continue };
+                match &job {
+                    Job::Save(session) => saves.push(session.clone()),
+                    Job::Delete => deletes.push(id),
+                }
+                jobs.writing.insert(id, job);
+            }
+        }
+        let mut kept = Vec::new();
+        for session in saves {
+            match session.kept() {
+                Some(state) => kept.push(state),
+                None => deletes.push(hash(&session.id)),
+            }
+        }
+        let written = async {
+            if !kept.is_empty() {
+                self.store.save(kept).await?;
+            }
+            if !deletes.is_empty() {
+                self.store.delete(deletes).await?;
+            }
+            Ok::<(), Error>(())
+        };
+        let failed = written.await.err();
+        let mut jobs = self.lock();
+        let done: Vec<_> = jobs.writing.drain().collect();
+        if let Some(error) = failed {
+            tracing::warn!(%error, sessions = done.len(), "sessions could not be written; trying again");
+            for (id, job) in done {
+                jobs.waiting.entry(id).or_insert(job);
+            }
+        }
+        if !jobs.waiting.is_empty() {
+            self.news.notify_one();
+        }
+    }
+}
+
+/// How long a session is kept after its last use as it was written, which may be up to a quarter of `idle` old.
+pub(super) fn kept_for(idle: Duration) -> Duration {
+    idle + idle / 4
+}

@@ -1,0 +1,235 @@
+//! `GET /ws`: a channel over WebSocket, one JSON-RPC message a text frame, both eras.
+//!
+//! The request that opens it passes Host, Origin and credential like every other. Afterwards the key is looked at again
+//! with each message and each ping: a channel does not outlive its key or the roles it was opened with. A ping goes out
+//! every 30 s; without its pong within 10 s the channel is closed. Close codes: 1001 the gateway ends, 1002 and 1007 not
+//! the protocol or not UTF-8, 1003 binary, 1008 the key is no longer good, 1009 larger than `http.max_body`, 1011 no
+//! pong. Absent on purpose: sub-protocols, compression of frames, WebSocket over HTTP/2.
+
+use super::{Shared, Standing};
+use crate::listen::Slot;
+use crate::{AppState, Refusal};
+use axum::extract::State;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, RequestExt};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt, stream};
+use http::{HeaderValue, StatusCode, header};
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
+use toolgate_core::{Caller, Kind};
+use toolgate_engine::mcp::{Out, channel};
+use toolgate_wire::line::Line;
+use tungstenite::Error as Broken;
+
+/// When a peer is asked whether it is there, and how long it has to answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Beat {
+    pub every: Duration,
+    pub patience: Duration,
+}
+
+impl Default for Beat {
+    fn default() -> Self {
+        Self { every: Duration::from_secs(30), patience: Duration::from_secs(10) }
+    }
+}
+
+// How long a peer that was told to go has to do so.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+pub(super) async fn open(
+    State(app): State<AppState>,
+    Extension(shared): Extension<Arc<Shared>>,
+    Extension(caller): Extension<Arc<Caller>>,
+    Extension(standing): Extension<Standing>,
+    mut request: axum::extract::Request,
+) -> Response {
+    // Keeps the connection counted when HTTP has ended on it.
+    let slot = request.extensions_mut().remove::<Slot>();
+    let upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection> = request.extract().await;
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(problem) => {
+            let why = format!("this is the address of a WebSocket: {}", problem.body_text());
+            return Refusal::new(Kind::Unsupported, why)
+                .status(StatusCode::UPGRADE_REQUIRED)
+                .header(header::UPGRADE, HeaderValue::from_static("websocket"))
+                .into_response();
+        }
+    };
+    let place = match shared.places.take(&caller) {
+        Ok(place) => place,
+        Err(error) => return Refusal::from(error).into_response(),
+    };
+    let max = app.limits().max_body;
+    upgrade.max_message_size(max).max_frame_size(max).on_upgrade(move |socket| async move {
+        let _held = (slot, place);
+        Door {
+            app,
+            caller,
+            standing,
+            beat: shared.beat,
+            heard: AtomicU64::new(0),
+            farewell: OnceLock::new(),
+        }
+        .serve(socket)
+        .await;
+    })
+}
+
+struct Door {
+    app: AppState,
+    caller: Arc<Caller>,
+    standing: Standing,
+    beat: Beat,
+    /// Number of the newest ping that was answered.
+    heard: AtomicU64,
+    /// Why this side ends it; the first reason counts.
+    farewell: OnceLock<(u16, String)>,
+}
+
+impl Door {
+    async fn serve(&self, socket: WebSocket) {
+        let (mut sink, mut stream) = socket.split();
+        let incoming = stream::unfold((&mut stream, self.app.closing()), |(stream, mut closing)| async {
+            let message = self.next(stream, &mut closing).await;
+            Some((message, (stream, closing)))
+        });
+        let engine = self.app.engine().clone();
+        let (reading, outgoing) = channel::open(engine, self.caller.clone(), None, Box::pin(incoming));
+        if let Err(problem) = channel::run(reading, self.write(&mut sink, outgoing)).await {
+            tracing::debug!(%problem, "WebSocket ended");
+        }
+        self.part(sink, stream).await;
+    }
+
+    // An error ends the channel at once; the end lets what runs finish.
+    async fn next(
+        &self,
+        stream: &mut SplitStream<WebSocket>,
+        closing: &mut watch::Receiver<bool>,
+    ) -> io::Result<Line> {
+        loop {
+            let message = tokio::select! {
+                message = stream.next() => message,
+                _ = closing.wait_for(|closing| *closing) => {
+                    self.end(close_code::AWAY, "the gateway ends");
+                    return Ok(Line::End);
+                }
+            };
+            match message {
+                Some(Ok(Message::Text(text))) => {
+                    self.stand()?;
+                    return Ok(Line::Text(text.as_bytes().to_vec()));
+                }
+                Some(Ok(Message::Binary(_))) => {
+                    return Err(self.end(close_code::UNSUPPORTED, "messages are JSON in text frames"));
+                }
+                Some(Ok(Message::Pong(number))) => {
+                    if let Ok(number) = <[u8; 8]>::try_from(number.as_ref()) {
+                        self.heard.fetch_max(u64::from_be_bytes(number), SeqCst);
+                    }
+                }
+                Some(Ok(Message::Ping(_))) => {}
+                Some(Ok(Message::Close(_))) | None => return Err(io::ErrorKind::ConnectionAborted.into()),
+                Some(Err(error)) => return Err(self.broken(error)),
+            }
+        }
+    }
+
+    fn broken(&self, error: axum::Error) -> io::Error {
+        match error.into_inner().downcast::<Broken>().map(|broken| *broken) {
+            Ok(Broken::Capacity(_)) => {
+                let max = self.app.limits().max_body;
+                self.end(close_code::SIZE, &format!("a message is larger than {max} bytes (http.max_body)"))
+            }
+            Ok(Broken::Utf8(_)) => self.end(close_code::INVALID, "a text frame is not UTF-8"),
+            Ok(Broken::Protocol(problem)) => self.end(close_code::PROTOCOL, &problem.to_string()),
+            Ok(Broken::Io(error)) => error,
+            Ok(other) => io::Error::other(other),
+            Err(other) => io::Error::other(other),
+        }
+    }
+
+    fn end(&self, code: u16, reason: &str) -> io::Error {
+        let _ = self.farewell.set((code, reason.to_owned()));
+        io::Error::other(reason.to_owned())
+    }
+
+    fn stand(&self) -> io::Result<()> {
+        match self.standing.holds() {
+            true => Ok(()),
+            false => {
+                Err(self.end(close_code::POLICY, "the key is no longer good, or its roles have changed"))
+            }
+        }
+    }
+
+    async fn write(
+        &self,
+        sink: &mut SplitSink<WebSocket, Message>,
+        mut outgoing: mpsc::Receiver<Out>,
+    ) -> io::Result<()> {
+        let mut ticks = interval_at(Instant::now() + self.beat.every, self.beat.every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut sent, mut due) = (0_u64, None);
+        loop {
+            let message = tokio::select! {
+                out = outgoing.recv() => match out {
+                    None => return Ok(()),
+                    // There is no coming back to a channel, so nobody is let go.
+                    Some(Out::Pause) => continue,
+                    Some(Out::Message(body)) => {
+                        Message::Text(Utf8Bytes::try_from(body).map_err(io::Error::other)?)
+                    }
+                },
+                _ = ticks.tick(), if due.is_none() => {
+                    self.stand()?;
+                    sent += 1;
+                    due = Some(Instant::now() + self.beat.patience);
+                    Message::Ping(sent.to_be_bytes().to_vec().into())
+                }
+                () = until(due), if due.is_some() => {
+                    if self.heard.load(SeqCst) < sent {
+                        return Err(self.end(close_code::ERROR, "no pong in time"));
+                    }
+                    due = None;
+                    continue;
+                }
+            };
+            sink.send(message).await.map_err(io::Error::other)?;
+        }
+    }
+
+    // Say why, and wait a moment for the peer to take it: a socket that is closed with unread bytes loses the reason.
+    async fn part(&self, mut sink: SplitSink<WebSocket, Message>, mut stream: SplitStream<WebSocket>) {
+        let parting = async {
+            if let Some((code, reason)) = self.farewell.get() {
+                // A reason has at most 123 bytes.
+                let reason: String = reason.chars().filter(char::is_ascii).take(123).collect();
+                sink.send(Message::Close(Some(CloseFrame { code: *code, reason: reason.into() }))).await?;
+                while let Some(Ok(_)) = stream.next().await {}
+                if *code == close_code::SIZE {
+                    // What is too large cannot be read on, so that the peer's goodbye is not seen.
+                    std::future::pending::<()>().await;
+                }
+            }
+            sink.close().await
+        };
+        let _ = timeout(FAREWELL, parting).await;
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

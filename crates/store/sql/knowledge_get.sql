@@ -1,0 +1,1 @@
+SELECT title, source, url, body FROM knowledge WHERE id = $1

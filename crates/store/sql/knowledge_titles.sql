@@ -1,0 +1,1 @@
+SELECT id, title FROM knowledge ORDER BY added_at DESC, id DESC LIMIT $1

@@ -1,0 +1,1 @@
+SELECT id, caller, scope, state, last_used FROM sessions WHERE id = $1
