@@ -141,6 +141,8 @@ impl Engine {
             parts.stopped.iter().filter_map(|n| ServerName::new(n).ok()).collect();
         let keys = Arc::new(snapshot::keys(parts.keys));
         let snapshot = Snapshot::new(&catalogue, Arc::new(parts.policy), keys, stopped);
+        let clients = parts.settings.clients.clone();
+        let tasks = mcp::Tasks::new(parts.tasks, parts.journal.chain().1, clients);
         Ok(Self(Arc::new(Inner {
             max_output: usize::try_from(parts.settings.max_output.0).unwrap_or(usize::MAX),
             cache: cache::Cache::new(&parts.settings.cache),
@@ -151,7 +153,7 @@ impl Engine {
             changing: Mutex::new(()),
             buckets: rate::Buckets::new(),
             counters: metrics::Counters::default(),
-            tasks: mcp::Tasks::new(parts.tasks, parts.journal.chain().1),
+            tasks,
             journal: parts.journal,
             changes,
             seal: mcp::Seal::new(&parts.seal_key)?,

@@ -81,6 +81,10 @@ pub struct Clients {
     pub streams_per_caller: usize,
     /// Those of all callers.
     pub streams: usize,
+    /// Tasks that one caller may have, ended ones included until they are forgotten.
+    pub tasks_per_caller: usize,
+    /// Those of all callers.
+    pub tasks: usize,
 }
 
 /// Exceptions for one server.
@@ -139,6 +143,8 @@ impl Default for Clients {
             subscriptions: 1000,
             streams_per_caller: 100,
             streams: 10_000,
+            tasks_per_caller: 256,
+            tasks: 4096,
         }
     }
 }
@@ -164,6 +170,12 @@ impl Clients {
             "from 1 to limits.clients.streams",
         );
         bound("streams", (1..=1_000_000).contains(&self.streams), "from 1 to 1000000");
+        bound(
+            "tasks_per_caller",
+            (1..=self.tasks).contains(&self.tasks_per_caller),
+            "from 1 to limits.clients.tasks",
+        );
+        bound("tasks", (1..=100_000).contains(&self.tasks), "from 1 to 100000");
         problems
     }
 }

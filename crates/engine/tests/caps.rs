@@ -248,9 +248,19 @@ fn what_cannot_be_is_named_with_its_path() {
         subscriptions: 0,
         streams_per_caller: 11,
         streams: 10,
+        tasks_per_caller: 3,
+        tasks: 2,
     };
     let problems = clients.problems().join("\n");
-    for path in ["max_depth", "max_batch", "max_line", "max_event", "subscriptions", "streams_per_caller"] {
+    for path in [
+        "max_depth",
+        "max_batch",
+        "max_line",
+        "max_event",
+        "subscriptions",
+        "streams_per_caller",
+        "tasks_per_caller",
+    ] {
         assert!(problems.contains(&format!("limits.clients.{path}: must be")), "{path} in {problems}");
     }
 }

@@ -33,6 +33,8 @@ fn main() -> ExitCode {
     // No core dump holds keys, and no other process of this user reads them from /proc/PID/environ or mem. A second wall
     // behind closed files and Landlock, so a kernel that refuses stops nothing.
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    // Huge pages make a gateway that does little hold a third more memory than it uses.
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
     let cli = match cli::parse() {
         Ok(cli) => cli,
         Err(code) => return code,

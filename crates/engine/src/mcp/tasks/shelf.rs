@@ -7,6 +7,7 @@
 use super::kept::{Kept, TaskStatus, TaskStore};
 use crate::Inner;
 use crate::mcp::link::Modern;
+use crate::settings::Clients;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -15,10 +16,6 @@ use std::time::Duration;
 use tokio::sync::{Notify, OnceCell};
 use toolgate_core::{Caller, Error, Kind};
 
-/// Tasks that one caller may have, ended ones included until they are forgotten.
-const MOST_OF_CALLER: usize = 256;
-/// Tasks of all callers.
-const MOST: usize = 4096;
 /// Bytes that the results of all tasks may have before no new task is taken.
 const MOST_BYTES: usize = 256 << 20;
 // How often what is past its time is forgotten.
@@ -65,13 +62,14 @@ pub(super) struct Seen {
 pub(crate) struct Tasks {
     store: Arc<dyn TaskStore>,
     node: String,
+    most: Clients,
     held: Mutex<HashMap<String, Held>>,
     opened: OnceCell<()>,
 }
 
 impl Tasks {
-    pub fn new(store: Arc<dyn TaskStore>, node: &str) -> Self {
-        Self { store, node: node.to_owned(), held: Mutex::default(), opened: OnceCell::new() }
+    pub fn new(store: Arc<dyn TaskStore>, node: &str, most: Clients) -> Self {
+        Self { store, node: node.to_owned(), most, held: Mutex::default(), opened: OnceCell::new() }
     }
 
     pub(super) fn node(&self) -> &str {
@@ -107,14 +105,14 @@ impl Tasks {
 
     /// Whether this caller may have one more.
     pub(super) fn room(&self, caller: &Caller) -> Result<(), Error> {
-        room(&self.lock(), caller)
+        room(&self.lock(), caller, &self.most)
     }
 
     /// Take a new task in; kept for good when this returns.
     pub(super) async fn create(&self, task: &Kept, caller: &Caller, live: Live) -> Result<(), Error> {
         {
             let mut held = self.lock();
-            room(&held, caller)?;
+            room(&held, caller, &self.most)?;
             held.insert(task.id.clone(), Held { task: task.clone(), live: Some(live), body: None });
         }
         let unkept = Unkept { tasks: self, id: Some(&task.id) };
@@ -279,13 +277,14 @@ impl Drop for Unkept<'_> {
     }
 }
 
-fn room(held: &HashMap<String, Held>, caller: &Caller) -> Result<(), Error> {
+fn room(held: &HashMap<String, Held>, caller: &Caller, most: &Clients) -> Result<(), Error> {
     let own = held.values().filter(|found| *found.task.caller == *caller.id).count();
     let bytes: usize = held.values().map(|found| found.task.bytes).sum();
-    if own >= MOST_OF_CALLER || held.len() >= MOST || bytes >= MOST_BYTES {
+    if own >= most.tasks_per_caller || held.len() >= most.tasks || bytes >= MOST_BYTES {
         let why = format!(
-            "there is no room for another task (at most {MOST_OF_CALLER} for each caller, with those that ended and are \
-             not forgotten yet); try again later"
+            "there is no room for another task (at most {} for each caller, with those that ended and are not forgotten \
+             yet); try again later",
+            most.tasks_per_caller
         );
         return Err(Error::new(Kind::RateLimited, why).retry_after(SWEEP));
     }
