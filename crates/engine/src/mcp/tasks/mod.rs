@@ -182,10 +182,14 @@ pub(super) async fn begin(
     Ok(Begun::Task(writer.finish_as("task", SERVER_INFO)))
 }
 
-fn new_task(engine: &Engine, call: &Call, limit: Duration) -> Kept {
-    // To the millisecond, as it is told.
+/// Now, to the millisecond: a time is told and stored alike, and read back as it was told.
+fn now() -> Timestamp {
     let now = Timestamp::now();
-    let created = Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now);
+    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+}
+
+fn new_task(engine: &Engine, call: &Call, limit: Duration) -> Kept {
+    let created = now();
     Kept {
         id: uuid::Uuid::new_v4().simple().to_string(),
         caller: call.caller.id.to_string(),

@@ -84,7 +84,7 @@ impl Tasks {
     /// Does something only once.
     pub async fn open(&self, inner: &Arc<Inner>) -> Result<(), Error> {
         let take_over = async {
-            let now = Timestamp::now();
+            let now = super::now();
             for mut task in self.store.all().await? {
                 if task.ends <= now {
                     self.store.delete(&task.id).await?;
@@ -125,7 +125,7 @@ impl Tasks {
     pub(super) fn park(&self, id: &str, questions: Map<String, Value>) -> bool {
         let mut held = self.lock();
         let Some(Held { task, live: Some(live), .. }) = held.get_mut(id) else { return false };
-        (task.status, task.updated) = (TaskStatus::InputRequired, Timestamp::now());
+        (task.status, task.updated) = (TaskStatus::InputRequired, super::now());
         live.questions = questions;
         true
     }
@@ -143,7 +143,7 @@ impl Tasks {
         let found = held.get_mut(id)?;
         let live = found.live.take()?;
         let task = &mut found.task;
-        (task.status, task.updated, task.bytes) = (status, Timestamp::now(), body.len());
+        (task.status, task.updated, task.bytes) = (status, super::now(), body.len());
         found.body = Some(body.to_owned());
         Some((task.clone(), live))
     }
@@ -169,7 +169,7 @@ impl Tasks {
 
     /// A task of this caller and door.
     pub(super) async fn see(&self, id: &str, owner: &Owner<'_>) -> Result<Seen, Error> {
-        let now = Timestamp::now();
+        let now = super::now();
         if let Some(found) = self.lock().get(id) {
             if !owner.owns(&found.task) || found.task.ends <= now {
                 return Err(no_such(id));
@@ -210,7 +210,7 @@ impl Tasks {
             }
         }
         if task.status == TaskStatus::InputRequired && live.questions.is_empty() {
-            (task.status, task.updated) = (TaskStatus::Working, Timestamp::now());
+            (task.status, task.updated) = (TaskStatus::Working, super::now());
             live.answered.notify_one();
         }
         Ok(())
@@ -301,6 +301,6 @@ async fn keep_sweeping(inner: Weak<Inner>) {
     loop {
         tokio::time::sleep(SWEEP).await;
         let Some(inner) = inner.upgrade() else { return };
-        inner.tasks.sweep(Timestamp::now()).await;
+        inner.tasks.sweep(super::now()).await;
     }
 }
