@@ -5,7 +5,6 @@
 
 use crate::guard::{Page, Rules};
 use crate::listen::{Ends, Tls};
-use crate::mcp::Standing;
 use crate::refusal::Refusal;
 use crate::reports::Reports;
 use crate::settings::Settings;
@@ -210,9 +209,8 @@ async fn edge(State(state): State<AppState>, request: Request, next: Next) -> Re
 
 async fn identified(state: &AppState, mut request: Request, next: Next) -> Response {
     match caller(state, request.uri(), request.headers()) {
-        Ok(Some((caller, standing))) => {
+        Ok(Some(caller)) => {
             request.extensions_mut().insert(caller);
-            request.extensions_mut().insert(standing);
         }
         Ok(None) => {}
         Err(refusal) => return refusal.into_response(),
@@ -221,20 +219,13 @@ async fn identified(state: &AppState, mut request: Request, next: Next) -> Respo
 }
 
 // Nobody, on the few paths that need no key.
-fn caller(
-    state: &AppState,
-    uri: &Uri,
-    headers: &HeaderMap,
-) -> Result<Option<(Arc<Caller>, Standing)>, Refusal> {
+fn caller(state: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Option<Arc<Caller>>, Refusal> {
     identify::no_key_in_query(uri)?;
     if state.0.open_paths.contains(&uri.path()) {
         return Ok(None);
     }
     let key = identify::credential(headers)?;
-    let caller = state.engine().identify(key)?;
-    let (engine, key, known) = (state.engine().clone(), key.map(str::to_owned), caller.clone());
-    let standing = Standing::new(move || engine.identify(key.as_deref()).is_ok_and(|caller| caller == known));
-    Ok(Some((caller, standing)))
+    Ok(Some(state.engine().identify(key)?))
 }
 
 fn dress(headers: &mut HeaderMap, page: &Page, trace: Option<&TraceContext>) {

@@ -39,7 +39,7 @@ use toolgate_engine::mcp::{Mirrored, is_server};
 use toolgate_engine::{ConnectionGuard, Engine};
 use toolgate_wire::Fault;
 
-/// The MCP routes. They need an `Extension<Arc<Caller>>` and an `Extension<Standing>`, which identification sets.
+/// The MCP routes. They need an `Extension<Arc<Caller>>`, which identification sets.
 pub(crate) fn routes(shared: Arc<Shared>, sse_door: bool) -> Router<AppState> {
     let door = || MethodRouter::new().post(post::post).get(get).delete(delete);
     let mut routes = Router::new().route("/mcp", door()).route("/mcp/{server}", door());
@@ -84,20 +84,6 @@ impl Shared {
     /// To be called when it serves no more.
     pub async fn flush(&self) {
         self.sessions.flush().await;
-    }
-}
-
-/// Whether what a caller presented is still good for the same caller, for what outlives its request.
-#[derive(Clone)]
-pub(crate) struct Standing(Arc<dyn Fn() -> bool + Send + Sync>);
-
-impl Standing {
-    pub(crate) fn new(holds: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        Self(Arc::new(holds))
-    }
-
-    fn holds(&self) -> bool {
-        (self.0)()
     }
 }
 

@@ -58,11 +58,14 @@ impl Drop for Session {
     }
 }
 
+type Gone = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 struct Live {
     first: Option<Bytes>,
     reading: Option<Pin<Box<dyn Future<Output = std::io::Result<()>> + Send>>>,
     outgoing: mpsc::Receiver<Out>,
     beat: tokio::time::Interval,
+    gone: Gone,
     _session: Session,
 }
 
@@ -87,16 +90,19 @@ pub(super) async fn open(
         let message = message(&mut from, &mut closing).await?;
         Some((Ok(Line::Text(message.to_vec())), (from, closing)))
     });
+    let (engine, holder) = (app.engine().clone(), caller.clone());
+    let gone: Gone = Box::pin(async move { engine.gone(&holder).await });
     let (reading, outgoing) = channel::open(app.engine().clone(), caller, None, Box::pin(incoming));
     let live = Live {
         first: Some(format!("event: endpoint\ndata: /message?sessionId={id}\n\n").into()),
         reading: Some(Box::pin(reading)),
         outgoing,
         beat: answer::beat(),
+        gone,
         _session: Session { shared, id, _place: place },
     };
     answer::events(Body::from_stream(stream::unfold(live, |mut live| async move {
-        let chunk = live.next().await?;
+        let chunk = live.until_gone().await?;
         Some((Ok::<Bytes, Infallible>(chunk), live))
     })))
 }
@@ -109,6 +115,18 @@ async fn message(from: &mut mpsc::Receiver<Bytes>, closing: &mut watch::Receiver
 }
 
 impl Live {
+    // Ends with the caller's key, calls and all.
+    async fn until_gone(&mut self) -> Option<Bytes> {
+        let mut gone = std::mem::replace(&mut self.gone, Box::pin(std::future::pending()));
+        let chunk = tokio::select! {
+            biased;
+            () = &mut gone => None,
+            chunk = self.next() => chunk,
+        };
+        self.gone = gone;
+        chunk
+    }
+
     // Both directions are run by the stream, so that they end when it is dropped.
     async fn next(&mut self) -> Option<Bytes> {
         if let Some(first) = self.first.take() {

@@ -6,7 +6,7 @@
 //! the protocol or not UTF-8, 1003 binary, 1008 the key is no longer good, 1009 larger than `http.max_body`, 1011 no
 //! pong. Absent on purpose: sub-protocols, compression of frames, WebSocket over HTTP/2.
 
-use super::{Shared, Standing};
+use super::Shared;
 use crate::listen::Slot;
 use crate::{AppState, Refusal};
 use axum::extract::State;
@@ -48,7 +48,6 @@ pub(super) async fn open(
     State(app): State<AppState>,
     Extension(shared): Extension<Arc<Shared>>,
     Extension(caller): Extension<Arc<Caller>>,
-    Extension(standing): Extension<Standing>,
     mut request: axum::extract::Request,
 ) -> Response {
     // Keeps the connection counted when HTTP has ended on it.
@@ -71,23 +70,15 @@ pub(super) async fn open(
     let max = app.limits().max_body;
     upgrade.max_message_size(max).max_frame_size(max).on_upgrade(move |socket| async move {
         let _held = (slot, place);
-        Door {
-            app,
-            caller,
-            standing,
-            beat: shared.beat,
-            heard: AtomicU64::new(0),
-            farewell: OnceLock::new(),
-        }
-        .serve(socket)
-        .await;
+        Door { app, caller, beat: shared.beat, heard: AtomicU64::new(0), farewell: OnceLock::new() }
+            .serve(socket)
+            .await;
     })
 }
 
 struct Door {
     app: AppState,
     caller: Arc<Caller>,
-    standing: Standing,
     beat: Beat,
     /// Number of the newest ping that was answered.
     heard: AtomicU64,
@@ -163,13 +154,12 @@ impl Door {
         io::Error::other(reason.to_owned())
     }
 
+    fn no_key(&self) -> io::Error {
+        self.end(close_code::POLICY, "the key is no longer good, or its roles have changed")
+    }
+
     fn stand(&self) -> io::Result<()> {
-        match self.standing.holds() {
-            true => Ok(()),
-            false => {
-                Err(self.end(close_code::POLICY, "the key is no longer good, or its roles have changed"))
-            }
-        }
+        if self.app.engine().is_known(&self.caller) { Ok(()) } else { Err(self.no_key()) }
     }
 
     async fn write(
@@ -180,8 +170,10 @@ impl Door {
         let mut ticks = interval_at(Instant::now() + self.beat.every, self.beat.every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut sent, mut due) = (0_u64, None);
+        let mut gone = std::pin::pin!(self.app.engine().gone(&self.caller));
         loop {
             let message = tokio::select! {
+                () = &mut gone => return Err(self.no_key()),
                 out = outgoing.recv() => match out {
                     None => return Ok(()),
                     // There is no coming back to a channel, so nobody is let go.
@@ -191,7 +183,6 @@ impl Door {
                     }
                 },
                 _ = ticks.tick(), if due.is_none() => {
-                    self.stand()?;
                     sent += 1;
                     due = Some(Instant::now() + self.beat.patience);
                     Message::Ping(sent.to_be_bytes().to_vec().into())

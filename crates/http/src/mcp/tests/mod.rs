@@ -9,7 +9,7 @@ mod sse_door;
 mod streams;
 mod ws;
 
-use super::{Limits, Shared, Standing, routes};
+use super::{Limits, Shared, routes};
 use crate::{AppState, Edge, Settings};
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
@@ -17,13 +17,12 @@ use lab::{Lab, Signs};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use toolgate_core::policy::Policy;
 use toolgate_core::{BuiltIn, Caller};
 use toolgate_engine::journal::Journal;
-use toolgate_engine::{Engine, Parts};
+use toolgate_engine::{ApiKey, Engine, Parts};
 use toolgate_wire::sse::{Decoder, Event};
 
 /// A running endpoint. The caller is whom the header `who` names; identification itself is tested with the edge.
@@ -32,10 +31,14 @@ struct Gate {
     engine: Engine,
     shared: Arc<Shared>,
     signs: Arc<Signs>,
-    /// Whether keys are good.
-    good: Arc<AtomicBool>,
     http: reqwest::Client,
     _dir: tempfile::TempDir,
+}
+
+// The one key that the engine knows, and so can lose; its holder is `key:known`.
+fn known() -> ApiKey {
+    let roles = vec!["admin".into()];
+    ApiKey { id: "known".into(), name: "known".into(), hash: [0; 32], roles, expires_at: None }
 }
 
 async fn gate() -> Gate {
@@ -48,32 +51,25 @@ async fn gate_with(limits: Limits) -> Gate {
     let signs = Arc::new(Signs::default());
     let servers = vec![BuiltIn::mount(Lab(signs.clone()))];
     let parts =
-        Parts::new(toolgate_engine::Settings::default(), servers, Policy::default(), Vec::new(), journal);
+        Parts::new(toolgate_engine::Settings::default(), servers, Policy::default(), vec![known()], journal);
     let engine = Engine::new(parts).unwrap();
     let mut shared = Shared::new(limits, None);
     shared.beat = ws::BEAT;
     let shared = Arc::new(shared);
     let settings = Settings { max_body: "64KiB".parse().unwrap(), ..Settings::default() };
     let state = AppState::new(Edge::new(engine.clone(), settings)).unwrap();
-    let good = Arc::new(AtomicBool::new(true));
-    let keys = good.clone();
     let app = routes(shared.clone(), true)
-        .layer(from_fn(move |mut request: Request, next: Next| {
-            let good = keys.clone();
-            async move {
-                let who = request.headers().get("who").map_or("a", |v| v.to_str().unwrap()).to_owned();
-                request.extensions_mut().insert(Arc::new(Caller::new(who, "tester", ["admin"])));
-                let good = good.clone();
-                request.extensions_mut().insert(Standing::new(move || good.load(SeqCst)));
-                next.run(request).await
-            }
+        .layer(from_fn(|mut request: Request, next: Next| async {
+            let who = request.headers().get("who").map_or("a", |v| v.to_str().unwrap()).to_owned();
+            request.extensions_mut().insert(Arc::new(Caller::new(who, "tester", ["admin"])));
+            next.run(request).await
         }))
         .with_state(state);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
     let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).no_proxy().build().unwrap();
-    Gate { url, engine, shared, signs, good, http, _dir: dir }
+    Gate { url, engine, shared, signs, http, _dir: dir }
 }
 
 impl Gate {

@@ -12,7 +12,12 @@ struct Client {
 }
 
 async fn open(gate: &Gate) -> Client {
+    open_as(gate, "a").await
+}
+
+async fn open_as(gate: &Gate, who: &str) -> Client {
     let get = gate.http.get(format!("{}/sse", gate.url)).header("accept", "text/event-stream");
+    let get = get.header("who", who);
     let mut events = Events::of(get.send().await.unwrap());
     let first = events.event().await.unwrap();
     assert_eq!(first.name.as_deref(), Some("endpoint"));
@@ -72,4 +77,15 @@ async fn a_session_is_its_callers_and_ends_with_its_stream() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("the session stays");
+}
+
+#[tokio::test]
+async fn a_stream_does_not_outlive_its_key() {
+    let gate = gate().await;
+    let mut client = open_as(&gate, "key:known").await;
+    assert_eq!(client.post(&gate, "key:known", &request(1, "lab/wait", json!({}))).await, 202);
+    gate.signs.arrived.notified().await;
+    gate.engine.replace_keys(Vec::new());
+    assert!(client.events.event().await.is_none(), "it ends at once");
+    gate.signs.dropped.notified().await;
 }

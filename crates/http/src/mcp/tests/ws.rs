@@ -1,7 +1,7 @@
 //! WebSocket with a real client.
 
 use super::super::{Limits, ws::Beat};
-use super::{Gate, SeqCst, call, gate, gate_with, modern, request};
+use super::{Gate, call, gate, gate_with, modern, request};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -15,7 +15,12 @@ pub const BEAT: Beat = Beat { every: Duration::from_millis(200), patience: Durat
 struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 async fn open(gate: &Gate) -> Result<Client, Error> {
-    let request = format!("{}/ws", gate.url.replace("http", "ws")).into_client_request()?;
+    open_as(gate, "a").await
+}
+
+async fn open_as(gate: &Gate, who: &'static str) -> Result<Client, Error> {
+    let mut request = format!("{}/ws", gate.url.replace("http", "ws")).into_client_request()?;
+    request.headers_mut().insert("who", http::HeaderValue::from_static(who));
     Ok(Client(connect_async(request).await?.0))
 }
 
@@ -122,11 +127,14 @@ async fn who_answers_pings_stays_and_who_does_not_is_closed() {
 #[tokio::test]
 async fn a_channel_does_not_outlive_its_key() {
     let gate = gate().await;
-    let (mut speaks, mut silent) = (open(&gate).await.unwrap(), open(&gate).await.unwrap());
-    gate.good.store(false, SeqCst);
-    speaks.send(&modern(1, "lab/echo", json!({"text": "x"}))).await;
-    assert_eq!(speaks.closed().await.0, 1008);
-    assert_eq!(silent.closed().await.0, 1008, "one that only listens, with the next ping");
+    let mut silent = open_as(&gate, "key:known").await.unwrap();
+    let mut other = open(&gate).await.unwrap();
+    assert!(silent.ask(&modern(1, "lab/echo", json!({"text": "x"}))).await["result"].is_object());
+    gate.engine.replace_keys(Vec::new());
+    assert_eq!(silent.closed().await.0, 1008, "at once, though it only listens");
+    let mut late = open_as(&gate, "key:known").await.unwrap();
+    assert_eq!(late.closed().await.0, 1008);
+    assert!(other.ask(&modern(2, "lab/echo", json!({"text": "x"}))).await["result"].is_object());
 }
 
 #[tokio::test]
