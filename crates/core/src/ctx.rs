@@ -103,11 +103,22 @@ impl Ctx {
         match asks.iter().find(|ask| !link.can(ask.needs)) {
             Some(ask) => Err(ToolError::needs_client(ask.needs.capability())),
             None => {
-                let answers = link.ask(asks).await;
+                let answers = link.ask(asks, None).await;
                 self.lives();
                 answers
             }
         }
+    }
+
+    /// The line to the client, for what relays another's call: it asks by itself and remembers by memo. `None` at a door
+    /// through which nobody can be asked.
+    pub fn link(&self) -> Option<&dyn Link> {
+        self.link.as_deref()
+    }
+
+    /// Say that the call lives, where nothing is to be reported.
+    pub fn alive(&self) {
+        self.lives();
     }
 
     /// Let go of the connection for now; the client comes back for the rest.

@@ -19,13 +19,21 @@ struct Inner {
     message: Cow<'static, str>,
     retry_after: Option<Duration>,
     data: Option<serde_json::Value>,
+    code: Option<i64>,
     source: Option<Source>,
 }
 
 impl Error {
     /// `message` is public: it says what was wrong and what to do, and holds no secret.
     pub fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), retry_after: None, data: None, source: None }))
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            retry_after: None,
+            data: None,
+            code: None,
+            source: None,
+        }))
     }
 
     pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
@@ -53,6 +61,17 @@ impl Error {
     pub fn with_data(mut self, data: serde_json::Value) -> Self {
         self.0.data = Some(data);
         self
+    }
+
+    /// Pass on the JSON-RPC code of an upstream's own error.
+    pub fn with_code(mut self, code: i64) -> Self {
+        self.0.code = Some(code);
+        self
+    }
+
+    /// JSON-RPC code: the upstream's own, or the one of its kind.
+    pub fn rpc_code(&self) -> i64 {
+        self.0.code.unwrap_or(self.kind().rpc_code())
     }
 
     pub fn kind(&self) -> Kind {

@@ -5,7 +5,9 @@
 //! the answers at hand.
 
 use crate::tool::{BoxFuture, ToolError};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use std::any::Any;
+use std::sync::Arc;
 
 /// How loud a log message is (RFC 5424). Ordered from the quietest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -93,6 +95,15 @@ impl Ask {
     }
 }
 
+/// What a call left when it asked, come back with the answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Resumed {
+    /// As it was left; only the gateway could read or change it.
+    pub memo: Value,
+    /// What the client answered since, by key.
+    pub answers: Map<String, Value>,
+}
+
 /// Something that clients may want to hear of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
@@ -114,9 +125,28 @@ pub trait Link: Send + Sync {
 
     fn can(&self, ability: Ability) -> bool;
 
+    /// What the client declared that it can do: its capabilities object.
+    fn capabilities(&self) -> Value;
+
+    /// The quietest log message that the client wants; none when it wants none.
+    fn loudness(&self) -> Option<Loudness>;
+
     /// Ask, and wait for all answers, in the order asked. `Err` ends the call: with what is missing, or (modern era)
-    /// with the questions themselves as its result.
-    fn ask<'a>(&'a self, asks: &'a [Ask]) -> BoxFuture<'a, Result<Vec<Value>, ToolError>>;
+    /// with the questions themselves as its result. A call that leaves a `memo` is not asked the same again: it goes on
+    /// from `resumed`, and what was answered in earlier rounds is its own to remember. It may leave one without asking.
+    fn ask<'a>(
+        &'a self,
+        asks: &'a [Ask],
+        memo: Option<&'a Value>,
+    ) -> BoxFuture<'a, Result<Vec<Value>, ToolError>>;
+
+    /// What this call left with `ask` when it ended with `input_required`, if the client has come back to it.
+    fn resumed(&self) -> Option<Resumed>;
+
+    /// The session that the call was made in; alive as long as the session is.
+    fn session(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        None
+    }
 
     /// Let go of the connection for now; the client comes back for the rest. Nothing where that does not exist.
     fn pause(&self) {}

@@ -141,7 +141,8 @@ pub struct MountedResource {
 pub struct MountedPrompt {
     pub title: &'static str,
     pub run: Arc<dyn AnyTool>,
-    pub completer: Arc<dyn Completer>,
+    /// None of an upstream, which completes by itself (`Foreign`).
+    pub completer: Option<Arc<dyn Completer>>,
 }
 
 impl<S: Send + Sync + 'static> ResourceDef<S> {
@@ -171,7 +172,7 @@ impl<S: Send + Sync + 'static> PromptDef<S> {
         MountedPrompt {
             title: self.title,
             run: crate::server::mounted(self.tool, server),
-            completer: Arc::new(completer),
+            completer: Some(Arc::new(completer)),
         }
     }
 }

@@ -1,13 +1,16 @@
-//! `Server`: a named set of built-in tools over one state, and `BuiltIn`, the same with its types erased.
+//! `Server`: a named set of built-in tools over one state, and `Mount`, a server as the engine sees it.
 //!
-//! Tool crates implement `Server`; the binary mounts each one in one explicit list; the engine sees only `BuiltIn`.
+//! Tool crates implement `Server`; the binary mounts each one in one explicit list. An upstream is mounted as it is, with
+//! what only an upstream has in `foreign`. Below `Mount` nothing tells one from the other.
 
+use crate::foreign::Foreign;
 use crate::name::ServerName;
 use crate::offer::{MountedPrompt, MountedResource, PromptDef, ResourceDef};
 use crate::tool::{BoxFuture, Ready, ToolDef};
 use crate::unit::Rate;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Whether a server can work.
@@ -84,6 +87,14 @@ pub trait Server: Sized + Send + Sync + 'static {
 /// One tool of a mounted server, types erased.
 pub trait AnyTool: Send + Sync {
     fn spec(&self) -> &crate::Spec;
+    /// Its name, unique in its server.
+    fn name(&self) -> &str {
+        self.spec().name
+    }
+    /// The MCP object (`Tool`, `Prompt`) that an upstream describes it with; its name is put in its place.
+    fn listing(&self) -> Option<&RawValue> {
+        None
+    }
     fn description(&self) -> &str;
     fn input_schema(&self) -> &serde_json::Value;
     fn output_schema(&self) -> &serde_json::Value;
@@ -118,11 +129,6 @@ pub(crate) fn mounted<S: Send + Sync + 'static>(def: ToolDef<S>, server: &Arc<S>
     Arc::new(Mounted { def, server: server.clone() })
 }
 
-trait Checks: Send + Sync {
-    fn state(&self) -> State;
-    fn health(&self) -> BoxFuture<'_, Vec<Health>>;
-}
-
 struct Checked<S>(Arc<S>);
 
 impl<S: Server> Checks for Checked<S> {
@@ -134,22 +140,31 @@ impl<S: Server> Checks for Checked<S> {
     }
 }
 
-/// A mounted built-in server.
+/// Looks after a mounted server.
+pub trait Checks: Send + Sync {
+    fn state(&self) -> State;
+    /// Quick checks; called by health endpoints, never on the data path.
+    fn health(&self) -> BoxFuture<'_, Vec<Health>>;
+}
+
+/// A mounted server.
 #[derive(Clone)]
-pub struct BuiltIn {
+pub struct Mount {
     pub name: ServerName,
-    pub about: &'static str,
-    pub version: &'static str,
+    pub about: Cow<'static, str>,
+    pub version: Cow<'static, str>,
     pub rate: Option<Rate>,
     pub tools: Vec<Arc<dyn AnyTool>>,
     pub resources: Vec<MountedResource>,
     pub prompts: Vec<MountedPrompt>,
-    checks: Arc<dyn Checks>,
+    pub checks: Arc<dyn Checks>,
+    /// What only an upstream has.
+    pub foreign: Option<Foreign>,
 }
 
-impl BuiltIn {
-    /// Mount a server. Panics if its name is not a valid server name, which the servers' own tests show.
-    pub fn mount<S: Server>(server: S) -> Self {
+impl Mount {
+    /// Mount a built-in server. Panics if its name is not a valid server name, which the servers' own tests show.
+    pub fn of<S: Server>(server: S) -> Self {
         let server = Arc::new(server);
         let tools = S::tools().into_iter().map(|def| mounted(def, &server)).collect();
         let resources = S::resources().into_iter().map(|def| def.mount(&server)).collect();
@@ -159,8 +174,8 @@ impl BuiltIn {
             Err(problem) => panic!("built-in server {:?}: {problem}", S::NAME),
         };
         let checks = Arc::new(Checked(server));
-        let (about, version, rate) = (S::ABOUT, S::VERSION, S::RATE);
-        Self { name, about, version, rate, tools, resources, prompts, checks }
+        let (about, version) = (S::ABOUT.into(), S::VERSION.into());
+        Self { name, about, version, rate: S::RATE, tools, resources, prompts, checks, foreign: None }
     }
 
     pub fn state(&self) -> State {

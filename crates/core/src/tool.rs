@@ -48,11 +48,13 @@ pub struct ToolError {
     pub data: Option<Box<serde_json::Value>>,
     /// An error of the protocol, not a result with `isError` that a model reads.
     pub protocol: bool,
+    /// JSON-RPC code of an upstream's own error, passed on as it is.
+    pub code: Option<i64>,
 }
 
 impl ToolError {
     pub fn new(kind: Kind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), data: None, protocol: false }
+        Self { kind, message: message.into(), data: None, protocol: false, code: None }
     }
 
     /// Answer as an error of the protocol, with details for the client's code.
@@ -62,6 +64,16 @@ impl ToolError {
         data: Option<serde_json::Value>,
     ) -> Self {
         Self { data: data.map(Box::new), protocol: true, ..Self::new(kind, message) }
+    }
+
+    /// An upstream's own error, passed on with its code and data.
+    pub fn of_upstream(
+        kind: Kind,
+        code: i64,
+        message: impl Into<Cow<'static, str>>,
+        data: Option<serde_json::Value>,
+    ) -> Self {
+        Self { code: Some(code), ..Self::of_protocol(kind, message, data) }
     }
 
     /// The client did not say that it can do what this call needs. `required`: an object of capability objects.

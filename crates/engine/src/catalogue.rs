@@ -18,7 +18,7 @@ use toolgate_core::offer::{MountedPrompt, MountedResource};
 use toolgate_core::server::{AnyTool, State};
 use toolgate_core::unit::Rate;
 use toolgate_core::uri::Template;
-use toolgate_core::{BuiltIn, Completer, Effect, Error, Face, Spec};
+use toolgate_core::{Completer, Effect, Error, Face, Mount, Spec};
 
 /// A tool, resource or prompt in the catalogue.
 pub struct Entry {
@@ -67,7 +67,7 @@ pub struct ServerView {
 
 /// A mounted server and its share of the catalogue.
 pub(crate) struct Mounted {
-    pub server: BuiltIn,
+    pub server: Mount,
     pub slots: Arc<Slots>,
     pub entries: std::ops::Range<usize>,
 }
@@ -90,7 +90,7 @@ pub(crate) struct Found<'a> {
 }
 
 impl Catalogue {
-    pub fn new(servers: Vec<BuiltIn>, settings: &Settings, changes: &Changes) -> Result<Self, Error> {
+    pub fn new(servers: Vec<Mount>, settings: &Settings, changes: &Changes) -> Result<Self, Error> {
         let mut catalogue = Self {
             entries: Vec::new(),
             servers: Vec::new(),
@@ -107,7 +107,7 @@ impl Catalogue {
         Ok(catalogue)
     }
 
-    fn mount(&mut self, server: BuiltIn, settings: &Settings, changes: &Changes) -> Result<(), Error> {
+    fn mount(&mut self, server: Mount, settings: &Settings, changes: &Changes) -> Result<(), Error> {
         let own = settings.servers.get(server.name.as_str());
         let slots = Arc::new(Slots::new(
             own.and_then(|s| s.concurrency).unwrap_or(settings.concurrency),
@@ -245,7 +245,7 @@ impl Offer<'_> {
         match self {
             Self::Tool(_) => None,
             Self::Resource(resource) => Some(resource.completer.clone()),
-            Self::Prompt(prompt) => Some(prompt.completer.clone()),
+            Self::Prompt(prompt) => prompt.completer.clone(),
         }
     }
 

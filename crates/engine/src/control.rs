@@ -53,8 +53,8 @@ impl Engine {
             .map(|(mounted, tools)| ServerView {
                 id: mounted.server.name.to_string(),
                 name: mounted.server.name.to_string(),
-                description: mounted.server.about.to_owned(),
-                version: mounted.server.version.to_owned(),
+                description: mounted.server.about.to_string(),
+                version: mounted.server.version.to_string(),
                 running: !snapshot.stopped.contains(&mounted.server.name),
                 state: mounted.server.state(),
                 tools,
@@ -167,7 +167,7 @@ impl Engine {
             checks.push(Health::of("running", Status::Degraded, "stopped by an administrator"));
         }
         checks.extend(health::limited(name, mounted.server.health()).await);
-        Ok(Report::new(name, mounted.server.version, checks))
+        Ok(Report::new(name, &mounted.server.version, checks))
     }
 
     /// Count a connection for `mcp_active_connections{server}`; `None` is the endpoint of all servers.

@@ -43,7 +43,7 @@ use std::sync::{Arc, Mutex};
 use toolgate_core::id::CallId;
 use toolgate_core::name::ServerName;
 use toolgate_core::policy::Policy;
-use toolgate_core::{BuiltIn, Call, Caller, Error, Face, Outcome, Record};
+use toolgate_core::{Call, Caller, Error, Face, Mount, Outcome, Record};
 use trail::{Answer, Trail};
 
 /// What is needed to verify an API key. The secret itself is never stored.
@@ -65,7 +65,7 @@ pub type Observer = Box<dyn Fn(&Record) + Send + Sync>;
 /// Everything an engine is made of.
 pub struct Parts {
     pub settings: Settings,
-    pub servers: Vec<BuiltIn>,
+    pub servers: Vec<Mount>,
     /// Names of servers that an administrator stopped.
     pub stopped: Vec<String>,
     pub policy: Policy,
@@ -83,7 +83,7 @@ impl Parts {
     /// Parts with nothing to observe or check.
     pub fn new(
         settings: Settings,
-        servers: Vec<BuiltIn>,
+        servers: Vec<Mount>,
         policy: Policy,
         keys: Vec<ApiKey>,
         journal: journal::Journal,

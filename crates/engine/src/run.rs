@@ -51,7 +51,10 @@ pub(crate) async fn run(inner: &Inner, permit: Permit<'_>, trail: &mut Trail) ->
                 error.message = masked.into();
             }
             if error.protocol {
-                let refused = Error::new(error.kind, error.message);
+                let mut refused = Error::new(error.kind, error.message);
+                if let Some(code) = error.code {
+                    refused = refused.with_code(code);
+                }
                 return Err(match error.data {
                     Some(data) => refused.with_data(*data),
                     None => refused,

@@ -11,9 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use toolgate_core::id::CallId;
 use toolgate_core::policy::Policy;
-use toolgate_core::{
-    BuiltIn, Call, Caller, Ctx, Error, Kind, Outcome, Server, Spec, Tool, ToolDef, ToolError,
-};
+use toolgate_core::{Call, Caller, Ctx, Error, Kind, Mount, Outcome, Server, Spec, Tool, ToolDef, ToolError};
 
 #[derive(Default)]
 struct Shelf {
@@ -62,7 +60,7 @@ fn engine(journal: &Journal, choice: JournalFailure) -> (Engine, Arc<AtomicUsize
     let server = Shelf::default();
     let puts = server.puts.clone();
     let settings = Settings { journal_failure: choice, ..Settings::default() };
-    let servers = vec![BuiltIn::mount(server)];
+    let servers = vec![Mount::of(server)];
     let parts = Parts::new(settings, servers, Policy::default(), Vec::new(), journal.clone());
     (Engine::new(parts).unwrap(), puts)
 }
@@ -107,7 +105,7 @@ async fn rights_are_compiled_once_for_each_snapshot() {
 async fn a_panic_while_recording_is_answered_and_the_record_is_there() {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::open(dir.path(), "n").unwrap();
-    let servers = vec![BuiltIn::mount(Shelf::default())];
+    let servers = vec![Mount::of(Shelf::default())];
     let parts = Parts::new(Settings::default(), servers, Policy::default(), Vec::new(), journal);
     let engine = Engine::new(Parts { observe: Box::new(|_| panic!("boom")), ..parts }).unwrap();
     assert_eq!(engine.call(&call("look")).await.unwrap_err().kind(), Kind::Internal);

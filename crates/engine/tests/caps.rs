@@ -13,7 +13,7 @@ use toolgate_core::link::Loudness;
 use toolgate_core::offer::{Resource, ResourceDef};
 use toolgate_core::policy::Policy;
 use toolgate_core::unit::Size;
-use toolgate_core::{BuiltIn, Caller, Ctx, Server, Spec, Tool, ToolDef, ToolError};
+use toolgate_core::{Caller, Ctx, Mount, Server, Spec, Tool, ToolDef, ToolError};
 use toolgate_engine::journal::Journal;
 use toolgate_engine::mcp::stdio::serve_lines;
 use toolgate_engine::mcp::{self, Out, Peer, Session, Step};
@@ -84,7 +84,7 @@ fn bench(clients: Clients) -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::open(dir.path(), "test").unwrap();
     let settings = Settings { clients, ..Settings::default() };
-    let servers = vec![BuiltIn::mount(Desk)];
+    let servers = vec![Mount::of(Desk)];
     let engine = Engine::new(Parts::new(settings, servers, Policy::default(), Vec::new(), journal)).unwrap();
     Bench { engine, _dir: dir }
 }

@@ -13,7 +13,7 @@ use toolgate_core::policy::Policy;
 use toolgate_core::spec::secs;
 use toolgate_core::unit::Span;
 use toolgate_core::{
-    BuiltIn, Call, Caller, Ctx, Face, Kind, Outcome, Server, Spec, Tool, ToolDef, ToolError, canon,
+    Call, Caller, Ctx, Face, Kind, Mount, Outcome, Server, Spec, Tool, ToolDef, ToolError, canon,
 };
 use toolgate_engine::journal::Journal;
 use toolgate_engine::{ApiKey, Engine, Parts, Settings};
@@ -63,7 +63,7 @@ fn key(id: &str, role: &str, expires_at: Option<i64>) -> ApiKey {
 fn engine(dir: &std::path::Path, keys: Vec<ApiKey>) -> Engine {
     let settings = Settings { max_duration: Span(Duration::from_secs(600)), ..Settings::default() };
     let journal = Journal::open(dir, "test").unwrap();
-    let servers = vec![BuiltIn::mount(Slow)];
+    let servers = vec![Mount::of(Slow)];
     Engine::new(Parts::new(settings, servers, Policy::default(), keys, journal)).unwrap()
 }
 

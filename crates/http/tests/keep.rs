@@ -17,7 +17,7 @@ use toolgate_core::link::Change;
 use toolgate_core::offer::{Resource, ResourceDef};
 use toolgate_core::policy::Policy;
 use toolgate_core::tool::BoxFuture;
-use toolgate_core::{BuiltIn, Ctx, Error, Server, Spec, Tool, ToolDef, ToolError, canon};
+use toolgate_core::{Ctx, Error, Mount, Server, Spec, Tool, ToolDef, ToolError, canon};
 use toolgate_engine::journal::Journal;
 use toolgate_engine::{ApiKey, Engine, Parts};
 use toolgate_http::{AppState, Edge, Kept, Leave, SessionHash, SessionStore, Settings, bind, serve};
@@ -160,7 +160,7 @@ impl Gate {
         let dir = tempfile::tempdir().unwrap();
         let journal = Journal::open(dir.path(), "test").unwrap();
         let keys = vec![key("a", KEY), key("b", OTHER)];
-        let (settings, servers) = (toolgate_engine::Settings::default(), vec![BuiltIn::mount(Desk)]);
+        let (settings, servers) = (toolgate_engine::Settings::default(), vec![Mount::of(Desk)]);
         let engine = Engine::new(Parts::new(settings, servers, Policy::default(), keys, journal)).unwrap();
         let mut edge = Edge::new(engine.clone(), Settings::default());
         edge.sessions = Some(shelf.clone());

@@ -182,7 +182,7 @@ mod tests {
     use std::time::{Duration, Instant};
     use toolgate_core::id::CallId;
     use toolgate_core::server::Status;
-    use toolgate_core::{BuiltIn, Caller, Ctx, Kind};
+    use toolgate_core::{Caller, Ctx, Kind, Mount};
     use toolgate_host::{Host, egress, exec, files, system};
     use toolgate_store::{Failure, SHELF_FILE, Tally};
     use toolgate_tools::a2a_unified::{A2aUnified, Sources};
@@ -207,7 +207,7 @@ mod tests {
 
     /// The server as it is mounted, on a new database in a directory of its own.
     struct House {
-        mounted: BuiltIn,
+        mounted: Mount,
         shelf: Arc<Shelf>,
         _dir: tempfile::TempDir,
     }
@@ -225,7 +225,7 @@ mod tests {
             );
             let library = Arc::new(ShelfLibrary::new(shelf.clone(), &path));
             let server = A2aUnified::new(host, library, Arc::new(Nothing), Sources::public().unwrap());
-            Self { mounted: BuiltIn::mount(server), shelf, _dir: dir }
+            Self { mounted: Mount::of(server), shelf, _dir: dir }
         }
 
         /// Call a tool as the engine does: permitted is the effect that the call itself has.

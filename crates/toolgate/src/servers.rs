@@ -6,7 +6,7 @@ use crate::config::Settings;
 use crate::library::ShelfLibrary;
 use anyhow::{Result, bail};
 use std::sync::Arc;
-use toolgate_core::{BuiltIn, Server};
+use toolgate_core::{Mount, Server};
 use toolgate_host::Host;
 use toolgate_store::Shelf;
 use toolgate_tools::a2a_unified::{A2aUnified, Sources};
@@ -31,7 +31,7 @@ pub fn names() -> &'static [&'static str] {
 }
 
 /// Mount the enabled ones.
-pub fn mount(parts: &Parts<'_>) -> Result<Vec<BuiltIn>> {
+pub fn mount(parts: &Parts<'_>) -> Result<Vec<Mount>> {
     let enabled = parts.settings.document.servers.enabled.as_deref();
     let mut mounted = Vec::new();
     for name in
@@ -42,19 +42,19 @@ pub fn mount(parts: &Parts<'_>) -> Result<Vec<BuiltIn>> {
     Ok(mounted)
 }
 
-fn make(name: &str, parts: &Parts<'_>) -> Result<BuiltIn> {
+fn make(name: &str, parts: &Parts<'_>) -> Result<Mount> {
     let host = parts.host.clone();
     Ok(match name {
         Omnipotent::NAME => {
             // What is not UTF-8 cannot be shown anyway.
             let env =
                 std::env::vars_os().filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?)));
-            BuiltIn::mount(Omnipotent::new(host, parts.insight.clone(), env))
+            Mount::of(Omnipotent::new(host, parts.insight.clone(), env))
         }
-        DesktopCommander::NAME => BuiltIn::mount(DesktopCommander::new(host)),
+        DesktopCommander::NAME => Mount::of(DesktopCommander::new(host)),
         A2aUnified::NAME => {
             let library = Arc::new(ShelfLibrary::new(parts.shelf.clone(), &parts.settings.a2a_db));
-            BuiltIn::mount(A2aUnified::new(host, library, parts.insight.clone(), Sources::public()?))
+            Mount::of(A2aUnified::new(host, library, parts.insight.clone(), Sources::public()?))
         }
         _ => bail!("the server {name:?} is in the list but cannot be made; report this defect"),
     })

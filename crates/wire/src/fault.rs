@@ -115,17 +115,19 @@ impl From<&Error> for Fault {
     fn from(error: &Error) -> Self {
         let kind = error.kind();
         let wait = error.wait();
-        let data = error.data().cloned().unwrap_or_else(|| {
+        // An upstream's own error goes on as it came, with data or without.
+        let own = error.rpc_code() == kind.rpc_code();
+        let data = error.data().cloned().or_else(|| {
             let mut data = json!({ "kind": kind.label(), "retryable": kind.retryable() });
             if let Some(wait) = wait {
                 data["retryAfterMs"] = json!(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
             }
-            data
+            own.then_some(data)
         });
         Self {
-            code: kind.rpc_code(),
+            code: error.rpc_code(),
             message: error.message().to_owned().into(),
-            data: Some(Box::new(data)),
+            data: data.map(Box::new),
             retry_after: wait,
         }
     }
@@ -178,5 +180,7 @@ mod tests {
         }
         let with_data = Error::invalid("no").with_data(json!({"uri": "x:y"}));
         assert_eq!(*Fault::from(&with_data).data.unwrap(), json!({"uri": "x:y"}));
+        let foreign = Fault::from(&Error::invalid("no").with_code(-32_000));
+        assert_eq!((foreign.code, foreign.data), (-32_000, None));
     }
 }

@@ -2,8 +2,9 @@
 
 use super::link::{Legacy, Modern};
 use super::progress::{Outbox, Progress};
+use super::seal::{self, Left};
 use super::tasks::{self, Begun, Plan};
-use super::{Peer, Reply, SERVER_INFO, leads_nowhere, seal};
+use super::{Peer, Reply, SERVER_INFO, leads_nowhere};
 use crate::Engine;
 use serde_json::{Map, Value, json};
 use std::error::Error as _;
@@ -11,7 +12,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use toolgate_core::id::CallId;
-use toolgate_core::link::{Ask, Link, Loudness};
+use toolgate_core::link::{Ask, Link, Loudness, Resumed};
 use toolgate_core::{Call, Error, Face, Kind, Outcome, ToolError};
 use toolgate_wire::era::Era;
 use toolgate_wire::members::text;
@@ -134,6 +135,7 @@ fn link(
         capabilities: OnceLock::new(),
         answers: Mutex::new(answers(request)?),
         asked: Mutex::default(),
+        resumed: Mutex::default(),
     });
     Ok((Some(modern.clone()), Some(modern)))
 }
@@ -251,20 +253,29 @@ fn written(era: Era, id: &Id, face: Face, outcome: &Outcome) -> Vec<u8> {
 fn of_protocol(error: ToolError, uri: Option<&str>) -> Error {
     let data = error.data.map(|data| *data);
     let data = data.or_else(|| uri.filter(|_| error.kind == Kind::NotFound).map(|uri| json!({ "uri": uri })));
-    let refused = Error::new(error.kind, error.message);
+    let mut refused = Error::new(error.kind, error.message);
+    if let Some(code) = error.code {
+        refused = refused.with_code(code);
+    }
     match data {
         Some(data) => refused.with_data(data),
         None => refused,
     }
 }
 
-// A modern call that comes again brings the answers of earlier rounds in its state.
+// A modern call that comes again brings what earlier rounds left in its state.
 fn carry_on(engine: &Engine, call: &Call, state: Option<&str>, asks: Option<&Modern>) -> Result<(), Error> {
     let (Some(state), Some(asks)) = (state, asks) else { return Ok(()) };
-    let mut known = engine.0.seal.open(state, &seal::binding(call), jiff::Timestamp::now().as_second())?;
+    let mut left = engine.0.seal.open(state, &seal::binding(call), jiff::Timestamp::now().as_second())?;
     let mut given = asks.answers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    // An answer once given stays: a later one under its key is no answer to anything asked.
-    given.append(&mut known);
+    match left.memo {
+        Some(memo) => {
+            let mut resumed = asks.resumed.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            *resumed = Some(Resumed { memo, answers: std::mem::take(&mut given) });
+        }
+        // An answer once given stays: a later one under its key is no answer to anything asked.
+        None => given.append(&mut left.answers),
+    }
     Ok(())
 }
 
@@ -278,10 +289,16 @@ pub(super) fn questions(asked: Vec<Ask>) -> Map<String, Value> {
 fn ask(engine: &Engine, call: &Call, asks: Option<&Modern>, id: &Id) -> Result<Reply, Error> {
     let Some(asks) = asks else { return Err(Error::internal("a question without a line to ask on")) };
     let (asked, answers) = asks.take();
-    let questions = questions(asked);
-    let state = engine.0.seal.close(&answers, &seal::binding(call), jiff::Timestamp::now().as_second())?;
+    let left = match asked.memo {
+        Some(memo) => Left { memo: Some(memo), answers: Map::new() },
+        None => Left { memo: None, answers },
+    };
+    let state = engine.0.seal.close(&left, &seal::binding(call), jiff::Timestamp::now().as_second())?;
     let mut writer = ResultWriter::new(Era::Modern, id, 512);
-    writer.raw("inputRequests", &Value::Object(questions).to_string()).text("requestState", &state);
+    if !asked.asks.is_empty() {
+        writer.raw("inputRequests", &Value::Object(questions(asked.asks)).to_string());
+    }
+    writer.text("requestState", &state);
     Ok(Reply::whole(writer.finish_as("input_required", SERVER_INFO)))
 }
 

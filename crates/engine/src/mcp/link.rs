@@ -7,8 +7,9 @@
 use super::progress::{Out, Outbox, Progress};
 use super::session::{Session, wire_id};
 use serde_json::{Map, Value, json};
+use std::any::Any;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use toolgate_core::link::{Ability, Ask, Link, Loudness};
+use toolgate_core::link::{Ability, Ask, Link, Loudness, Resumed};
 use toolgate_core::tool::BoxFuture;
 use toolgate_core::{Kind, ToolError};
 use toolgate_wire::notify;
@@ -60,7 +61,28 @@ impl Link for Legacy {
         self.session.as_ref().is_some_and(|session| ability.is_declared(session.capabilities()))
     }
 
-    fn ask<'a>(&'a self, asks: &'a [Ask]) -> BoxFuture<'a, Result<Vec<Value>, ToolError>> {
+    fn capabilities(&self) -> Value {
+        self.session.as_ref().map(|session| session.capabilities().clone()).unwrap_or_default()
+    }
+
+    fn loudness(&self) -> Option<Loudness> {
+        self.session.as_ref().map(|session| session.loudness())
+    }
+
+    fn session(&self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.session.clone().map(|session| session as Arc<dyn Any + Send + Sync>)
+    }
+
+    // It waits here, so nothing needs to be remembered for later.
+    fn resumed(&self) -> Option<Resumed> {
+        None
+    }
+
+    fn ask<'a>(
+        &'a self,
+        asks: &'a [Ask],
+        _memo: Option<&'a Value>,
+    ) -> BoxFuture<'a, Result<Vec<Value>, ToolError>> {
         Box::pin(async move {
             let Some(session) = &self.session else {
                 return Err(ToolError::unconfigured(
@@ -131,7 +153,15 @@ pub(super) struct Modern {
     pub said: Box<serde_json::value::RawValue>,
     pub capabilities: OnceLock<Value>,
     pub answers: Mutex<Map<String, Value>>,
-    pub asked: Mutex<Vec<Ask>>,
+    pub asked: Mutex<Asked>,
+    pub resumed: Mutex<Option<Resumed>>,
+}
+
+/// What ended a call: its questions, and what it left for when it goes on.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    pub asks: Vec<Ask>,
+    pub memo: Option<Value>,
 }
 
 impl Modern {
@@ -145,7 +175,7 @@ impl Modern {
     }
 
     /// The questions that ended the call, and all answers so far.
-    pub fn take(&self) -> (Vec<Ask>, Map<String, Value>) {
+    pub fn take(&self) -> (Asked, Map<String, Value>) {
         (std::mem::take(&mut lock(&self.asked)), lock(&self.answers).clone())
     }
 }
@@ -169,16 +199,34 @@ impl Link for Modern {
         ability.is_declared(self.capabilities())
     }
 
-    fn ask<'a>(&'a self, asks: &'a [Ask]) -> BoxFuture<'a, Result<Vec<Value>, ToolError>> {
+    fn capabilities(&self) -> Value {
+        Modern::capabilities(self).clone()
+    }
+
+    fn loudness(&self) -> Option<Loudness> {
+        self.loudness
+    }
+
+    fn resumed(&self) -> Option<Resumed> {
+        lock(&self.resumed).take()
+    }
+
+    fn ask<'a>(
+        &'a self,
+        asks: &'a [Ask],
+        memo: Option<&'a Value>,
+    ) -> BoxFuture<'a, Result<Vec<Value>, ToolError>> {
         let answers = lock(&self.answers);
-        let missing: Vec<Ask> = asks.iter().filter(|ask| !answers.contains_key(&ask.key)).cloned().collect();
+        // A call with a memory of its own knows what it has asked before: these are new questions, whatever their keys.
+        let missing: Vec<Ask> =
+            asks.iter().filter(|ask| memo.is_some() || !answers.contains_key(&ask.key)).cloned().collect();
         let size = |ask: &Ask| fits(ask.params.to_string().as_bytes(), self.max_event);
         let result = if let Some(refused) = missing.iter().find_map(|ask| size(ask).err()) {
             Err(refused)
-        } else if missing.is_empty() {
+        } else if missing.is_empty() && memo.is_none() {
             Ok(asks.iter().filter_map(|ask| answers.get(&ask.key).cloned()).collect())
         } else {
-            *lock(&self.asked) = missing;
+            *lock(&self.asked) = Asked { asks: missing, memo: memo.cloned() };
             Err(ToolError::input_required())
         };
         Box::pin(std::future::ready(result))

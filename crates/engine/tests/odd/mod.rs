@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use toolgate_core::id::CallId;
 use toolgate_core::name::ServerName;
 use toolgate_core::policy::{Policy, PolicyFile};
-use toolgate_core::{BuiltIn, Call, Caller, Error, Outcome};
+use toolgate_core::{Call, Caller, Error, Mount, Outcome};
 use toolgate_engine::journal::Journal;
 use toolgate_engine::{ApiKey, Engine, Parts, Settings};
 
@@ -47,7 +47,7 @@ impl Setup {
         adjust(&mut settings);
         let file: PolicyFile = serde_json::from_value(policy).unwrap();
         let puts = Arc::new(AtomicUsize::new(0));
-        let servers = vec![BuiltIn::mount(tools::Odd::new(puts.clone())), BuiltIn::mount(tools::Even)];
+        let servers = vec![Mount::of(tools::Odd::new(puts.clone())), Mount::of(tools::Even)];
         let policy = Policy::compile(&file).unwrap();
         let engine = Engine::new(Parts::new(settings, servers, policy, vec![], journal.clone())).unwrap();
         Self { engine, journal, puts, directory }

@@ -15,7 +15,7 @@ use toolgate_core::name::ServerName;
 use toolgate_core::policy::Policy;
 use toolgate_core::spec::{Task, secs};
 use toolgate_core::tool::BoxFuture;
-use toolgate_core::{BuiltIn, Caller, Ctx, Error, Kind, Server, Spec, Tool, ToolDef, ToolError};
+use toolgate_core::{Caller, Ctx, Error, Kind, Mount, Server, Spec, Tool, ToolDef, ToolError};
 use toolgate_engine::journal::Journal;
 use toolgate_engine::mcp::{Kept, Peer, TaskStatus, TaskStore, handle};
 use toolgate_engine::{Engine, Parts, Settings};
@@ -228,7 +228,7 @@ pub struct Bench {
 pub fn open(directory: &Path, store: &Arc<MemoryStore>) -> Bench {
     let journal = Journal::open(directory, "test").unwrap();
     let signs = Arc::new(Signs::default());
-    let servers = vec![BuiltIn::mount(Lab(signs.clone())), BuiltIn::mount(Plain)];
+    let servers = vec![Mount::of(Lab(signs.clone())), Mount::of(Plain)];
     let much = "1000000/1s".parse().unwrap();
     let settings = Settings { per_caller: much, per_tool: much, ..Settings::default() };
     let mut parts = Parts::new(settings, servers, Policy::default(), Vec::new(), journal);

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use tokio::sync::{Notify, oneshot};
 use toolgate_core::policy::{Policy, PolicyFile};
 use toolgate_core::server::Health;
-use toolgate_core::{BuiltIn, Ctx, Kind, Server, Spec, Tool, ToolDef, ToolError, canon};
+use toolgate_core::{Ctx, Kind, Mount, Server, Spec, Tool, ToolDef, ToolError, canon};
 use toolgate_engine::journal::Journal;
 use toolgate_engine::{ApiKey, Engine, Parts};
 
@@ -176,7 +176,7 @@ fn key(text: &str, roles: &[&str]) -> ApiKey {
     }
 }
 
-pub(crate) fn engine(dir: &std::path::Path, servers: Vec<BuiltIn>) -> Engine {
+pub(crate) fn engine(dir: &std::path::Path, servers: Vec<Mount>) -> Engine {
     Engine::new(Parts::new(
         toolgate_engine::Settings::default(),
         servers,
@@ -196,7 +196,7 @@ async fn gate_of(settings: Settings, change: impl FnOnce(&mut Edge)) -> Gate {
     let dir = tempfile::tempdir().unwrap();
     let (arrived, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let lab = Lab { arrived: arrived.clone(), go: go.clone() };
-    let engine = engine(dir.path(), vec![BuiltIn::mount(lab), BuiltIn::mount(Vault)]);
+    let engine = engine(dir.path(), vec![Mount::of(lab), Mount::of(Vault)]);
     let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = listener.local_addr().unwrap();
     let mut edge = Edge::new(engine.clone(), settings);

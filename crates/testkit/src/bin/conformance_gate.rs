@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use toolgate_core::policy::Policy;
 use toolgate_core::unit::Rate;
-use toolgate_core::{BuiltIn, canon};
+use toolgate_core::{Mount, canon};
 use toolgate_engine::{ApiKey, Engine, Parts, journal::Journal};
 use toolgate_testkit::conformance::Conformance;
 
@@ -29,7 +29,7 @@ async fn main() -> Result<()> {
         roles: vec!["admin".into()],
         expires_at: None,
     };
-    let servers = vec![BuiltIn::mount(Conformance)];
+    let servers = vec![Mount::of(Conformance)];
     let engine = Engine::new(Parts::new(settings, servers, Policy::default(), vec![key], journal))
         .map_err(|e| anyhow::anyhow!("{e}"))?;
     // Clients reach it under the front's address.

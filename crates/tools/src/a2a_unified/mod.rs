@@ -145,12 +145,12 @@ impl Server for A2aUnified {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use toolgate_core::BuiltIn;
+    use toolgate_core::Mount;
 
     #[tokio::test]
     async fn the_catalogues_tools_in_its_order() {
         let (server, library, _dir) = testing::server_with("http://127.0.0.1:1");
-        let mounted = BuiltIn::mount(server);
+        let mounted = Mount::of(server);
         let names: Vec<_> = mounted.tools.iter().map(|tool| tool.spec().name).collect();
         assert_eq!(names[..3], ["search_knowledge", "get_trending_repos", "get_stackoverflow_qa"]);
         assert_eq!((names.len(), names[13], names[14]), (15, "get_tool_usage_stats", "import_knowledge"));

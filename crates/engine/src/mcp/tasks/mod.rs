@@ -226,7 +226,7 @@ async fn drive(mut engine: Engine, task: String, id: Id, call: Arc<Call>, live: 
     loop {
         let busy = Busy::new(&engine);
         let answer = running.await;
-        let open = if asks_first(&answer) { questions(live.asks.take().0) } else { Map::new() };
+        let open = if asks_first(&answer) { questions(live.asks.take().0.asks) } else { Map::new() };
         if open.is_empty() {
             let (status, body) = ended(&call, &id, answer);
             engine.0.tasks.end(&task, status, body).await;

@@ -167,8 +167,9 @@ fn sealed(bench: &Bench, talk: &Talk<'_>, age: i64) -> Value {
         link: None,
     };
     let answers = json!({"where": yes()}).as_object().unwrap().clone();
+    let left = seal::Left { answers, memo: None };
     let now = jiff::Timestamp::now().as_second() - age;
-    bench.engine.0.seal.close(&answers, &seal::binding(&call), now).unwrap().into()
+    bench.engine.0.seal.close(&left, &seal::binding(&call), now).unwrap().into()
 }
 
 #[tokio::test]

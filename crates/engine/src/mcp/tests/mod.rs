@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::sync::Notify;
 use toolgate_core::policy::Policy;
-use toolgate_core::{BuiltIn, Caller, Ctx, Server, Spec, Tool, ToolDef, ToolError};
+use toolgate_core::{Caller, Ctx, Mount, Server, Spec, Tool, ToolDef, ToolError};
 
 /// What tests see of the running tools.
 #[derive(Default)]
@@ -150,7 +150,7 @@ fn bench() -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::open(dir.path(), "test").unwrap();
     let signs = Arc::new(Signs::default());
-    let servers = vec![BuiltIn::mount(Lab(signs.clone())), BuiltIn::mount(Many)];
+    let servers = vec![Mount::of(Lab(signs.clone())), Mount::of(Many)];
     let parts = Parts::new(Settings::default(), servers, Policy::default(), Vec::new(), journal);
     Bench { engine: Engine::new(parts).unwrap(), signs, _dir: dir }
 }

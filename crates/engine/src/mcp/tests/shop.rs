@@ -15,7 +15,7 @@ use toolgate_core::name::ServerName;
 use toolgate_core::offer::Listed;
 use toolgate_core::policy::{Policy, PolicyFile};
 use toolgate_core::{
-    BuiltIn, Caller, Ctx, Prompt, PromptDef, Resource, ResourceDef, Server, Spec, Tool, ToolDef, ToolError,
+    Caller, Ctx, Mount, Prompt, PromptDef, Resource, ResourceDef, Server, Spec, Tool, ToolDef, ToolError,
 };
 use toolgate_wire::message::{Body, Message, parse};
 use toolgate_wire::{Id, Incoming, Version};
@@ -225,7 +225,7 @@ pub fn bench() -> Bench {
         "server_policies": {"shop": {"tools": {"till": {"requires": ["admin"]}}}},
     }))
     .unwrap();
-    let servers = vec![BuiltIn::mount(Shop), BuiltIn::mount(Ruin)];
+    let servers = vec![Mount::of(Shop), Mount::of(Ruin)];
     let policy = Policy::compile(&file).unwrap();
     let parts = Parts::new(Settings::default(), servers, policy, Vec::new(), journal);
     Bench { engine: Engine::new(parts).unwrap(), dir }

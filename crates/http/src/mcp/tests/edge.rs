@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use toolgate_core::BuiltIn;
+use toolgate_core::Mount;
 
 const KEY: &str = "tg_admin_secret";
 
@@ -24,7 +24,7 @@ struct Whole {
 async fn whole() -> Whole {
     let dir = tempfile::tempdir().unwrap();
     let signs = Arc::new(Signs::default());
-    let engine = crate::tests::engine(dir.path(), vec![BuiltIn::mount(Lab(signs.clone()))]);
+    let engine = crate::tests::engine(dir.path(), vec![Mount::of(Lab(signs.clone()))]);
     let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let state = AppState::new(Edge::new(engine, Settings::default())).unwrap();

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use toolgate_core::policy::Policy;
-use toolgate_core::{BuiltIn, Caller};
+use toolgate_core::{Caller, Mount};
 use toolgate_engine::journal::Journal;
 use toolgate_engine::{ApiKey, Engine, Parts};
 use toolgate_wire::sse::{Decoder, Event};
@@ -49,7 +49,7 @@ async fn gate_with(limits: Limits) -> Gate {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::open(dir.path(), "test").unwrap();
     let signs = Arc::new(Signs::default());
-    let servers = vec![BuiltIn::mount(Lab(signs.clone()))];
+    let servers = vec![Mount::of(Lab(signs.clone()))];
     let parts =
         Parts::new(toolgate_engine::Settings::default(), servers, Policy::default(), vec![known()], journal);
     let engine = Engine::new(parts).unwrap();
