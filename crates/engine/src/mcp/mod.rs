@@ -24,7 +24,7 @@ mod tasks;
 mod tests;
 
 pub use call::Pending;
-pub use mirrored::Mirrored;
+pub use mirrored::check_mirrored;
 pub(crate) use notice::Listeners;
 pub use progress::{Out, Outbox};
 pub(crate) use seal::Seal;
@@ -191,9 +191,13 @@ fn legacy(
             match (method, engine.readable(&peer.caller, peer.scope.as_ref(), &uri)) {
                 // What may be read no more can still be left.
                 ("resources/unsubscribe", readable) => {
-                    session.unsubscribe(readable.as_deref().unwrap_or(&uri))
+                    session.unsubscribe(&known_as(&uri, readable.as_ref()))
                 }
-                (_, Some(uri)) => session.subscribe(&uri, engine.clients().subscriptions)?,
+                (_, Some(readable)) => {
+                    let uri = known_as(&uri, Some(&readable));
+                    session.subscribe(&uri, engine.clients().subscriptions)?;
+                    session.watched(&uri, readable.watch());
+                }
                 (_, None) => {
                     let error = crate::admit::no_such(Face::Resource, &uri);
                     return Err(call::fault(Era::Legacy, Face::Resource, &error));
@@ -202,6 +206,14 @@ fn legacy(
             now(Ok(empty()))
         }
         _ => later(alias::prepare(engine, peer, request, outbox)),
+    }
+}
+
+/// The name under which changes to a resource are told: the server's own, or with the server's name before it.
+fn known_as(uri: &str, readable: Option<&crate::Readable>) -> String {
+    match readable {
+        Some(readable) if !uri.ends_with(&readable.uri) => readable.uri.clone(),
+        _ => uri.to_owned(),
     }
 }
 
@@ -236,7 +248,7 @@ fn leads_nowhere(engine: &Engine, caller: &Caller, scope: Option<&str>) -> bool 
 
 /// Whether a server of this name is mounted, whoever may see it.
 pub fn is_server(engine: &Engine, name: &ServerName) -> bool {
-    engine.0.catalogue.server(name.as_str()).is_some()
+    engine.0.snapshot.load().catalogue.server(name.as_str()).is_some()
 }
 
 /// The request that a notification cancels, when it is one that cancels.

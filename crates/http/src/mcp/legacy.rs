@@ -284,6 +284,7 @@ pub(super) async fn listen(visit: &Visit) -> Result<Response, Refused> {
         return Err(refuse(StatusCode::NOT_FOUND, None, "the session has ended").into());
     };
     if is_new {
+        notice::watch_again(visit.app.engine(), &used.session.mcp, &visit.caller, visit.scope.as_ref());
         tokio::spawn(tell(
             visit.app.engine().clone(),
             // Listening begins before the stream does, so that nothing is missed in between.

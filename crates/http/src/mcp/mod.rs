@@ -31,11 +31,11 @@ use axum::routing::MethodRouter;
 use axum::{Extension, Router};
 use session::Sessions;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use toolgate_core::name::ServerName;
 use toolgate_core::trace::TraceContext;
 use toolgate_core::{Caller, Error, Kind};
-use toolgate_engine::mcp::{Mirrored, is_server};
+use toolgate_engine::mcp::is_server;
 use toolgate_engine::{ConnectionGuard, Engine};
 use toolgate_wire::Fault;
 
@@ -57,8 +57,6 @@ pub(crate) struct Shared {
     places: Arc<places::Places>,
     doors: sse_door::Doors,
     beat: ws::Beat,
-    /// The catalogue never changes, so its annotations are read once.
-    mirrored: OnceLock<Mirrored>,
 }
 
 impl Shared {
@@ -72,7 +70,6 @@ impl Shared {
             places: Arc::new(places::Places::new(limits)),
             doors: sse_door::Doors::default(),
             beat: ws::Beat::default(),
-            mirrored: OnceLock::new(),
         }
     }
 

@@ -6,7 +6,7 @@ use axum::response::Response;
 use std::pin::pin;
 use std::sync::Arc;
 use tokio::sync::mpsc;
-use toolgate_engine::mcp::{self, Mirrored, Peer, Reply, Step};
+use toolgate_engine::mcp::{self, Peer, Reply, Step};
 use toolgate_wire::era::Era;
 use toolgate_wire::{Fault, Incoming, header};
 
@@ -62,7 +62,6 @@ fn check(visit: &Visit, request: &Incoming<'_>) -> Result<Peer, Fault> {
         trace: visit.trace(),
     };
     let engine = visit.app.engine();
-    let mirrored = visit.shared.mirrored.get_or_init(|| Mirrored::of(engine));
-    mirrored.check(engine, &peer, request, &visit.headers)?;
+    mcp::check_mirrored(engine, &peer, request, &visit.headers)?;
     Ok(peer)
 }

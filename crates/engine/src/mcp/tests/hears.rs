@@ -163,7 +163,7 @@ async fn a_listener_that_fell_behind_is_told_of_everything() {
         listen(&talk, json!({"toolsListChanged": true, "resourceSubscriptions": ["shop://item/apple"]}));
     let drive = async {
         next(&mut out).await;
-        let ctx = bench.engine.0.catalogue.entries[0].tell.clone();
+        let ctx = bench.engine.0.snapshot.load().catalogue.entries[0].tell.clone();
         (0..5000).for_each(|_| ctx(toolgate_core::link::Change::Prompts));
         assert_eq!(next(&mut out).await["method"], "notifications/tools/list_changed");
         assert_eq!(next(&mut out).await["method"], "notifications/resources/updated");

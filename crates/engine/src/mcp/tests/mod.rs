@@ -4,6 +4,7 @@ mod asks;
 mod hears;
 mod lines;
 mod methods;
+mod mounts;
 mod offers;
 mod shop;
 
