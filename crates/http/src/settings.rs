@@ -88,7 +88,7 @@ pub struct Sessions {
     /// Sessions of all callers.
     pub total: usize,
     /// What all sessions' streams keep in memory for clients to read, or to come back for; beyond that the largest streams
-    /// give up their oldest events.
+    /// give up their oldest events. Larger than `limits.max_output`, so that the largest answer fits.
     pub max_events: Size,
 }
 
@@ -151,8 +151,8 @@ impl Settings {
         bound("sessions.total", (1..=1_000_000).contains(&sessions.total), "from 1 to 1000000");
         bound(
             "sessions.max_events",
-            (1 << 20..=1 << 40).contains(&sessions.max_events.0),
-            "from 1MiB to 1024GiB",
+            (16 << 20..=1 << 40).contains(&sessions.max_events.0),
+            "from 16MiB to 1024GiB",
         );
         for (path, span) in [
             ("body_timeout", self.body_timeout),
