@@ -32,7 +32,7 @@ pub async fn run(binary: &Path, length: Duration) -> Result<()> {
     let gateway = Gateway::start(binary, SETTINGS).await?;
     let (start, idle) = (connections(&gateway).await?, gateway.memory()?);
     let warm =
-        vanish(&gateway, (length / WARM_UP).clamp(Duration::from_secs(2), Duration::from_secs(30))).await?;
+        vanish(&gateway, (length / WARM_UP).clamp(Duration::from_secs(10), Duration::from_secs(30))).await?;
     settled(&gateway, start).await?;
     let before = gateway.memory()?;
 
