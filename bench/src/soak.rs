@@ -30,6 +30,8 @@ const NOISE: u64 = 8 << 20;
 
 pub async fn run(binary: &Path, length: Duration) -> Result<()> {
     let gateway = Gateway::start(binary, SETTINGS).await?;
+    // The connection that saw it start is closed meanwhile.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let (start, idle) = (connections(&gateway).await?, gateway.memory()?);
     let warm =
         vanish(&gateway, (length / WARM_UP).clamp(Duration::from_secs(10), Duration::from_secs(30))).await?;
