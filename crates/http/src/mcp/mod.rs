@@ -13,6 +13,7 @@ mod modern;
 mod negotiate;
 mod places;
 mod post;
+mod room;
 mod session;
 mod sse_door;
 mod stream;

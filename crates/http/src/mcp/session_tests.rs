@@ -1,15 +1,18 @@
 //! Sessions: whose they are, how they end, and that nothing of them stays.
 
 use super::*;
+use crate::mcp::keep::{Leave, SessionHash};
+use std::collections::HashSet;
 use std::sync::Weak;
 use toolgate_core::Caller;
+use toolgate_core::tool::BoxFuture;
 
 fn caller(id: &str) -> Caller {
     Caller::new(id, id, ["admin"])
 }
 
 fn sessions(per_caller: usize, total: usize) -> Arc<Sessions> {
-    Arc::new(Sessions::new(Limits { idle: Duration::from_secs(60), per_caller, total }))
+    Arc::new(Sessions::new(Limits { idle: Duration::from_secs(60), per_caller, total, ..Limits::default() }))
 }
 
 fn open(sessions: &Arc<Sessions>, who: &str) -> Result<Arc<Session>, Error> {
@@ -40,7 +43,7 @@ async fn a_session_is_of_one_caller_and_one_door() {
 
 #[tokio::test]
 async fn ids_are_long_visible_and_never_the_same() {
-    let ids: std::collections::HashSet<_> = (0..1000).map(|_| fresh_id()).collect();
+    let ids: HashSet<_> = (0..1000).map(|_| fresh_id()).collect();
     assert_eq!(ids.len(), 1000);
     assert!(ids.iter().all(|id| id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit())));
 }
@@ -163,4 +166,59 @@ async fn streams_that_are_over_are_kept_for_a_while_and_others_as_long_as_they_r
     let kept = over.iter().filter(|number| session.stream(**number).is_some()).count();
     assert_eq!(kept, ENDED_STREAMS + 1, "the newest of those that are over");
     assert!(session.stream(over[99]).is_some() && session.stream(over[0]).is_none());
+}
+
+/// Keeps ids.
+#[derive(Default)]
+struct Ids {
+    there: Mutex<HashSet<SessionHash>>,
+    deleted: Mutex<usize>,
+}
+
+impl SessionStore for Ids {
+    fn save(&self, sessions: Vec<Kept>) -> BoxFuture<'_, Result<(), Error>> {
+        lock(&self.there).extend(sessions.iter().map(|kept| kept.id));
+        Box::pin(async { Ok(()) })
+    }
+    fn load(&self, _: SessionHash) -> BoxFuture<'_, Result<Option<Kept>, Error>> {
+        Box::pin(async { Ok(None) })
+    }
+    fn delete(&self, ids: Vec<SessionHash>) -> BoxFuture<'_, Result<(), Error>> {
+        lock(&self.there).retain(|id| !ids.contains(id));
+        *lock(&self.deleted) += ids.len();
+        Box::pin(async { Ok(()) })
+    }
+    fn sweep(&self, _: Leave) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_many_come_and_vanish_nothing_waits_for_long_and_no_table_stays_large() {
+    const MANY: usize = 3000;
+    let ids = Arc::new(Ids::default());
+    let limits = Limits { per_caller: MANY, total: MANY, ..Limits::default() };
+    let sessions = Arc::new(Sessions::kept(limits, ids.clone()));
+    let keeper = sessions.keeper.clone().unwrap();
+    let some_seconds = || tokio::time::timeout(Duration::from_secs(3), keeper.run(limits));
+    let open_many = || (0..MANY).map(|_| open(&sessions, "a").unwrap().id.clone()).collect::<Vec<_>>();
+
+    for id in open_many() {
+        assert!(sessions.close(&id, &caller("a"), None));
+    }
+    assert_eq!(keeper.waiting().0, 0, "what was never written need not be forgotten");
+    assert!(some_seconds().await.is_err());
+    assert_eq!((lock(&ids.there).len(), *lock(&ids.deleted)), (0, 0));
+
+    let own = open_many();
+    assert!(some_seconds().await.is_err());
+    assert_eq!((lock(&ids.there).len(), keeper.waiting().0), (MANY, 0), "all are written");
+    for id in own {
+        assert!(sessions.close(&id, &caller("a"), None));
+    }
+    assert!(some_seconds().await.is_err());
+    assert_eq!((lock(&ids.there).len(), keeper.waiting().0), (0, 0), "and forgotten");
+    sessions.sweep();
+    let table = lock(&sessions.all).by_id.capacity();
+    assert!(table <= SMALL && keeper.waiting().1 < MANY, "{table}, {}", keeper.waiting().1);
 }

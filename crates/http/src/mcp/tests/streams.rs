@@ -2,7 +2,9 @@
 
 use super::{Events, Limits, answer, call, code, gate, gate_with, modern, request, with_token};
 use serde_json::json;
+use std::sync::Arc;
 use std::time::Duration;
+use toolgate_core::Caller;
 
 fn wait(id: i64) -> serde_json::Value {
     request(id, "tools/call", call("wait", json!({})))
@@ -141,4 +143,21 @@ async fn nothing_stays_of_a_hundred_clients_that_vanish() {
     vanishing.iter().for_each(|task| task.abort());
     soon("every session is freed", || gate.shared.sessions.sweep() == 0).await;
     assert!(open(0));
+}
+
+#[tokio::test]
+async fn an_own_stream_is_freed_as_its_session_ends() {
+    let gate = gate().await;
+    let id = gate.session("/mcp", "2025-11-25").await;
+    let events = Events::of(gate.listen(&id, None).send().await.unwrap());
+    let stream = {
+        let used = gate.shared.sessions.find(&id, &Caller::new("a", "tester", ["admin"]), None).unwrap();
+        let (stream, is_new) = used.session.own_stream().unwrap();
+        assert!(!is_new);
+        Arc::downgrade(&stream)
+    };
+    drop(events);
+    assert!(stream.upgrade().is_some());
+    gate.http.delete(format!("{}/mcp", gate.url)).header("Mcp-Session-Id", &id).send().await.unwrap();
+    soon("nothing holds it", || stream.upgrade().is_none()).await;
 }
