@@ -232,14 +232,16 @@ impl Engine {
         self.0.changes.listen()
     }
 
-    /// Decide, run, record. The only path to a tool. Dropping the future cancels the call (and records that).
+    /// Decide, run, record. The only path to a tool. Dropping the future cancels the call (and records that), and a call
+    /// ends with its caller's key.
     ///
     /// `Ok(Outcome::Refused)` is a tool's own no, invalid arguments included; `Err` is the gateway's.
     pub async fn call(&self, call: &Call) -> Result<Outcome, Error> {
         let id = call.id;
         let whole = async {
             let mut trail = Trail::begin(self.0.clone(), call);
-            let answer = contained(id, self.0.answer(call, &mut trail)).await;
+            let work = self.while_known(&call.caller, self.0.answer(call, &mut trail));
+            let answer = contained(id, work).await;
             trail.settle(answer).await
         };
         // Recording has a barrier of its own: whoever waits for an answer gets one.

@@ -11,7 +11,6 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header as http_header};
 use axum::response::Response;
 use futures_util::future::Abortable;
 use serde_json::value::RawValue;
-use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
@@ -219,10 +218,7 @@ pub(super) async fn batch(
     if batch.is_empty() {
         return answer::empty(StatusCode::ACCEPTED);
     }
-    match visit.while_known(pin!(batch.run(engine))).await {
-        Some(answers) => answer::whole(Reply::whole(answers), accepts),
-        None => failed(None, &key_gone()),
-    }
+    answer::whole(Reply::whole(batch.run(engine).await), accepts)
 }
 
 pub(super) async fn notification(visit: &Visit, method: &str, params: Option<&RawValue>) -> Response {
