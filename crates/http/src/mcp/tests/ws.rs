@@ -70,12 +70,16 @@ async fn both_eras_on_one_channel() {
     let params = json!({"text": "y", "context": {"user_id": "u", "workspace": "w", "preferences": {}}});
     let said =
         client.ask(&json!({"jsonrpc": "2.0", "id": "3", "method": "lab/echo", "params": params})).await;
-    assert_eq!((&said["id"], &said["result"]["structuredContent"]["said"]), (&json!("3"), &json!("y")));
+    assert_eq!((&said["id"], &said["result"]["success"]), (&json!("3"), &json!(true)));
+    assert_eq!(
+        (&said["result"]["said"], &said["result"]["metadata"]["server"]),
+        (&json!("y"), &json!("lab"))
+    );
     // A question to the client, and its answer.
     let question = client.ask(&request(4, "lab/sure", json!({}))).await;
     assert_eq!(question["method"], "elicitation/create");
     let yes = json!({"jsonrpc": "2.0", "id": question["id"], "result": {"action": "accept", "content": {}}});
-    assert_eq!(client.ask(&yes).await["result"]["structuredContent"]["said"], "\"accept\"");
+    assert_eq!(client.ask(&yes).await["result"]["said"], "\"accept\"");
     // What is no message is answered, and the channel goes on.
     client.0.send(Message::text("{")).await.unwrap();
     assert_eq!(client.read().await["error"]["code"], -32700);
