@@ -12,6 +12,7 @@ use crate::Engine;
 use futures_util::{Stream, StreamExt};
 use std::collections::HashMap;
 use std::sync::Arc;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use toolgate_core::name::ServerName;
@@ -88,7 +89,14 @@ impl Client {
         let mut changes = self.engine.changes();
         loop {
             tokio::select! {
-                Ok(told) = changes.recv() => self.tell(&told).await,
+                told = changes.recv() => match told {
+                    Ok(told) => self.tell(&told).await,
+                    Err(RecvError::Lagged(_)) => {
+                        changes = changes.resubscribe();
+                        self.tell_everything().await;
+                    }
+                    Err(RecvError::Closed) => break,
+                },
                 message = incoming.next() => match message.transpose()? {
                     Some(Line::Text(text)) => self.message(&text).await,
                     Some(Line::TooLong) => {
@@ -116,6 +124,14 @@ impl Client {
             && let Some(body) =
                 notice::for_session(&self.engine, session, &self.caller, self.scope.as_ref(), told)
         {
+            self.send(body).await;
+        }
+    }
+
+    async fn tell_everything(&self) {
+        let Some(session) = &self.opened else { return };
+        let scope = self.scope.as_ref();
+        for body in notice::after_a_gap(&self.engine, session, &self.caller, scope) {
             self.send(body).await;
         }
     }

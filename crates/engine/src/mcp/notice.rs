@@ -140,6 +140,25 @@ pub fn for_session(
         .then(|| notify::of(method(&told.change), &params(&told.change)))
 }
 
+/// The notifications for a legacy session that missed changes. Which ones is not known, so everything that it would hear of
+/// may have changed.
+pub fn after_a_gap(
+    engine: &Engine,
+    session: &Session,
+    caller: &Caller,
+    scope: Option<&ServerName>,
+) -> Vec<Vec<u8>> {
+    let has = |face| {
+        engine.list(face, caller, scope.map(ServerName::as_str)).is_ok_and(|entries| !entries.is_empty())
+    };
+    let lists =
+        [(Face::Tool, Change::Tools), (Face::Prompt, Change::Prompts), (Face::Resource, Change::Resources)];
+    let lists = lists.into_iter().filter(|(face, _)| *face == Face::Tool || has(*face)).map(|(_, list)| list);
+    let readable = |uri: &String| engine.readable(caller, scope, uri).is_some();
+    let resources = session.subscriptions().into_iter().filter(readable).map(Change::Resource);
+    lists.chain(resources).map(|change| notify::of(method(&change), &params(&change))).collect()
+}
+
 /// `subscriptions/listen`: acknowledged first, then what changes, each tagged with the request's id, until the client or
 /// its key goes, or the gateway ends; only then it is answered.
 pub(super) fn listen(

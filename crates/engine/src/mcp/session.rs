@@ -125,6 +125,10 @@ impl Session {
         state.changes += u64::from(state.subscriptions.remove(uri));
     }
 
+    pub(super) fn subscriptions(&self) -> BTreeSet<String> {
+        self.lock().subscriptions.clone()
+    }
+
     pub(super) fn is_subscribed(&self, uri: &str) -> bool {
         self.lock().subscriptions.contains(uri)
     }

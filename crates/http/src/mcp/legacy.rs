@@ -322,7 +322,12 @@ async fn tell(
                     stream.push(&body);
                 }
             }
-            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Lagged(_)) => {
+                changes = changes.resubscribe();
+                for body in notice::after_a_gap(&engine, &session.mcp, &caller, scope.as_ref()) {
+                    stream.push(&body);
+                }
+            }
             Err(RecvError::Closed) => return,
         }
     }
