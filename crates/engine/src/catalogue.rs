@@ -38,6 +38,8 @@ pub struct Entry {
     pub listing_bare: Box<RawValue>,
     /// Of a resource.
     pub(crate) template: Option<Arc<Template>>,
+    /// Of a resource: whether its server tells when it changes.
+    pub(crate) tells: bool,
     /// Of a resource or prompt.
     pub(crate) completer: Option<Arc<dyn Completer>>,
     pub(crate) tell: Tell,
@@ -136,6 +138,7 @@ impl Catalogue {
                 listing: offer.listing(&name::exposed(&server.name, spec.name))?,
                 listing_bare: offer.listing(spec.name)?,
                 template: offer.template(),
+                tells: matches!(offer, Offer::Resource(resource) if resource.tells),
                 completer: offer.completer(),
                 tell: tell.clone(),
                 index,

@@ -198,9 +198,10 @@ impl Engine {
         Ok(seen.filter(wanted).cloned().collect())
     }
 
-    /// The URI as its server writes it, when this caller may read what is under it: changes are told under that one.
-    pub fn readable(&self, caller: &Caller, scope: Option<&ServerName>, uri: &str) -> Option<String> {
-        self.sees(caller, scope, Face::Resource, uri)?.template.as_ref()?.canonical(uri)
+    // What is under a URI, when this caller may read it.
+    fn readable(&self, caller: &Caller, scope: Option<&ServerName>, uri: &str) -> Option<Readable> {
+        let entry = self.sees(caller, scope, Face::Resource, uri)?;
+        Some(Readable { uri: entry.template.as_ref()?.canonical(uri)?, tells: entry.tells })
     }
 
     // The one thing of this name that this caller may use now.
@@ -247,6 +248,14 @@ impl Engine {
         // Recording has a barrier of its own: whoever waits for an answer gets one.
         contained(id, whole).await
     }
+}
+
+/// A resource that somebody may read.
+struct Readable {
+    /// As its server writes it: changes are told under this one.
+    uri: String,
+    /// Whether changes of it are told.
+    tells: bool,
 }
 
 // For a process that shares its clients with no other.

@@ -32,7 +32,7 @@ pub use session::{Saved, Session};
 pub(crate) use tasks::{InMemory, Tasks};
 pub use tasks::{Kept, TaskStatus, TaskStore};
 
-use crate::Engine;
+use crate::{Engine, Readable};
 use list::List;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -184,16 +184,20 @@ fn legacy(
             session.set_loudness(call::level(request)?);
             now(Ok(empty()))
         }
-        ("resources/subscribe" | "resources/unsubscribe", Some(session))
-            if offers(engine, peer, Face::Resource) =>
-        {
+        ("resources/subscribe" | "resources/unsubscribe", Some(session)) if subscribes(engine, peer) => {
             let uri = request.params.text("uri", request.params.uri)?;
             match (method, engine.readable(&peer.caller, peer.scope.as_ref(), &uri)) {
                 // What may be read no more can still be left.
-                ("resources/unsubscribe", readable) => {
-                    session.unsubscribe(readable.as_deref().unwrap_or(&uri))
+                ("resources/unsubscribe", found) => {
+                    session.unsubscribe(found.as_ref().map_or(&uri, |found| &found.uri))
                 }
-                (_, Some(uri)) => session.subscribe(&uri, engine.clients().subscriptions)?,
+                (_, Some(Readable { uri, tells: true })) => {
+                    session.subscribe(&uri, engine.clients().subscriptions)?
+                }
+                (_, Some(_)) => {
+                    let why = "this resource does not tell when it changes; read it again when you need it";
+                    return Err(Fault::invalid_params(why));
+                }
                 (_, None) => {
                     let error = crate::admit::no_such(Face::Resource, &uri);
                     return Err(call::fault(Era::Legacy, Face::Resource, &error));
@@ -216,6 +220,12 @@ fn later(pending: Result<Pending, Fault>) -> Result<Step, Fault> {
 // Whether this caller has any of it at this door.
 fn offers(engine: &Engine, peer: &Peer, face: Face) -> bool {
     engine.list(face, &peer.caller, peer.scope()).is_ok_and(|entries| !entries.is_empty())
+}
+
+// Whether anything that this caller may read at this door tells when it changes.
+fn subscribes(engine: &Engine, peer: &Peer) -> bool {
+    let tells = |entries: Vec<Arc<crate::Entry>>| entries.iter().any(|entry| entry.tells);
+    engine.list(Face::Resource, &peer.caller, peer.scope()).is_ok_and(tells)
 }
 
 fn completes(engine: &Engine, peer: &Peer) -> bool {

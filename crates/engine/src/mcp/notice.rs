@@ -230,18 +230,19 @@ fn tag(id: &Id) -> Value {
     serde_json::from_str(id.json()).unwrap_or_default()
 }
 
-// What is asked for and there: a list that this caller does not have never changes.
+// What is asked for and there: a list that this caller does not have never changes, and what cannot tell is never heard.
 fn honoured(engine: &Engine, peer: &Peer, asked: Filter) -> Filter {
     let has = |face| offers(engine, peer, face);
-    let readable = |uri: &String| engine.readable(&peer.caller, peer.scope.as_ref(), uri);
+    let told = |uri: String| {
+        engine
+            .readable(&peer.caller, peer.scope.as_ref(), &uri)
+            .filter(|found| found.tells)
+            .map(|found| found.uri)
+    };
     Filter {
         tools_list_changed: asked.tools_list_changed,
         prompts_list_changed: asked.prompts_list_changed && has(Face::Prompt),
         resources_list_changed: asked.resources_list_changed && has(Face::Resource),
-        resource_subscriptions: asked
-            .resource_subscriptions
-            .into_iter()
-            .filter_map(|uri| readable(&uri))
-            .collect(),
+        resource_subscriptions: asked.resource_subscriptions.into_iter().filter_map(told).collect(),
     }
 }

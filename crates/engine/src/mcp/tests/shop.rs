@@ -139,6 +139,7 @@ things! {
 impl Resource for Item {
     const URI: &'static str = "shop://item/{item}";
     const TITLE: &'static str = "Item";
+    const TELLS: bool = true;
     async fn list(_: &Shop) -> Vec<Listed> {
         let listed = |name: &str| Listed {
             uri: format!("shop://item/{name}"),
