@@ -5,6 +5,7 @@ mod hears;
 mod lines;
 mod methods;
 mod offers;
+mod pages;
 mod shop;
 
 use crate::journal::Journal;
