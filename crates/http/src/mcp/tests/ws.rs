@@ -163,6 +163,38 @@ async fn a_client_that_goes_away_takes_its_calls_along_and_gives_its_place() {
 }
 
 #[tokio::test]
+async fn messages_take_room_until_they_are_answered() {
+    let gate = gate().await;
+    let mut client = open(&gate).await.unwrap();
+    let padded = |id: i64, tool: &str| {
+        let text = if tool == "echo" { json!("x") } else { Value::Null };
+        let mut params = json!({"text": text, "context": {"user_id": "u".repeat(60 << 10)}});
+        if text.is_null() {
+            params.as_object_mut().unwrap().remove("text");
+        }
+        request(id, &format!("lab/{tool}"), params)
+    };
+    for id in 0..4 {
+        client.send(&padded(id, "wait")).await;
+        gate.signs.arrived.notified().await;
+    }
+    let refused = client.ask(&padded(4, "echo")).await;
+    assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!(4), &json!(-32050)));
+    assert!(refused["error"]["message"].as_str().unwrap().contains("http.max_bodies"), "{refused}");
+    // Everybody's bodies share the room.
+    let body = padded(5, "echo").to_string();
+    let elsewhere =
+        gate.post("/mcp", body).header("MCP-Protocol-Version", "2026-07-28").send().await.unwrap();
+    assert_eq!(elsewhere.status(), 503);
+    let small = request(6, "lab/echo", json!({"text": "small"}));
+    assert_eq!(client.ask(&small).await["result"]["said"], "small", "and the channel goes on");
+    let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 0}});
+    client.send(&cancel).await;
+    gate.signs.dropped.notified().await;
+    assert_eq!(client.ask(&padded(7, "echo")).await["result"]["said"], "x");
+}
+
+#[tokio::test]
 async fn a_plain_request_is_told_what_this_is() {
     let gate = gate().await;
     let answer = gate.http.get(format!("{}/ws", gate.url)).send().await.unwrap();
