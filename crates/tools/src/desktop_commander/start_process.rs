@@ -74,7 +74,7 @@ pub(super) fn no_session(id: u64) -> ToolError {
 impl Tool for StartProcess {
     type Server = DesktopCommander;
     type Output = Page;
-    const SPEC: Spec = Spec::write("start_process").timeout(secs(70)).cost(10).without_breaker();
+    const SPEC: Spec = Spec::write("start_process").timeout(secs(70)).without_breaker();
 
     async fn call(self, server: &DesktopCommander, ctx: &Ctx) -> Result<Page, ToolError> {
         let command = server.host.exec().parse(&self.command)?;
