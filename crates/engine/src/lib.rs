@@ -38,6 +38,7 @@ use futures_util::FutureExt;
 use snapshot::Snapshot;
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use toolgate_core::id::CallId;
@@ -239,12 +240,14 @@ impl Engine {
     /// `Ok(Outcome::Refused)` is a tool's own no, invalid arguments included; `Err` is the gateway's.
     pub async fn call(&self, call: &Call) -> Result<Outcome, Error> {
         let id = call.id;
-        let whole = async {
+        let whole = pin!(async {
             let mut trail = Trail::begin(self.0.clone(), call);
-            let work = self.while_known(&call.caller, self.0.answer(call, &mut trail));
-            let answer = contained(id, work).await;
+            let answer = {
+                let work = pin!(self.0.answer(call, &mut trail));
+                self.while_known(&call.caller, contained(id, work)).await
+            };
             trail.settle(answer).await
-        };
+        });
         // Recording has a barrier of its own: whoever waits for an answer gets one.
         contained(id, whole).await
     }
@@ -267,7 +270,8 @@ fn fresh_key() -> [u8; 32] {
 }
 
 // Code of tools runs outside their `run` too: it parses arguments and names their effect.
-async fn contained(id: CallId, part: impl Future<Output = Answer>) -> Answer {
+// Pinned where it is: each move would hold it twice for as long as the call runs.
+async fn contained(id: CallId, part: Pin<&mut impl Future<Output = Answer>>) -> Answer {
     AssertUnwindSafe(part).catch_unwind().await.unwrap_or_else(|_panic| {
         tracing::error!(target: "error", error_type = "panic", error_message = "a call panicked", context = %id);
         Err(Error::internal("a panic"))
