@@ -1,21 +1,14 @@
 //! Pages of resources whose URIs are as long as they may be, and longer.
 
-use super::caller;
-use crate::journal::Journal;
-use crate::mcp::{Peer, handle};
-use crate::{Engine, Parts, Settings};
+use super::shop::bench_of;
+use crate::mcp::list::PAGE;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use toolgate_core::content::{Contents, Reading};
 use toolgate_core::offer::Listed;
-use toolgate_core::policy::Policy;
 use toolgate_core::uri::MAX_URI;
 use toolgate_core::{BuiltIn, Ctx, Resource, ResourceDef, Server, Spec, Tool, ToolDef, ToolError};
-use toolgate_wire::message::{Body, Message, parse};
-use toolgate_wire::{Incoming, Version};
-
-const PAGE: usize = crate::mcp::list::PAGE;
 
 struct Scroll;
 
@@ -64,35 +57,15 @@ impl Resource for Line {
     }
 }
 
-async fn ask(engine: &Engine, method: &str, mut params: Value) -> Value {
-    params["_meta"] = json!({"io.modelcontextprotocol/clientCapabilities": {}});
-    let text = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).to_string();
-    let Ok(Body::One(Message::Request(request))) = parse(text.as_bytes(), 64) else { panic!("{text}") };
-    let peer = Peer {
-        caller: caller("admin"),
-        scope: None,
-        version: Version::V2026_07_28,
-        http: true,
-        client: None,
-        session: None,
-        trace: None,
-    };
-    let reply = handle(engine, &peer, &Incoming::of(request).unwrap(), None).await;
-    serde_json::from_slice::<Value>(&reply.body).unwrap()["result"].take()
-}
-
 #[tokio::test]
 async fn a_page_that_ends_on_the_longest_uri_has_a_next_one() {
-    let dir = tempfile::tempdir().unwrap();
-    let journal = Journal::open(dir.path(), "test").unwrap();
-    let servers = vec![BuiltIn::mount(Scroll)];
-    let parts = Parts::new(Settings::default(), servers, Policy::default(), Vec::new(), journal);
-    let engine = Engine::new(parts).unwrap();
-    let first = ask(&engine, "resources/list", json!({})).await;
+    let bench = bench_of(vec![BuiltIn::mount(Scroll)]);
+    let talk = bench.modern("viewer");
+    let first = talk.result("resources/list", json!({})).await;
     let last = first["resources"][PAGE - 1]["uri"].as_str().unwrap();
     assert_eq!(last.len(), MAX_URI);
-    assert!(ask(&engine, "resources/read", json!({"uri": last})).await["contents"].is_array());
-    let next = ask(&engine, "resources/list", json!({"cursor": first["nextCursor"]})).await;
+    assert!(talk.result("resources/read", json!({"uri": last})).await["contents"].is_array());
+    let next = talk.result("resources/list", json!({"cursor": first["nextCursor"]})).await;
     let names: Vec<_> = next["resources"].as_array().unwrap().iter().map(|r| r["name"].clone()).collect();
     assert_eq!(
         names,

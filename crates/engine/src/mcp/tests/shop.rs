@@ -219,6 +219,11 @@ pub struct Bench {
 
 /// `viewer` sees all but the till; `clerk` may only order.
 pub fn bench() -> Bench {
+    bench_of(vec![BuiltIn::mount(Shop), BuiltIn::mount(Ruin)])
+}
+
+/// The same with other servers.
+pub fn bench_of(servers: Vec<BuiltIn>) -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::open(dir.path(), "test").unwrap();
     let file: PolicyFile = serde_json::from_value(json!({
@@ -226,7 +231,6 @@ pub fn bench() -> Bench {
         "server_policies": {"shop": {"tools": {"till": {"requires": ["admin"]}}}},
     }))
     .unwrap();
-    let servers = vec![BuiltIn::mount(Shop), BuiltIn::mount(Ruin)];
     let policy = Policy::compile(&file).unwrap();
     let parts = Parts::new(Settings::default(), servers, policy, Vec::new(), journal);
     Bench { engine: Engine::new(parts).unwrap(), dir }
