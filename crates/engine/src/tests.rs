@@ -68,7 +68,7 @@ fn engine(journal: &Journal, choice: JournalFailure) -> (Engine, Arc<AtomicUsize
 fn call(tool: &str) -> Call {
     Call {
         id: CallId::new(),
-        caller: Arc::new(Caller::new("key:a", "a", ["admin"])),
+        caller: Arc::new(Caller::new("a", "a", ["admin"])),
         client: None,
         scope: None,
         tool: tool.to_owned(),

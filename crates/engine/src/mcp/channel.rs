@@ -10,8 +10,10 @@ use super::progress::Outbox;
 use super::{Out, Peer, Reply, Session, Step, batch, cancelled, notice, start};
 use crate::Engine;
 use futures_util::{Stream, StreamExt};
+use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use toolgate_core::name::ServerName;
@@ -26,6 +28,19 @@ const MAX_RUNNING: usize = 256;
 // Messages waiting to be written.
 const OUTGOING: usize = 256;
 
+/// Room in memory for a message, as its transport counts it.
+pub enum Room {
+    /// The transport has bounds of its own.
+    Uncounted,
+    /// Kept until the message is answered.
+    Held(Box<dyn Any + Send>),
+    /// There is none: what would be kept, a request or a batch, is answered with this.
+    Full(Fault),
+}
+
+/// A message of a transport.
+pub type Arrived = (Line, Room);
+
 /// Open a channel: the future answers what comes in, the receiver gives what goes out. With a scope, only that server's
 /// tools, by their own names. The receiver ends when everything is answered; dropping the future cancels what runs.
 pub fn open<S>(
@@ -35,7 +50,7 @@ pub fn open<S>(
     incoming: S,
 ) -> (impl Future<Output = std::io::Result<()>> + Send, mpsc::Receiver<Out>)
 where
-    S: Stream<Item = std::io::Result<Line>> + Unpin + Send,
+    S: Stream<Item = std::io::Result<Arrived>> + Unpin + Send,
 {
     let (out, outgoing) = mpsc::channel(OUTGOING);
     let client = Client {
@@ -83,20 +98,27 @@ struct Client {
 impl Client {
     async fn serve(
         mut self,
-        mut incoming: impl Stream<Item = std::io::Result<Line>> + Unpin,
+        mut incoming: impl Stream<Item = std::io::Result<Arrived>> + Unpin,
     ) -> std::io::Result<()> {
         let mut changes = self.engine.changes();
         loop {
             tokio::select! {
-                Ok(told) = changes.recv() => self.tell(&told).await,
+                told = changes.recv() => match told {
+                    Ok(told) => self.tell(&told).await,
+                    Err(RecvError::Lagged(_)) => {
+                        changes = changes.resubscribe();
+                        self.tell_everything().await;
+                    }
+                    Err(RecvError::Closed) => break,
+                },
                 message = incoming.next() => match message.transpose()? {
-                    Some(Line::Text(text)) => self.message(&text).await,
-                    Some(Line::TooLong) => {
+                    Some((Line::Text(text), room)) => self.message(&text, room).await,
+                    Some((Line::TooLong, _)) => {
                         let most = self.engine.clients().max_line.0;
                         let why = format!("Invalid request: a line is longer than {most} bytes");
                         self.refuse(None, &Fault::invalid_request(why)).await;
                     }
-                    Some(Line::End) | None => break,
+                    Some((Line::End, _)) | None => break,
                 },
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => self.ended(ended),
             }
@@ -116,6 +138,14 @@ impl Client {
             && let Some(body) =
                 notice::for_session(&self.engine, session, &self.caller, self.scope.as_ref(), told)
         {
+            self.send(body).await;
+        }
+    }
+
+    async fn tell_everything(&self) {
+        let Some(session) = &self.opened else { return };
+        let scope = self.scope.as_ref();
+        for body in notice::after_a_gap(&self.engine, session, &self.caller, scope) {
             self.send(body).await;
         }
     }
@@ -143,9 +173,19 @@ impl Client {
         self.opened.as_ref().map_or(Version::LATEST_LEGACY, |opened| opened.version)
     }
 
-    async fn message(&mut self, line: &[u8]) {
-        match parse(line, self.engine.clients().max_depth) {
-            Ok(Body::One(Message::Request(request))) => self.request(request).await,
+    async fn message(&mut self, line: &[u8], room: Room) {
+        match (parse(line, self.engine.clients().max_depth), room) {
+            (Ok(Body::One(Message::Request(request))), Room::Full(fault)) => {
+                self.refuse(Some(&request.id), &fault).await
+            }
+            (Ok(Body::Batch(_)), Room::Full(fault)) => self.refuse(None, &fault).await,
+            (parsed, room) => self.parsed(parsed, room).await,
+        }
+    }
+
+    async fn parsed(&mut self, parsed: Result<Body<'_>, Malformed>, room: Room) {
+        match parsed {
+            Ok(Body::One(Message::Request(request))) => self.request(request, room).await,
             Ok(Body::One(Message::Notification { method, params })) => {
                 if let Some(id) = cancelled(&method, params) {
                     self.cancel(&id);
@@ -161,7 +201,7 @@ impl Client {
                 self.refuse(None, &Fault::invalid_request(why)).await;
             }
             Ok(Body::Batch(messages)) => match batch::check(&self.engine, messages.len()) {
-                Ok(()) => self.batch(messages),
+                Ok(()) => self.batch(messages, room),
                 Err(fault) => self.refuse(None, &fault).await,
             },
             Err(Malformed { id, fault }) => self.refuse(id.as_ref(), &fault).await,
@@ -188,7 +228,7 @@ impl Client {
         Ok(Peer { caller, scope, version, http: false, client, session, trace: None })
     }
 
-    async fn request(&mut self, request: Request<'_>) {
+    async fn request(&mut self, request: Request<'_>, room: Room) {
         let request = match Incoming::of(request) {
             Ok(request) => request,
             Err(Malformed { id, fault }) => return self.refuse(id.as_ref(), &fault).await,
@@ -216,6 +256,7 @@ impl Client {
                 let endless = pending.is_endless();
                 let (engine, out) = (self.engine.clone(), self.out.clone());
                 let task = self.tasks.spawn(async move {
+                    let _room = room;
                     let id = pending.id().clone();
                     let reply = pending.run(&engine).await;
                     let _ = out.send(Out::Message(reply.body)).await;
@@ -230,7 +271,7 @@ impl Client {
         }
     }
 
-    fn batch(&mut self, messages: Vec<Result<Message<'_>, Malformed>>) {
+    fn batch(&mut self, messages: Vec<Result<Message<'_>, Malformed>>, room: Room) {
         let (caller, scope) = (self.caller.clone(), self.scope.clone());
         let client = self.opened.as_ref().and_then(|o| o.client.clone());
         let peer = Peer {
@@ -251,6 +292,7 @@ impl Client {
         }
         let (engine, out) = (self.engine.clone(), self.out.clone());
         self.tasks.spawn(async move {
+            let _room = room;
             let _ = out.send(Out::Message(batch.run(&engine).await)).await;
             None
         });

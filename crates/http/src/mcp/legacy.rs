@@ -11,7 +11,6 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header as http_header};
 use axum::response::Response;
 use futures_util::future::Abortable;
 use serde_json::value::RawValue;
-use std::pin::pin;
 use std::sync::{Arc, Weak};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::mpsc;
@@ -216,10 +215,7 @@ pub(super) async fn batch(
     if batch.is_empty() {
         return answer::empty(StatusCode::ACCEPTED);
     }
-    match visit.while_known(pin!(batch.run(engine))).await {
-        Some(answers) => answer::whole(Reply::whole(answers), accepts),
-        None => failed(None, &key_gone()),
-    }
+    answer::whole(Reply::whole(batch.run(engine).await), accepts)
 }
 
 pub(super) async fn notification(visit: &Visit, method: &str, params: Option<&RawValue>) -> Response {
@@ -321,7 +317,12 @@ async fn tell(
                     stream.push(&body);
                 }
             }
-            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Lagged(_)) => {
+                changes = changes.resubscribe();
+                for body in notice::after_a_gap(&engine, &session.mcp, &caller, scope.as_ref()) {
+                    stream.push(&body);
+                }
+            }
             Err(RecvError::Closed) => return,
         }
     }
