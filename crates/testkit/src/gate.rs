@@ -90,12 +90,23 @@ impl TestGate {
 
     /// Start the process (again) on the same data directory.
     pub async fn start(&mut self) -> Result<()> {
+        self.start_at(false).await
+    }
+
+    /// Start it again where it was, for clients that know the address.
+    pub async fn start_there(&mut self) -> Result<()> {
+        self.start_at(true).await
+    }
+
+    async fn start_at(&mut self, keep: bool) -> Result<()> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.home.path().join("log"))?;
         // Another process may take the port between the look and the start, so a lost race is tried again.
         let begun = Instant::now();
         loop {
-            let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-            self.address = format!("127.0.0.1:{port}");
+            if !keep || self.address.is_empty() {
+                let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+                self.address = format!("127.0.0.1:{port}");
+            }
             let child = self
                 .command(&["serve", "--listen", &self.address])
                 .stdin(Stdio::null())
