@@ -4,19 +4,18 @@ use crate::TestGate;
 use anyhow::Result;
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CallToolResult, ClientCapabilities, ClientConfig, ClientRequest,
-    ElicitRequestParams, ElicitResult, ElicitationAction, ErrorData, Implementation,
-    ProgressNotificationParam, ProtocolVersion, ReadResourceRequestParams, ResourceContents,
+    ElicitRequestParams, ElicitResult, ElicitationAction, ErrorData, Implementation, ProtocolVersion,
+    ReadResourceRequestParams, ResourceContents,
 };
 use rmcp::service::{
-    ClientLifecycleMode, ClientServiceExt, NotificationContext, PeerRequestOptions, RequestContext,
-    RequestHandle, RunningService, ServiceError,
+    ClientLifecycleMode, ClientServiceExt, PeerRequestOptions, RequestContext, RequestHandle, RunningService,
+    ServiceError,
 };
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use rmcp::transport::{StreamableHttpClientTransport, TokioChildProcess};
 use rmcp::{ClientHandler, RoleClient};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::Notify;
 
 /// A connected client.
 pub struct Oracle {
@@ -47,11 +46,10 @@ impl Handshake {
     }
 }
 
-/// Somebody who fills in every form as `User::form` says, remembers what was asked, and sees progress.
+/// Somebody who fills in every form as `User::form` says and remembers what was asked.
 #[derive(Debug, Clone, Default)]
 pub struct User {
     asked: Arc<Mutex<Vec<String>>>,
-    progress: Arc<Notify>,
 }
 
 impl User {
@@ -77,14 +75,6 @@ impl ClientHandler for User {
         };
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(message);
         Ok(ElicitResult::new(ElicitationAction::Accept).with_content(Self::form()))
-    }
-
-    async fn on_progress(
-        &self,
-        _params: ProgressNotificationParam,
-        _context: NotificationContext<RoleClient>,
-    ) {
-        self.progress.notify_one();
     }
 }
 
@@ -152,11 +142,6 @@ impl Oracle {
     /// What the user was asked so far.
     pub fn asked(&self) -> Vec<String> {
         self.user.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Wait for a call to report progress: each report is for one who waits, now or later.
-    pub async fn progress(&self) {
-        self.user.progress.notified().await;
     }
 
     /// Say goodbye.

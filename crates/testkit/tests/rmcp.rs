@@ -52,6 +52,15 @@ impl Fixture {
         format!("http://{}/mcp/conformance", self.address)
     }
 
+    /// How many calls of `hold` run, by the server's own word.
+    async fn holding(&self) -> String {
+        let url = format!("{}/tools/holding", self.url());
+        let request = reqwest::Client::new().post(url).header("content-type", "application/json");
+        let answer = request.body(r#"{"params": {}}"#).send().await.unwrap().text().await.unwrap();
+        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        answer["data"]["content"][0]["text"].as_str().unwrap().to_owned()
+    }
+
     /// A number of the metrics page; 0 when it is not there.
     async fn metric(&self, wanted: &str) -> u64 {
         let page = reqwest::get(format!("http://{}/metrics", self.address)).await.unwrap();
@@ -138,18 +147,21 @@ async fn a_call_that_is_cancelled_or_dropped_ends_in_the_gateway() {
         for explicit in [false, true] {
             let case = format!("{handshake:?}, explicit: {explicit}");
             let before = fixture.cancelled().await;
+            let begun = || async { fixture.holding().await == "1" };
             if explicit {
                 let handle = client.begin("hold", long.clone()).await.unwrap();
-                within(&format!("{case}: the call begins"), client.progress()).await;
+                until("the call begins", begun).await;
                 handle.cancel(Some("nobody waits".to_owned())).await.unwrap();
             } else {
                 tokio::select! {
                     end = client.call("hold", long.clone()) => panic!("{case}: it ends by itself: {end:?}"),
-                    () = within("the call begins", client.progress()) => {}
+                    () = until("the call begins", begun) => {}
                 }
             }
-            let ended = || async { fixture.cancelled().await == before + 1 };
+            let ended = || async { fixture.holding().await == "0" };
             until(&format!("{case}: the tool ends"), ended).await;
+            let recorded = || async { fixture.cancelled().await == before + 1 };
+            until(&format!("{case}: the call is recorded as cancelled"), recorded).await;
         }
         // The connection is as good as before.
         says(&client, "test_simple_text", json!({})).await;

@@ -23,7 +23,6 @@ pub(super) fn tools() -> Vec<ToolDef<Conformance>> {
         ToolDef::of::<WithLogging>(),
         ToolDef::of::<LoggingTool>(),
         ToolDef::of::<WithProgress>(),
-        ToolDef::of::<Hold>(),
         ToolDef::of::<ErrorHandling>(),
         ToolDef::of::<Reconnection>(),
         ToolDef::of::<MissingCapability>(),
@@ -86,13 +85,6 @@ tool!(WithProgress {} "Report progress.", Spec::read("test_tool_with_progress"),
         ctx.progress(done, Some(100.0), None);
     }
     Ok(Shown::text("done"))
-});
-
-// Not the suite's: for clients that give a call up, and have to know that it runs.
-tool!(Hold { seconds: f64 } "Say that the work has begun, then work on.", Spec::read("hold"), |this, ctx| {
-    ctx.progress(0.0, Some(1.0), None);
-    tokio::time::sleep(Duration::from_secs_f64(this.seconds.clamp(0.0, 60.0))).await;
-    Ok(Shown::text(format!("worked for {} s", this.seconds)))
 });
 
 tool!(ErrorHandling {} "Always fail.", Spec::read("test_error_handling").without_breaker(), |_this, _ctx| {
