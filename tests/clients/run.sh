@@ -90,4 +90,4 @@ MCP_URL="http://127.0.0.1:$PORT/mcp/conformance"
 export MCP_METRICS="http://127.0.0.1:$PORT/metrics" MCP_PID_FILE="$DATA/fixture.pid"
 for client in mcp fastmcp; do python python/gate.py "$client"; done
 for client in client sdk; do "$NODE" node/gate.mjs "$client"; done
-INSPECT_TOOL=test_simple_text INSPECT_URI=test://static-text "$NODE" node/inspector.mjs
+INSPECT_TOOL=test_simple_text INSPECT_URI=test://static-text "$NODE" node/inspector.mjs all

@@ -8,12 +8,12 @@
 // call, a call given up, a stream let go by the server and taken up again, a session ended, and a server that is killed (its
 // process is in MCP_PID_FILE) and comes back without its sessions. Prints one JSON line; exits 1 on a deviation.
 
-import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { Client as OldClient } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as OldTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js';
+import { cancelledCalls, expect, held, recorded, restart } from './fixture.mjs';
 
 const ANSWER = { username: 'ada', email: 'ada@example.org' };
 const ASKED = 'Who is it?';
@@ -22,10 +22,6 @@ const HOLD_SECONDS = 50;
 const LIMIT_MILLISECONDS = 60_000;
 const ABOUT = { name: 'toolgate-gate', version: '1' };
 const CAPABILITIES = { elicitation: { form: {} } };
-
-function expect(condition, what) {
-  if (!condition) throw new Error(what);
-}
 
 // What differs between the two: how one is made, told to answer, and handed the options of a call.
 const FAMILIES = {
@@ -47,44 +43,18 @@ const FAMILIES = {
   },
 };
 
-// How often the gateway itself saw a call of hold cancelled.
-async function cancelledCalls(metrics) {
-  const wanted = 'mcp_tool_errors_total{server="conformance",tool="hold",error_type="cancelled"} ';
-  const page = await (await fetch(metrics)).text();
-  return page.split('\n').filter((line) => line.startsWith(wanted)).reduce((sum, line) => sum + Number(line.slice(wanted.length)), 0);
-}
-
-// Give up a call that would run for long; how many milliseconds later the gateway had stopped it.
-async function giveUp(call, metrics) {
+// Give up a call that would run for long; how many milliseconds later its tool had ended.
+async function giveUp(call, url, metrics) {
   const before = await cancelledCalls(metrics);
   const control = new AbortController();
   const params = { name: 'hold', arguments: { seconds: HOLD_SECONDS } };
-  let begun;
-  const runs = new Promise((resolve) => (begun = resolve));
-  const ended = call(params, { signal: control.signal, onprogress: begun }).then(() => 'a result', () => 'given up');
-  expect((await Promise.race([runs, sleep(10_000, 'nothing', { ref: false })])) !== 'nothing', 'the call does not begin');
-  const begin = Date.now();
+  const ended = call(params, { signal: control.signal }).then(() => 'a result', () => 'given up');
+  await held(url, '1');
   control.abort();
   expect((await ended) === 'given up', 'a cancelled call came to an end of its own');
-  while ((await cancelledCalls(metrics)) === before) {
-    expect(Date.now() - begin < 10_000, 'the gateway still runs a call that was given up 10 s ago');
-    await sleep(50);
-  }
-  return Date.now() - begin;
-}
-
-// Kill the server; run.sh starts another one in its place.
-async function restart(metrics) {
-  const file = process.env.MCP_PID_FILE;
-  const old = readFileSync(file, 'utf8');
-  process.kill(Number(old), 'SIGKILL');
-  const begin = Date.now();
-  for (;;) {
-    await sleep(50);
-    expect(Date.now() - begin < 20_000, 'the server does not come back');
-    if (['', old].includes(readFileSync(file, 'utf8'))) continue;
-    if (await fetch(metrics).then((answer) => answer.ok, () => false)) return;
-  }
+  const after = await held(url, '0');
+  await recorded(metrics, before);
+  return after;
 }
 
 // One connection, and what it is asked to do with it.
@@ -163,7 +133,7 @@ async function walk(family, mode, url, metrics) {
     expect(resources.includes('test://static-text'), `resources listed: ${resources}`);
     const read = (await client.readResource({ uri: 'test://static-text' })).contents[0].text;
     expect(read === 'This is the content of the static text resource.', `read ${read}`);
-    const stopped = await giveUp(call, metrics);
+    const stopped = await giveUp(call, url, metrics);
     const again = await text('test_reconnection', {});
     expect(again === 'Reconnection test completed', `after the stream was let go: ${again}`);
     const protocol = family.protocol(client, transport);
