@@ -2,6 +2,9 @@
 //! not show (a user asked, a call given up, a server that comes back without its sessions). The rest is `oracle` in the
 //! tests of `toolgate`. The other clients are in `tests/clients`.
 
+// Helpers of tests are not `#[test]` functions, which clippy.toml exempts.
+#![allow(clippy::unwrap_used)]
+
 use serde_json::json;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
