@@ -32,15 +32,14 @@ async fn its_own_certificate_is_believed_and_another_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let (real, other) = (self_signed(folder.path(), "real"), self_signed(folder.path(), "other"));
     let gate = TestGate::builder(BINARY).config(&config(&real, "")).tls(None).start().await.unwrap();
-    // Of a loaded machine doctor says more than that the gateway answers.
-    let answers = format!("gateway        {} answers", gate.url(""));
-    for (arguments, part) in
-        [(&CALL[..], "C.UTF-8"), (&["tools", "omnipotent"], "get_env_var"), (&["doctor"], &answers)]
-    {
+    for (arguments, part) in [(&CALL[..], "C.UTF-8"), (&["tools", "omnipotent"], "get_env_var")] {
         let output = gate.run(arguments).unwrap();
-        assert!(told(&output).contains(part), "{arguments:?}: {}", told(&output));
+        assert!(output.status.success() && told(&output).contains(part), "{arguments:?}: {}", told(&output));
     }
-    assert!(gate.run(&CALL).unwrap().status.success());
+    // What the gateway says of the machine is another matter: on a full one it is not ready.
+    let looked = told(&gate.run(&["doctor"]).unwrap());
+    let line = looked.lines().find(|line| line.contains(&gate.url(""))).unwrap_or(&looked);
+    assert!(line.contains(" answers"), "{line}");
 
     // The same port and data directory, another certificate expected.
     let elsewhere = gate.home().join("elsewhere.yaml");
