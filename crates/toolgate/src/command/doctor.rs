@@ -2,6 +2,7 @@
 
 mod checks;
 
+use crate::cli::Credentials;
 use crate::config::{Settings, Sources};
 use crate::exit;
 use crate::output::{Out, Paint};
@@ -41,12 +42,12 @@ impl Finding {
     }
 }
 
-pub async fn run(sources: &Sources, out: Out) -> Result<()> {
+pub async fn run(sources: &Sources, given: &Credentials, out: Out) -> Result<()> {
     let mut findings = Vec::new();
     match crate::config::load(sources, servers::names()) {
         Ok(settings) => {
             findings.push(Finding::ok("configuration", described(&settings)));
-            findings.extend(checks::all(&settings).await);
+            findings.extend(checks::all(&settings, given).await);
         }
         Err(error) => findings.extend(error.problems.iter().map(|problem| {
             Finding::wrong(
