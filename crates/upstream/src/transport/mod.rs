@@ -93,6 +93,11 @@ pub trait Transport: Send + Sync {
     /// Whether headers travel (and so must be right).
     fn has_headers(&self) -> bool;
 
+    /// Whether it carries one legacy session only (a pipe; HTTP+SSE), so that each session needs one of its own.
+    fn one_session(&self) -> bool {
+        !self.has_headers()
+    }
+
     /// Ends when the process or connection behind it is gone for good, with the reason. HTTP: never.
     fn gone<'a>(&'a self) -> toolgate_core::tool::BoxFuture<'a, Failure>;
 }
