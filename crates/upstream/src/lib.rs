@@ -9,6 +9,7 @@ mod conversation;
 mod relay;
 pub mod secrets;
 pub mod settings;
+mod silence;
 pub mod status;
 mod supervise;
 #[cfg(test)]
@@ -31,6 +32,7 @@ use toolgate_core::server::Mount;
 use transport::Open;
 
 /// Something that the engine must know.
+#[expect(clippy::large_enum_variant, reason = "made once in a while and handed on at once")]
 pub enum Event {
     /// An upstream offers this from now on, in place of what it offered before.
     Offers(Mount),
@@ -84,11 +86,10 @@ impl Upstreams {
     /// that is another stays as it was until it is known how the new one does. Needs a runtime.
     pub fn set(&self, wanted: BTreeMap<ServerName, Upstream>) {
         let mut members = self.lock();
-        let gone: Vec<ServerName> =
+        let mut gone: Vec<ServerName> =
             members.keys().filter(|name| !wanted.contains_key(name)).cloned().collect();
-        for name in gone {
-            members.remove(&name);
-            (self.sink)(Event::Gone(name));
+        for name in &gone {
+            members.remove(name);
         }
         for (name, settings) in wanted {
             let before = match members.remove(&name) {
@@ -98,12 +99,18 @@ impl Upstreams {
                 }
                 before => before.and_then(|member| member.supervised),
             };
-            let supervised = settings.enabled.then(|| ());
-            if supervised.is_none() && before.is_some() {
-                (self.sink)(Event::Gone(name.clone()));
-            }
-            let supervised = supervised.map(|()| self.supervise(&name, settings.clone(), before));
+            let supervised = if settings.enabled {
+                Some(self.supervise(&name, settings.clone(), before))
+            } else {
+                gone.extend(before.is_some().then(|| name.clone()));
+                None
+            };
             members.insert(name, Member { settings, supervised });
+        }
+        drop(members);
+        for name in gone {
+            self.lot.clear(name.as_str());
+            (self.sink)(Event::Gone(name));
         }
     }
 
@@ -131,7 +138,8 @@ impl Upstreams {
     /// Let go of all. Ends when nobody looks after any; processes end when the calls on them have.
     pub async fn close(&self) {
         let members = std::mem::take(&mut *self.lock());
-        for (_, member) in members {
+        for (name, member) in members {
+            self.lot.clear(name.as_str());
             if let Some(mut supervised) = member.supervised {
                 supervised.hub.close();
                 supervised.task.abort();

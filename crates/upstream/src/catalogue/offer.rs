@@ -6,6 +6,7 @@ use super::{Listed, schema};
 use crate::conversation::{Face, Members, Operation};
 use crate::relay::Line;
 use crate::settings::Upstream;
+use crate::silence::Silence;
 use crate::supervise::Hub;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -100,7 +101,13 @@ impl Ready for Prepared {
     {
         Box::pin(async move {
             let conversation = self.hub.conversation().await?;
-            conversation.call(&self.operation, ctx).await
+            let silence = Silence::of(&self.hub);
+            let ctx = silence.heard_in(ctx);
+            tokio::select! {
+                biased;
+                ended = conversation.call(&self.operation, &ctx) => ended,
+                error = silence.over() => Err(error),
+            }
         })
     }
 }

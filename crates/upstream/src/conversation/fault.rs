@@ -88,8 +88,8 @@ impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Self {
         // Several statuses carry a JSON-RPC error that says more than they do.
         match Rpc::of_body(failure.body.as_deref()) {
-            Some(rpc) if !(failure.status == Some(404) && session_lost(&failure)) => Self::Refused(rpc),
-            _ => Self::Lost(failure),
+            Some(rpc) => Self::Refused(rpc),
+            None => Self::Lost(failure),
         }
     }
 }

@@ -69,6 +69,7 @@ impl Legacy {
                 {
                     again = false;
                 }
+                Err(Trouble::Lost(failure)) => return Err(failure.into()),
                 done => return done,
             }
         }

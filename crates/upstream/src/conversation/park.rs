@@ -77,6 +77,11 @@ impl Lot {
         self.lock().values().filter(|entry| &*entry.whose.upstream == upstream).count()
     }
 
+    /// Give up all calls of an upstream.
+    pub fn clear(&self, upstream: &str) {
+        self.lock().retain(|_, entry| &*entry.whose.upstream != upstream);
+    }
+
     /// Put a call away under an id that nobody else has.
     pub fn park(self: &Arc<Self>, id: String, whose: Whose, carried: Carried) -> Result<(), ToolError> {
         let (wake, woken) = oneshot::channel();

@@ -89,11 +89,7 @@ impl Session {
                     return Err(failure(Kind::Unavailable, why));
                 }
                 Said::Lost(failure) => return Err(failure),
-                Said::Asked { id, .. } => {
-                    let _ = route
-                        .send(write::refusal(&id, -32601, "not before the session is initialized"))
-                        .await;
-                }
+                Said::Asked { id, method, .. } => refuse(&route, &id, &method).await,
                 _ => {}
             }
         };
@@ -155,12 +151,14 @@ impl Session {
 
     /// A request whose answer is all that counts.
     pub async fn query(&self, method: &str, params: Members) -> Result<Arc<RawValue>, Trouble> {
-        let mut running = self.start(method, params, None, false).await?;
+        let started = self.start(method, params, None, false).await;
+        // Not looked into: whether it says that the session is lost is for the caller to see.
+        let mut running = started.map_err(Trouble::Lost)?;
         loop {
             match running.next().await {
                 Said::Answer(Ok(result)) => return Ok(result),
                 Said::Answer(Err(rpc)) => return Err(Trouble::Refused(rpc)),
-                Said::Lost(failure) => return Err(failure.into()),
+                Said::Lost(failure) => return Err(Trouble::Lost(failure)),
                 Said::Asked { id, method, .. } => refuse(&running.route, &id, &method).await,
                 Said::Changed(change) => self.inner.place.notices.changed(change),
                 _ => {}

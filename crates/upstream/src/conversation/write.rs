@@ -40,9 +40,9 @@ impl Members {
         self.raw(key, &value.to_string())
     }
 
-    /// The members of an object, whatever they are.
+    /// The members of an object, whatever they are, but for `_meta`, which is the gateway's to write.
     pub fn of(object: &Value) -> Self {
-        let members = object.as_object().into_iter().flatten();
+        let members = object.as_object().into_iter().flatten().filter(|(key, _)| *key != "_meta");
         members.fold(Self::default(), |all, (key, value)| all.value(key, value))
     }
 

@@ -14,7 +14,6 @@ pub type Out = mpsc::Sender<Result<Incoming, Failure>>;
 /// One request, and where its messages go.
 pub struct Turn {
     pub body: Value,
-    pub headers: HeaderMap,
     pub out: Out,
 }
 
@@ -136,7 +135,7 @@ impl Transport for Fake {
             let body = self.wire.note(&message);
             assert_eq!(message.id.as_deref(), Some(body["id"].to_string().as_str()));
             let (out, messages) = mpsc::channel(64);
-            let session = (self.script)(Turn { body, headers: message.headers, out })?;
+            let session = (self.script)(Turn { body, out })?;
             Ok(Exchange { messages, session: session.map(Into::into), status: 200, guard: Box::new(()) })
         })
     }

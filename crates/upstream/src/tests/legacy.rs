@@ -246,3 +246,31 @@ async fn each_session_over_a_pipe_has_a_process_and_the_first_is_not_wasted() {
     call(&mount, "t", &nobody()).await.unwrap();
     assert_eq!(world.wire.opened.load(Ordering::SeqCst), 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn silence_ends_a_call_at_the_deadline_and_progress_renews_it() {
+    let mut upstream = settings();
+    upstream.deadline.0 = Duration::from_secs(10);
+    let (world, mount) = World::with(upstream, script(true, json!([tool("t")]), |turn: &Turn| {
+        let out = turn.out.clone();
+        tokio::spawn(async move {
+            for _ in 0..3 {
+                tokio::time::sleep(Duration::from_secs(8)).await;
+                let progress = json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progress": 0}});
+                super::fake::say(&out, &progress);
+            }
+            std::future::pending::<()>().await;
+        });
+        Ok(())
+    }))
+    .await;
+    let began = tokio::time::Instant::now();
+    let error = call(&mount, "t", &nobody()).await.unwrap_err();
+    assert_eq!(began.elapsed().as_secs(), 33);
+    assert_eq!(error.kind, Kind::Timeout);
+    assert!(
+        error.message.starts_with("upstream up: no answer and no progress for 10 s (deadline)"),
+        "{error}"
+    );
+    world.wire.method("notifications/cancelled").await;
+}

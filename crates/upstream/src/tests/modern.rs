@@ -140,7 +140,7 @@ async fn headers_that_no_longer_fit_are_made_anew_once() {
     let tries = Arc::new(AtomicUsize::new(0));
     let count = tries.clone();
     let (world, mount) = World::with(settings(), script(false, json!([tool("t")]), move |turn: &Turn| {
-        if count.fetch_add(1, Ordering::SeqCst) == 0 {
+        if turn.method() == "tools/call" && count.fetch_add(1, Ordering::SeqCst) == 0 {
             let body = json!({"jsonrpc": "2.0", "id": turn.body["id"], "error": {"code": -32020, "message": "m"}});
             return Err(Failure { body: Some(body.to_string().into()), ..status(400) });
         }
