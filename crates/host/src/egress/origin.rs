@@ -57,6 +57,7 @@ pub struct Origin {
     scheme: Scheme,
     authority: Authority,
     url: Url,
+    home: Uri,
     place: Arc<str>,
 }
 
@@ -83,7 +84,21 @@ impl Origin {
             .http2_keep_alive_timeout(PING)
             .retry_canceled_requests(true)
             .build(connector);
-        Ok(Self { client, scheme, authority, url: target.url.clone(), place: target.place().into() })
+        let mut origin = Self {
+            client,
+            scheme,
+            authority,
+            url: target.url.clone(),
+            home: Uri::default(),
+            place: target.place().into(),
+        };
+        origin.home = origin.uri(&target.url[url::Position::BeforePath..])?;
+        Ok(origin)
+    }
+
+    /// The configured URL.
+    pub fn home(&self) -> &Uri {
+        &self.home
     }
 
     /// `host:port`, for texts.

@@ -1,0 +1,7 @@
+//! The HTTP transports against real sockets that behave well, badly, and in bad faith.
+
+mod faults;
+mod server;
+mod sse;
+mod streamable;
+mod streams;
