@@ -214,8 +214,7 @@ impl Http {
     }
 
     async fn client(&self, named: bool) -> Result<&reqwest::Client, HostError> {
-        let (cell, scope) =
-            if named { (&self.named, Scope::Named) } else { (&self.public, Scope::Public) };
+        let (cell, scope) = if named { (&self.named, Scope::Named) } else { (&self.public, Scope::Public) };
         let build = async || {
             let resolver = Arc::new(Resolver::new(scope, Arc::clone(&self.denied)));
             // Reads the certificate store: files, many of them.

@@ -141,7 +141,9 @@ impl Way {
         let place = &self.place;
         let text = match last {
             Some(e) if e.kind() == std::io::ErrorKind::ConnectionRefused => {
-                format!("nothing listens at {place} (connection refused): check that the server runs, and its port")
+                format!(
+                    "nothing listens at {place} (connection refused): check that the server runs, and its port"
+                )
             }
             Some(e) => format!("cannot connect to {place}: {e}"),
             None => format!("cannot connect to {place}: it has no address"),

@@ -104,7 +104,9 @@ fn http() -> Http {
 #[tokio::test]
 async fn a_named_issuer_is_trusted_over_both_versions_of_http() {
     let issuer = Issuer::new();
-    for (alpn, version) in [(&[b"h2".as_slice()][..], "HTTP/2.0"), (&[b"http/1.1"], "HTTP/1.1"), (&[], "HTTP/1.1")] {
+    for (alpn, version) in
+        [(&[b"h2".as_slice()][..], "HTTP/2.0"), (&[b"http/1.1"], "HTTP/1.1"), (&[], "HTTP/1.1")]
+    {
         let (port, connections) = issuer.server("localhost", (2020, 2090), alpn).await;
         let url = format!("https://localhost:{port}/mcp");
         let origin = http().origin(&url, Some(&issuer.file)).await.unwrap();
@@ -170,7 +172,8 @@ async fn a_file_that_holds_no_certificate_is_refused_when_it_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let empty = dir.path().join("empty.pem");
     std::fs::write(&empty, "nothing").unwrap();
-    for (file, expected) in [(empty, "no certificate in it"), (dir.path().join("none.pem"), "cannot be used")] {
+    for (file, expected) in [(empty, "no certificate in it"), (dir.path().join("none.pem"), "cannot be used")]
+    {
         let problem = http().origin("https://localhost/", Some(&file)).await.err().unwrap();
         assert_eq!(problem.kind, Kind::Invalid);
         assert!(problem.message.contains(expected), "{problem}");
@@ -206,7 +209,8 @@ async fn only_the_origin_itself_is_sent_to() {
 
 #[tokio::test]
 async fn what_cannot_be_an_origin_is_refused_at_once() {
-    for url in ["ftp://a.test/", "http://u:p@a.test/", "http://", "a.test", "http://a.test:0/", "http://a b/"] {
+    for url in ["ftp://a.test/", "http://u:p@a.test/", "http://", "a.test", "http://a.test:0/", "http://a b/"]
+    {
         assert!(http().origin(url, None).await.is_err(), "{url}");
     }
     let rules = |deny: &[&str], only: &[&str]| {

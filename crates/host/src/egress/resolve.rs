@@ -40,11 +40,7 @@ impl Resolver {
 }
 
 /// The addresses that a name may be connected to, asked of DNS now.
-pub(super) async fn addresses(
-    name: &str,
-    scope: Scope,
-    denied: &[IpAddr],
-) -> Result<Vec<IpAddr>, HostError> {
+pub(super) async fn addresses(name: &str, scope: Scope, denied: &[IpAddr]) -> Result<Vec<IpAddr>, HostError> {
     keep(name, lookup(name).await?, scope, denied)
 }
 
@@ -163,9 +159,16 @@ mod tests {
         for good in ["10.0.0.1", "127.0.0.1", "::1", "192.168.1.2", "fd00::1", "100.64.0.1"] {
             assert!(keep("mcp.test", ips(&[good]), Scope::Origin, &[]).is_ok(), "{good}");
         }
-        for bad in
-            ["169.254.169.254", "169.254.1.1", "0.0.0.0", "::", "224.0.0.1", "fe80::1", "ff02::1", "::ffff:169.254.1.1"]
-        {
+        for bad in [
+            "169.254.169.254",
+            "169.254.1.1",
+            "0.0.0.0",
+            "::",
+            "224.0.0.1",
+            "fe80::1",
+            "ff02::1",
+            "::ffff:169.254.1.1",
+        ] {
             assert!(keep("mcp.test", ips(&[bad]), Scope::Origin, &[]).is_err(), "{bad}");
         }
         assert!(keep("mcp.test", ips(&["10.0.0.1"]), Scope::Origin, &ips(&["10.0.0.1"])).is_err());

@@ -121,7 +121,8 @@ fn certificate(why: &CertificateError, place: &str) -> String {
         E::NotValidForName | E::NotValidForNameContext { .. } => {
             format!("{place} is for another name: use a name in the URL that it was issued for")
         }
-        E::UnknownIssuer => format!(
+        // An issuer of the right name with another key has been made anew, or is another's.
+        E::UnknownIssuer | E::BadSignature => format!(
             "{place} comes from an issuer that is not trusted here: name a file with the issuer's certificate (`ca`)"
         ),
         E::Revoked => format!("{place} was revoked: it must be replaced there"),

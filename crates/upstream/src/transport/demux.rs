@@ -109,7 +109,11 @@ impl Demux {
             {
                 let token = serde_json::from_str::<Progress<'_>>(params.get()).ok().and_then(|p| p.token);
                 let token = token.map(RawValue::get);
-                tables.requests.values().find(|w| token.is_some() && w.token.as_deref() == token).map(|w| &w.to)
+                tables
+                    .requests
+                    .values()
+                    .find(|w| token.is_some() && w.token.as_deref() == token)
+                    .map(|w| &w.to)
             }
             Body::One(Message::Response { id: None, .. }) => {
                 tracing::debug!("an error of the upstream that names no request; left out");

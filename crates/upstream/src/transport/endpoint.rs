@@ -118,7 +118,9 @@ impl Endpoint {
         let max = self.max_message;
         self.failure(
             Kind::TooLarge,
-            format_args!("sends a message of more than {max} bytes (`max_message`); the connection was ended"),
+            format_args!(
+                "sends a message of more than {max} bytes (`max_message`); the connection was ended"
+            ),
         )
     }
 
@@ -190,12 +192,7 @@ impl Endpoint {
         }
     }
 
-    fn request(
-        &self,
-        method: Method,
-        uri: &Uri,
-        mut headers: HeaderMap,
-    ) -> Result<Request<Bytes>, Failure> {
+    fn request(&self, method: Method, uri: &Uri, mut headers: HeaderMap) -> Result<Request<Bytes>, Failure> {
         for name in &WITHHELD {
             headers.remove(name);
         }

@@ -197,7 +197,10 @@ impl Events {
             if self.mode == Mode::Resumed && waited + wait > self.endpoint.deadline {
                 return Err(self.endpoint.failure(
                     Kind::Timeout,
-                    format_args!("wants to be asked again later than {:?} (`deadline`)", self.endpoint.deadline),
+                    format_args!(
+                        "wants to be asked again later than {:?} (`deadline`)",
+                        self.endpoint.deadline
+                    ),
                 ));
             }
             let wait = if self.mode == Mode::Standing { wait.min(LONGEST_RETRY) } else { wait };

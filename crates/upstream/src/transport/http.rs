@@ -118,12 +118,7 @@ impl Transport for StreamableHttp {
             let uri = self.endpoint.origin.home().clone();
             let body = self.endpoint.get(&uri, headers.clone(), None).await?;
             let events = Events::new(Arc::clone(&self.endpoint), uri, headers, Mode::Standing, body);
-            Ok(Exchange {
-                messages: events.into_messages(),
-                session: None,
-                status: 200,
-                guard: Box::new(()),
-            })
+            Ok(Exchange { messages: events.into_messages(), session: None, status: 200, guard: Box::new(()) })
         })
     }
 

@@ -103,7 +103,9 @@ impl Stream {
             }
             match self.body.chunk().await {
                 Ok(Some(bytes)) => self.decoder.feed(&bytes).map_err(|_| self.endpoint.too_large())?,
-                Ok(None) => return Err(self.endpoint.failure(Kind::Unavailable, "closed its stream of events")),
+                Ok(None) => {
+                    return Err(self.endpoint.failure(Kind::Unavailable, "closed its stream of events"));
+                }
                 Err(e) => return Err(endpoint::outside(e)),
             }
         }
@@ -169,7 +171,8 @@ impl Transport for SseHttp {
     /// The session is the stream: it is closed.
     fn end<'a>(&'a self, _: HeaderMap) -> BoxFuture<'a, ()> {
         Box::pin(async move {
-            let failure = self.endpoint.failure(Kind::Unavailable, "is not used any more: its session was ended");
+            let failure =
+                self.endpoint.failure(Kind::Unavailable, "is not used any more: its session was ended");
             self.reader.abort();
             self.demux.close(&failure);
             self.end.send_replace(Some(failure));

@@ -87,9 +87,7 @@ async fn what_is_too_large_is_cut_off_early() {
         for events in [false, true] {
             let body = body.clone();
             let server = Server::start(move |_, _| match events {
-                true => {
-                    answer("200 OK", "content-type: text/event-stream\r\n", &format!("data: {body}\n\n"))
-                }
+                true => answer("200 OK", "content-type: text/event-stream\r\n", &format!("data: {body}\n\n")),
                 false => json(&body),
             })
             .await;
@@ -166,11 +164,15 @@ async fn a_status_becomes_a_sentence_and_keeps_what_it_carries() {
         let failure = failure(&server, LONG).await;
         assert_eq!(failure.kind, kind, "{status}");
         assert!(failure.message.contains(expected), "{status}: {}", failure.message);
-        assert!(body.is_empty() || !failure.message.contains(body), "the upstream's text is not ours to show");
+        assert!(
+            body.is_empty() || !failure.message.contains(body),
+            "the upstream's text is not ours to show"
+        );
         assert_eq!(failure.status, Some(status[..3].parse().unwrap()));
         assert_eq!(failure.body.as_deref().unwrap_or_default(), body.as_bytes());
-        let wait =
-            headers.contains("retry-after").then(|| Duration::from_secs(if kind == Kind::RateLimited { 7 } else { 2 }));
+        let wait = headers
+            .contains("retry-after")
+            .then(|| Duration::from_secs(if kind == Kind::RateLimited { 7 } else { 2 }));
         assert_eq!(failure.wait, wait, "{status}");
     }
     let server = Server::start(|_, _| answer("404 Not Found", "", "")).await;

@@ -1,5 +1,7 @@
 //! The HTTP transports against real sockets that behave well, badly, and in bad faith.
 
+#![allow(clippy::unwrap_used)]
+
 mod faults;
 mod server;
 mod sse;

@@ -19,11 +19,7 @@ pub async fn all(exchange: &mut Exchange) -> Vec<String> {
 #[tokio::test]
 async fn one_body_is_one_answer_and_the_request_says_what_it_must() {
     let server = Server::start(|_, _| {
-        answer(
-            "200 OK",
-            "content-type: application/json; charset=utf-8\r\nmcp-session-id: abc\r\n",
-            RESULT,
-        )
+        answer("200 OK", "content-type: application/json; charset=utf-8\r\nmcp-session-id: abc\r\n", RESULT)
     })
     .await;
     let client = server.client().await;
