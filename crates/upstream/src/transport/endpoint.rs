@@ -28,6 +28,8 @@ const EITHER: HeaderValue = HeaderValue::from_static("application/json, text/eve
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("toolgate/", env!("CARGO_PKG_VERSION")));
 /// What is read of an answer that nobody wants, so that its connection can be used again.
 const DRAINED: usize = 64 << 10;
+/// Reserved for a body because it says how long it is.
+const RESERVED: usize = 4 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// Never passed on, whoever asks for it.
@@ -167,18 +169,21 @@ impl Endpoint {
         }
         let read = async {
             let Some(first) = body.chunk().await.map_err(outside)? else { return Ok(Bytes::new()) };
-            if first.len() as u64 == length {
-                // All of it: passed on without a copy.
-                let _ = body.chunk().await;
+            let mut next = body.chunk().await.map_err(outside)?;
+            if next.is_none() && first.len() <= self.max_message {
+                // All of it in one piece: passed on without a copy.
                 return Ok(first);
             }
-            let mut whole = BytesMut::with_capacity(usize::try_from(length).unwrap_or(0).max(first.len()));
-            let mut next = Some(first);
-            while let Some(chunk) = next {
+            let announced = usize::try_from(length).unwrap_or(0).min(RESERVED);
+            let mut whole = BytesMut::with_capacity(announced.max(first.len()));
+            let mut chunk = first;
+            loop {
                 if whole.len() + chunk.len() > self.max_message {
                     return Err(self.too_large());
                 }
                 whole.extend_from_slice(&chunk);
+                let Some(more) = next.take() else { break };
+                chunk = more;
                 next = body.chunk().await.map_err(outside)?;
             }
             Ok(whole.freeze())

@@ -153,6 +153,26 @@ async fn a_kept_connection_that_died_is_replaced() {
 }
 
 #[tokio::test]
+async fn a_body_in_pieces_is_put_together() {
+    let server = Server::start(|_, _| {
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+        let mut steps = vec![send(head)];
+        for piece in RESULT.as_bytes().chunks(7) {
+            steps.push(chunk(std::str::from_utf8(piece).unwrap()));
+            steps.push(Step::Wait(std::time::Duration::from_millis(2)));
+        }
+        steps.push(chunk(""));
+        steps
+    })
+    .await;
+    let client = server.client().await;
+    for _ in 0..3 {
+        let mut exchange = client.exchange(modern()).await.unwrap();
+        assert_eq!(all(&mut exchange).await, [RESULT]);
+    }
+}
+
+#[tokio::test]
 async fn notifications_and_the_end_of_a_session_are_sent() {
     let server = Server::start(|asked, _| match asked.line.as_str() {
         "DELETE /mcp" => answer("405 Method Not Allowed", "", ""),
