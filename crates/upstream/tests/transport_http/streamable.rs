@@ -79,6 +79,9 @@ async fn nothing_of_the_client_leaks_and_secrets_are_read_for_each_request() {
     };
     client.exchange(message()).await.unwrap();
     client.exchange(message()).await.unwrap();
+    let plain = Server::start(|_, _| json(RESULT)).await;
+    plain.client().await.exchange(message()).await.unwrap();
+    assert_eq!(plain.asked()[0].header("authorization"), None);
     for (n, asked) in server.asked().iter().enumerate() {
         assert_eq!(asked.header("authorization"), Some(format!("Bearer secret-{n}").as_str()));
         assert_eq!(asked.headers.get_all("authorization").iter().count(), 1);
@@ -120,13 +123,17 @@ async fn connections_are_kept_and_used_again() {
             return json(RESULT);
         }
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
-        vec![send(head), chunk(&format!("data: {RESULT}\n\n")), chunk("")]
+        // The end comes when the response has been taken already.
+        let pause = Step::Wait(std::time::Duration::from_millis(3));
+        vec![send(head), chunk(&format!("data: {RESULT}\n\n")), pause, chunk("")]
     })
     .await;
     let client = server.client().await;
     for _ in 0..40 {
         let mut exchange = client.exchange(modern()).await.unwrap();
         assert_eq!(all(&mut exchange).await, [RESULT]);
+        drop(exchange);
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
     assert_eq!(server.asked().len(), 40);
     // A request may open a second connection while the first is being put back.
