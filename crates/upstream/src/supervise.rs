@@ -5,7 +5,7 @@
 //! whatever happens here meanwhile.
 
 use crate::catalogue::{self, Listed, Prints};
-use crate::conversation::fault::{failure, of_failure};
+use crate::conversation::fault::of_failure;
 use crate::conversation::{Conversation, Place, Trouble, probe};
 use crate::status::{self, State, Status};
 use crate::transport::Failure;
@@ -186,14 +186,14 @@ pub(crate) async fn connect(place: &Arc<Place>) -> Result<(Arc<Conversation>, Li
     };
     tokio::time::timeout(limit, connecting).await.unwrap_or_else(|_| {
         let seconds = limit.as_secs_f64();
-        Err(failure(Kind::Timeout, format!("not connected and listed within {seconds} s (start)")))
+        Err(Failure::new(Kind::Timeout, format!("not connected and listed within {seconds} s (start)")))
     })
 }
 
 fn why(trouble: Trouble) -> Failure {
     match trouble {
         Trouble::Lost(failure) => failure,
-        trouble => failure(Kind::Unavailable, format!("tools/list: {}", trouble.text())),
+        trouble => Failure::new(Kind::Unavailable, format!("tools/list: {}", trouble.text())),
     }
 }
 
@@ -295,7 +295,10 @@ async fn tend(
                 tracing::warn!(upstream = %hub.name, why = trouble.text(), "its lists cannot be read");
             }
             Err(_) => {
-                return failure(Kind::Timeout, format!("no lists within {} s (start)", limit.as_secs_f64()));
+                return Failure::new(
+                    Kind::Timeout,
+                    format!("no lists within {} s (start)", limit.as_secs_f64()),
+                );
             }
         }
     }

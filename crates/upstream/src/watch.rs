@@ -4,7 +4,7 @@
 //! and a flood of the same costs what one of it costs. `Listener` keeps the upstream's word for changes: subscriptions of
 //! a legacy session, or one `subscriptions/listen` that is opened anew when what is wanted changes.
 
-use crate::conversation::{Conversation, Lease, Legacy, Members, Modern, of_resource};
+use crate::conversation::{Conversation, LISTEN, Lease, Legacy, Members, Modern, of_resource};
 use crate::transport::Failure;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -168,9 +168,7 @@ async fn listening(conversation: Arc<Conversation>, uris: BTreeSet<String>) {
     loop {
         let begun = tokio::time::Instant::now();
         // Refused once, it will be again: changes are then found by looking.
-        if let Err(crate::conversation::Trouble::Refused(rpc)) =
-            modern.query("subscriptions/listen", wanted.clone()).await
-        {
+        if let Err(crate::conversation::Trouble::Refused(rpc)) = modern.query(LISTEN, wanted.clone()).await {
             tracing::info!(upstream = %modern.place.name, code = rpc.code, "it does not tell of changes");
             return;
         }

@@ -9,6 +9,7 @@ use super::fault::{Rpc, Trouble, URL_ELICITATION, session_lost};
 use super::park::{Carried, Open, Whose};
 use super::pool::{Lease, Owner, Pool};
 use super::read::Said;
+use super::running::Manner;
 use super::session::{self, Session};
 use super::{Face, Members, Operation, Place, output, patience, rest, write};
 use crate::transport::{Failure, Transport};
@@ -116,15 +117,10 @@ impl Legacy {
         let lease = self.pool.lease(owner, alive, &abilities).await.map_err(Attempt::before)?;
         let session = lease.session.clone();
         session.loudness(ctx.link().and_then(Link::loudness)).await;
-        let started =
-            session.start(operation.method, operation.params.clone(), ctx.trace.as_ref(), true).await;
-        let ended = match started {
-            Ok(running) => {
-                let carried = Carried { running, _lease: lease, open: Vec::new(), asked: 0 };
-                self.drive(carried, operation, ctx).await
-            }
-            Err(failure) => Err(Trouble::Lost(failure)),
-        };
+        let running =
+            session.start(operation.method, operation.params.clone(), ctx.trace.as_ref(), Manner::Call);
+        let carried = Carried { running, _lease: lease, open: Vec::new(), asked: 0 };
+        let ended = self.drive(carried, operation, ctx).await;
         ended.map_err(|trouble| match trouble {
             // An answer of the session's not being there means that nothing was executed.
             Trouble::Lost(failure) if lost(&session, &failure) => {
@@ -162,7 +158,7 @@ impl Legacy {
         let open = std::mem::take(&mut carried.open);
         for open in open {
             match answers.get(&open.ask.key) {
-                Some(answer) => carried.answer(&open, Ok(answer)).await,
+                Some(answer) => open.answer(&carried.running.route, Ok(answer)).await,
                 // Asked again.
                 None => carried.open.push(open),
             }
@@ -204,7 +200,7 @@ impl Legacy {
                 };
                 let open = Open { id, ask };
                 match ask::refusal(&open.ask, ctx.link()) {
-                    Some((code, why)) => carried.answer(&open, Err(Rpc::new(code, why))).await,
+                    Some((code, why)) => open.answer(&carried.running.route, Err(Rpc::new(code, why))).await,
                     None => carried.open.push(open),
                 }
             }
@@ -233,7 +229,7 @@ impl Legacy {
             None => carried.open.clear(),
             Some(Ok(answers)) => {
                 for (open, answer) in std::mem::take(&mut carried.open).iter().zip(&answers) {
-                    carried.answer(open, Ok(answer)).await;
+                    open.answer(&carried.running.route, Ok(answer)).await;
                 }
             }
             Some(Err(error)) if error.kind == Kind::InputRequired => {
@@ -242,7 +238,7 @@ impl Legacy {
             }
             Some(Err(error)) => {
                 for open in std::mem::take(&mut carried.open) {
-                    carried.answer(&open, Err(Rpc::new(-1, error.message.clone()))).await;
+                    open.answer(&carried.running.route, Err(Rpc::new(-1, error.message.clone()))).await;
                 }
             }
         }

@@ -17,19 +17,19 @@ mod write;
 
 pub(crate) use fault::Trouble;
 pub(crate) use legacy::{Legacy, of_resource};
-pub(crate) use modern::Modern;
+pub(crate) use modern::{LISTEN, Modern};
 pub(crate) use park::Lot;
 pub(crate) use pool::Lease;
 pub(crate) use write::Members;
 
-use crate::settings::Upstream;
+use crate::settings::{self, Upstream};
 use crate::transport::{Failure, Open, Transport};
 use crate::watch::Notices;
 use http::HeaderName;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use toolgate_core::caller::Caller;
 use toolgate_core::{Ctx, Effect, Kind, ToolError, ToolOutput};
@@ -45,12 +45,22 @@ pub(crate) struct Place {
     /// What the upstream says of its own accord.
     pub notices: Arc<Notices>,
     numbers: AtomicU64,
+    /// Whether it turned out to speak HTTP+SSE.
+    old_http: AtomicBool,
 }
 
 impl Place {
     pub fn new(name: &str, settings: Upstream, open: Open, lot: Arc<Lot>) -> Self {
         let notices = Arc::default();
-        Self { name: name.into(), settings, open, lot, notices, numbers: AtomicU64::new(1) }
+        Self {
+            name: name.into(),
+            settings,
+            open,
+            lot,
+            notices,
+            numbers: AtomicU64::new(1),
+            old_http: AtomicBool::default(),
+        }
     }
 
     /// JSON text of the next request's id.
@@ -59,7 +69,16 @@ impl Place {
     }
 
     pub async fn open(&self) -> Result<Arc<dyn Transport>, Failure> {
+        if self.old_http.load(Ordering::Acquire) {
+            let settings = Upstream { transport: settings::Transport::Sse, ..self.settings.clone() };
+            return (self.open)(&self.name, &settings).await;
+        }
         (self.open)(&self.name, &self.settings).await
+    }
+
+    /// Whether to open HTTP+SSE where the operator left that open.
+    pub fn old_http(&self, old: bool) {
+        self.old_http.store(old, Ordering::Release);
     }
 }
 

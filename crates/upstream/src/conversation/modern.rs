@@ -4,9 +4,9 @@
 //! seals. A legacy client is asked here, round after round, and sees one call.
 
 use super::ask;
-use super::fault::{Trouble, failure};
+use super::fault::Trouble;
 use super::read::{Said, read};
-use super::running::{Route, Running};
+use super::running::{Manner, Route, Running};
 use super::{Face, Members, Operation, Place, member, output, patience, rest, write};
 use crate::transport::{Failure, Transport};
 use serde_json::value::RawValue;
@@ -27,6 +27,9 @@ const MAX_ROUNDS: usize = 10;
 const MAX_QUESTIONS: usize = 32;
 // Wait before a call is made again whose upstream asks for nothing but that, doubled each time.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
+
+/// The request whose answer is a stream of changes.
+pub(crate) const LISTEN: &str = "subscriptions/listen";
 
 /// A modern upstream.
 pub(crate) struct Modern {
@@ -54,14 +57,15 @@ impl About<'_> {
 }
 
 /// Send a modern request.
-pub(crate) async fn start(
+pub(crate) fn start(
     place: &Place,
     transport: &Arc<dyn Transport>,
     version: &str,
     method: &str,
     params: Members,
     about: &About<'_>,
-) -> Result<Running, Failure> {
+    manner: Manner,
+) -> Running {
     let id = place.number();
     let meta = write::meta(Some(&id), about.trace);
     let meta = write::modern_meta(meta, version, about.capabilities, about.loudness);
@@ -71,7 +75,7 @@ pub(crate) async fn start(
     write::mirror(&mut headers, method, about.name, about.mirrored);
     write::mirror(&mut back, "notifications/cancelled", None, &[]);
     let route = Route { transport: transport.clone(), headers: back, says: !transport.has_headers() };
-    Running::start(&route, id, body, headers, None).await
+    Running::new(&route, id, body, headers, manner, None)
 }
 
 impl Modern {
@@ -91,8 +95,13 @@ impl Modern {
     pub async fn query(&self, method: &'static str, params: Members) -> Result<Arc<RawValue>, Trouble> {
         let nothing = json!({});
         let about = About::own(&nothing);
-        let running = start(&self.place, &self.transport, &self.face.version, method, params, &about).await?;
-        self.hear(running, None).await
+        let manner = if method == LISTEN { Manner::Standing } else { Manner::Query };
+        let version = &self.face.version;
+        let running = start(&self.place, &self.transport, version, method, params, &about, manner);
+        match self.hear(running, None).await {
+            Err(Trouble::Lost(failure)) => Err(failure.into()),
+            ended => ended,
+        }
     }
 
     pub async fn call(&self, operation: &Operation, ctx: &Ctx) -> Result<ToolOutput, ToolError> {
@@ -178,7 +187,7 @@ impl Modern {
                     self.place.notices.changed(toolgate_core::link::Change::Tools);
                 }
                 Trouble::Refused(rpc) if rpc.code == UNSUPPORTED_VERSION => {
-                    self.place.notices.gone(failure(
+                    self.place.notices.gone(Failure::new(
                         Kind::Unavailable,
                         format!("it does not speak {} any more", self.face.version),
                     ));
@@ -201,13 +210,15 @@ impl Modern {
             mirrored: &mirrored,
         };
         let params = operation.params.clone().and(more);
+        let version = &self.face.version;
         let running =
-            start(&self.place, &self.transport, &self.face.version, operation.method, params, &about).await;
-        match running {
-            Ok(running) => self.hear(running, Some(ctx)).await,
+            start(&self.place, &self.transport, version, operation.method, params, &about, Manner::Call);
+        match self.hear(running, Some(ctx)).await {
             // A refusal of the protocol may come as a status with a body.
-            Err(failure) if failure.body.is_some() && failure.wait.is_none() => Err(failure.into()),
-            Err(failure) => Err(Trouble::Lost(failure)),
+            Err(Trouble::Lost(failure)) if failure.body.is_some() && failure.wait.is_none() => {
+                Err(failure.into())
+            }
+            ended => ended,
         }
     }
 

@@ -3,7 +3,6 @@
 //! Made lazily, ended when idle, bounded in number: when all are in use a call is refused, never queued behind a stranger's.
 
 use super::Place;
-use super::fault::failure;
 use super::session::Session;
 use crate::settings::Share;
 use crate::transport::{Failure, Transport};
@@ -162,7 +161,7 @@ impl Pool {
         let limit = self.place.settings.start.0;
         let made = tokio::time::timeout(limit, made).await.unwrap_or_else(|_| {
             let why = format!("no session within {} s (start)", limit.as_secs_f64());
-            Err(Failure { unseen: true, ..failure(Kind::Timeout, why) })
+            Err(Failure::new(Kind::Timeout, why).unseen())
         });
         let session = match made {
             Ok(session) => session.clone(),
@@ -200,7 +199,7 @@ impl Pool {
                 let why = format!(
                     "all its {most} sessions are in use (max_sessions); try again when a call has ended"
                 );
-                return Err(Failure { unseen: true, ..failure(Kind::RateLimited, why) });
+                return Err(Failure::new(Kind::RateLimited, why).unseen());
             };
             let oldest = oldest.clone();
             slots.remove(&oldest);

@@ -136,7 +136,12 @@ impl Transport for Fake {
             assert_eq!(message.id.as_deref(), Some(body["id"].to_string().as_str()));
             let (out, messages) = mpsc::channel(64);
             let session = (self.script)(Turn { body, out })?;
-            Ok(Exchange { messages, session: session.map(Into::into), status: 200, guard: Box::new(()) })
+            Ok(Exchange {
+                messages: messages.into(),
+                session: session.map(Into::into),
+                status: 200,
+                guard: Box::new(()),
+            })
         })
     }
 
@@ -148,7 +153,8 @@ impl Transport for Fake {
     fn unsolicited<'a>(&'a self, _headers: HeaderMap) -> BoxFuture<'a, Result<Exchange, Failure>> {
         let (out, messages) = mpsc::channel(64);
         self.wire.outside.lock().unwrap().push(out);
-        let exchange = Exchange { messages, session: None, status: 200, guard: Box::new(()) };
+        let exchange =
+            Exchange { messages: messages.into(), session: None, status: 200, guard: Box::new(()) };
         Box::pin(std::future::ready(Ok(exchange)))
     }
 
