@@ -255,7 +255,6 @@ async fn tend(
     let mut looked = Instant::now();
     loop {
         let told = tokio::select! {
-            failure = gone(&conversation) => return failure,
             () = hub.place.notices.news() => {
                 tokio::time::sleep(DEBOUNCE).await;
                 hub.place.notices.take()
@@ -265,9 +264,7 @@ async fn tend(
                 continue;
             }
             _ = tick.tick() => {
-                if let Conversation::Legacy(legacy) = &*conversation {
-                    legacy.reap(idle);
-                }
+                conversation.reap(idle);
                 let _ = tokio::time::timeout(SUBSCRIBING, listener.want(hub.watched())).await;
                 continue;
             }
@@ -304,8 +301,11 @@ async fn tend(
     }
 }
 
-// How long lists hold before they are looked at again.
+// How long lists hold before they are looked at again. A process is not kept from being idle for that.
 fn hold(conversation: &Conversation, listed: &Listed) -> Option<Duration> {
+    if matches!(conversation, Conversation::Modern(modern) if !modern.has_headers) {
+        return None;
+    }
     let capabilities = &conversation.face().capabilities;
     let tells = capabilities["tools"]["listChanged"] == true;
     listed.ttl.map(|ttl| ttl.max(if tells { SHORTEST_TTL_TOLD } else { SHORTEST_TTL }))
@@ -315,14 +315,6 @@ async fn after(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
-    }
-}
-
-async fn gone(conversation: &Conversation) -> Failure {
-    match conversation {
-        Conversation::Modern(modern) => modern.transport.gone().await,
-        // Its sessions say so themselves.
-        Conversation::Legacy(_) => std::future::pending().await,
     }
 }
 

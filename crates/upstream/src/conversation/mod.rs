@@ -10,6 +10,7 @@ mod modern;
 mod park;
 mod pool;
 pub(crate) mod probe;
+mod process;
 mod read;
 mod running;
 mod session;
@@ -19,7 +20,8 @@ pub(crate) use fault::Trouble;
 pub(crate) use legacy::{Legacy, of_resource};
 pub(crate) use modern::{LISTEN, Modern};
 pub(crate) use park::Lot;
-pub(crate) use pool::Lease;
+pub(crate) use pool::{Held, Lease};
+pub(crate) use session::Session;
 pub(crate) use write::Members;
 
 use crate::settings::{self, Upstream};
@@ -162,9 +164,18 @@ impl Conversation {
         }
     }
 
+    /// End what nobody used for so long. The gateway's own session stays where it costs no process.
+    pub fn reap(&self, idle: Duration) {
+        match self {
+            Self::Modern(modern) => modern.pool.reap(idle),
+            Self::Legacy(legacy) => legacy.pool.reap(idle),
+        }
+    }
+
+    /// Sessions of a legacy upstream, processes of a modern one.
     pub fn sessions(&self) -> usize {
         match self {
-            Self::Modern(_) => 0,
+            Self::Modern(modern) => modern.processes(),
             Self::Legacy(legacy) => legacy.pool.len(),
         }
     }

@@ -5,9 +5,12 @@
 
 use super::ask;
 use super::fault::Trouble;
-use super::read::{Said, read};
+use super::pool::{Alive, Begin, Lease, Owner, Pool};
+use super::process::Process;
+use super::read::Said;
 use super::running::{Manner, Route, Running};
 use super::{Face, Members, Operation, Place, member, output, patience, rest, write};
+use crate::settings::Share;
 use crate::transport::{Failure, Transport};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -34,8 +37,9 @@ pub(crate) const LISTEN: &str = "subscriptions/listen";
 /// A modern upstream.
 pub(crate) struct Modern {
     pub place: Arc<Place>,
-    pub transport: Arc<dyn Transport>,
+    pub pool: Pool<Process>,
     pub face: Face,
+    pub has_headers: bool,
     /// Mirrored parameters of its tools, by their own names.
     mirrors: Mutex<HashMap<String, Arc<Mirrors>>>,
 }
@@ -80,7 +84,35 @@ pub(crate) fn start(
 
 impl Modern {
     pub fn new(place: Arc<Place>, transport: Arc<dyn Transport>, face: Face) -> Self {
-        Self { place, transport, face, mirrors: Mutex::default() }
+        let has_headers = transport.has_headers();
+        let pool = Pool::new(place.clone(), transport);
+        Self { place, pool, face, has_headers, mirrors: Mutex::default() }
+    }
+
+    /// The connection of a call: everybody's, unless the operator wants one for each and it is a process.
+    async fn of_call(&self, ctx: &Ctx) -> Result<Lease<Process>, Failure> {
+        match self.place.settings.share {
+            share @ (Share::Caller | Share::Session) if !self.has_headers => {
+                self.lease(Owner::of(share, ctx)).await
+            }
+            _ => self.watcher().await,
+        }
+    }
+
+    /// The connection that lists and listens.
+    pub async fn watcher(&self) -> Result<Lease<Process>, Failure> {
+        self.lease((Owner::Watcher, None)).await
+    }
+
+    async fn lease(&self, owner: (Owner, Option<Alive>)) -> Result<Lease<Process>, Failure> {
+        let make = |begin: Begin| {
+            std::future::ready(Ok(Process::begin(&self.place, begin.transport, begin.watcher)))
+        };
+        self.pool.lease(owner, &Value::Null, make).await
+    }
+
+    pub fn processes(&self) -> usize {
+        if self.has_headers { 0 } else { self.pool.len() }
     }
 
     /// What the tools mirror, as their last list says.
@@ -97,7 +129,11 @@ impl Modern {
         let about = About::own(&nothing);
         let manner = if method == LISTEN { Manner::Standing } else { Manner::Query };
         let version = &self.face.version;
-        let running = start(&self.place, &self.transport, version, method, params, &about, manner);
+        let lease = self.watcher().await?;
+        let transport = lease.session.transport.clone();
+        // What listens does not keep a process from being idle.
+        let _lease = (manner != Manner::Standing).then_some(lease);
+        let running = start(&self.place, &transport, version, method, params, &about, manner);
         match self.hear(running, None).await {
             Err(Trouble::Lost(failure)) => Err(failure.into()),
             ended => ended,
@@ -178,9 +214,7 @@ impl Modern {
                     super::doubt(&self.place, &failure);
                     return Err(failure.into());
                 }
-                Trouble::Refused(rpc)
-                    if rpc.code == HEADER_MISMATCH && !relisted && self.transport.has_headers() =>
-                {
+                Trouble::Refused(rpc) if rpc.code == HEADER_MISMATCH && !relisted && self.has_headers => {
                     // Its schemas say something else by now.
                     relisted = true;
                     crate::catalogue::refresh_mirrors(self).await?;
@@ -211,8 +245,9 @@ impl Modern {
         };
         let params = operation.params.clone().and(more);
         let version = &self.face.version;
-        let running =
-            start(&self.place, &self.transport, version, operation.method, params, &about, Manner::Call);
+        let lease = self.of_call(ctx).await.map_err(Trouble::Lost)?;
+        let transport = &lease.session.transport;
+        let running = start(&self.place, transport, version, operation.method, params, &about, Manner::Call);
         match self.hear(running, Some(ctx)).await {
             // A refusal of the protocol may come as a status with a body.
             Err(Trouble::Lost(failure)) if failure.body.is_some() && failure.wait.is_none() => {
@@ -237,13 +272,6 @@ impl Modern {
                 // A modern upstream asks nothing in the middle of a request.
                 _ => {}
             }
-        }
-    }
-
-    /// Hear what belongs to no request.
-    pub fn overhear(&self, message: &[u8]) {
-        if let Said::Changed(change) = read(message, None) {
-            self.place.notices.changed(change);
         }
     }
 

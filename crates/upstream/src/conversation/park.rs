@@ -7,6 +7,7 @@
 use super::fault::Rpc;
 use super::pool::Lease;
 use super::running::{Route, Running};
+use super::session::Session;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,7 +25,7 @@ const WAITS: Duration = Duration::from_secs(15 * 60);
 pub(crate) struct Carried {
     pub running: Running,
     /// Its session is in use as long as it waits.
-    pub _lease: Lease,
+    pub _lease: Lease<Session>,
     /// What it waits for.
     pub open: Vec<Open>,
     /// Questions so far, for keys.

@@ -4,11 +4,12 @@
 //! to the call that it can only belong to. Ended when it is dropped.
 
 use super::fault::{Trouble, session_lost};
+use super::pool::{Begin, Held};
 use super::read::{Said, read};
 use super::running::{Manner, Route, Running, spawn};
 use super::write::{self, Members};
 use super::{Face, Place, member};
-use crate::transport::{Failure, Transport};
+use crate::transport::Failure;
 use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::value::RawValue;
@@ -63,15 +64,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Held for Session {
+    fn is_lost(&self) -> bool {
+        self.inner.lost.load(Ordering::Acquire)
+    }
+}
+
 impl Session {
-    /// Begin a session. `only`: whether it has one owner; `watcher`: whether it is the gateway's own.
-    pub async fn begin(
-        place: &Arc<Place>,
-        transport: Arc<dyn Transport>,
-        capabilities: &Value,
-        only: bool,
-        watcher: bool,
-    ) -> Result<Self, Failure> {
+    /// Begin a session that declares these capabilities.
+    pub async fn begin(place: &Arc<Place>, begin: Begin, capabilities: &Value) -> Result<Self, Failure> {
+        let Begin { transport, only, watcher } = begin;
         let id = place.number();
         let params = Members::default()
             .text("protocolVersion", Version::LATEST_LEGACY.as_str())
@@ -111,10 +113,6 @@ impl Session {
         });
         let listener = tokio::spawn(listen(inner.clone()));
         Ok(Self { inner, face, id: session, listener })
-    }
-
-    pub fn is_lost(&self) -> bool {
-        self.inner.lost.load(Ordering::Acquire)
     }
 
     /// The upstream does not know it any more.

@@ -57,6 +57,8 @@ pub struct Wire {
     news: Notify,
     pub opened: AtomicUsize,
     pub ended: AtomicUsize,
+    /// Transports that somebody holds.
+    pub alive: AtomicUsize,
     /// The streams beside requests, of the latest openings.
     pub outside: Mutex<Vec<Out>>,
 }
@@ -127,6 +129,12 @@ pub fn failure(message: &str) -> Failure {
 
 pub fn status(status: u16) -> Failure {
     Failure { status: Some(status), ..failure(&format!("HTTP {status}")) }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.wire.alive.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Transport for Fake {
