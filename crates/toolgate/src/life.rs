@@ -55,7 +55,7 @@ pub async fn watch(gate: &Arc<Gate>, sources: &Sources, url: Option<String>) -> 
 async fn reload(gate: &Gate, sources: &Sources) -> Result<()> {
     let sources = sources.clone();
     let fresh =
-        tokio::task::spawn_blocking(move || crate::config::load(&sources, servers::names())).await??;
+        tokio::task::spawn_blocking(move || crate::config::load(&sources, servers::known())).await??;
     // Journaled first: what cannot be recorded is not done.
     gate.event("policy_reloaded", None).await?;
     gate.reload().await?;
@@ -155,7 +155,7 @@ mod tests {
 
     async fn gate(dir: &std::path::Path) -> Arc<Gate> {
         std::fs::write(dir.join("toolgate.yaml"), "version: 1\n").unwrap();
-        let settings = crate::config::load(&sources(dir), servers::names()).unwrap();
+        let settings = crate::config::load(&sources(dir), servers::known()).unwrap();
         Arc::new(wiring::open(settings, "serve").await.unwrap())
     }
 

@@ -43,7 +43,7 @@ impl Finding {
 
 pub async fn run(sources: &Sources, out: Out) -> Result<()> {
     let mut findings = Vec::new();
-    match crate::config::load(sources, servers::names()) {
+    match crate::config::load(sources, servers::known()) {
         Ok(settings) => {
             findings.push(Finding::ok("configuration", described(&settings)));
             findings.extend(checks::all(&settings).await);

@@ -26,7 +26,7 @@ pub fn run(cli: Cli) -> Result<()> {
     };
     let flags = Flags { listen, data: cli.global.data.clone() };
     let sources = Sources::of_process(cli.global.config.clone(), flags);
-    let settings = || -> Result<Settings> { Ok(crate::config::load(&sources, servers::names())?) };
+    let settings = || -> Result<Settings> { Ok(crate::config::load(&sources, servers::known())?) };
     match cli.command {
         Command::Completions { shell } => completions::run(shell),
         Command::Config(command) => config::run(&command, settings, out),

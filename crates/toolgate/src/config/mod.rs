@@ -42,6 +42,15 @@ pub struct Sources {
     pub cwd: PathBuf,
 }
 
+/// What a configuration may name beside its own keys.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    /// Every server.
+    pub servers: &'static [&'static str],
+    /// Tools, resources and prompts of one of them.
+    pub entries: fn(&str) -> Vec<String>,
+}
+
 /// Configuration that can be used.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -104,8 +113,8 @@ impl Sources {
     }
 }
 
-/// Read, merge, check. `servers` are the names of the built-in servers.
-pub fn load(sources: &Sources, servers: &[&str]) -> Result<Settings, ConfigError> {
+/// Read, merge, check.
+pub fn load(sources: &Sources, known: Known) -> Result<Settings, ConfigError> {
     let file = sources.file();
     let label = file.as_ref().map_or("defaults".to_owned(), |path| path.display().to_string());
     let mut problems = Vec::new();
@@ -143,7 +152,7 @@ pub fn load(sources: &Sources, servers: &[&str]) -> Result<Settings, ConfigError
         problems.push(Problem { origin: origin_of(path), path: path.to_owned(), message });
     };
 
-    semantic::check(&document, servers, &mut report);
+    semantic::check(&document, known.servers, &mut report);
     let listen = semantic::listen(&document.listen, &mut report);
     let data = match &document.data {
         // A path of the command line or the environment is relative to where the operator stands.
@@ -194,7 +203,7 @@ pub fn load(sources: &Sources, servers: &[&str]) -> Result<Settings, ConfigError
             PolicyFile { roles: document.roles.clone(), server_policies: document.server_policies.clone() }
         }
     };
-    let policy = semantic::policy(&policy_file, &mut |path, message| {
+    let policy = semantic::policy(&policy_file, known, &mut |path, message| {
         problems.push(Problem { origin: policy_label.clone(), path: path.to_owned(), message });
     });
     match (listen, policy) {

@@ -2,12 +2,13 @@
 //!
 //! Called by `config::load` on a document of the right shape; collects problems and resolves paths.
 
+use super::Known;
 use super::document::Document;
 use super::schema;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use toolgate_core::policy::{Policy, PolicyFile};
+use toolgate_core::policy::{Policy, PolicyFile, server_key};
 
 /// Collects a problem: path, message.
 pub type Report<'a> = &'a mut dyn FnMut(&str, String);
@@ -119,7 +120,8 @@ fn limits(document: &Document, servers: &[&str], report: Report<'_>) {
 }
 
 /// Compile the policy; problems name their place themselves.
-pub fn policy(file: &PolicyFile, report: Report<'_>) -> Option<Policy> {
+pub fn policy(file: &PolicyFile, known: Known, report: Report<'_>) -> Option<Policy> {
+    restrictions(file, known, report);
     match Policy::compile(file) {
         Ok(policy) => Some(policy),
         Err(problems) => {
@@ -127,6 +129,22 @@ pub fn policy(file: &PolicyFile, report: Report<'_>) -> Option<Policy> {
                 placed(problem, report);
             }
             None
+        }
+    }
+}
+
+// A restriction of something that does not exist restricts nothing, and whoever wrote it believes that it does.
+fn restrictions(file: &PolicyFile, known: Known, report: Report<'_>) {
+    let servers: Vec<String> = known.servers.iter().map(|name| (*name).to_owned()).collect();
+    for (name, rules) in &file.server_policies {
+        let path = format!("server_policies.{name}");
+        let Some(server) = servers.iter().find(|server| server_key(server) == server_key(name)) else {
+            report(&path, schema::unknown("server", name, &servers));
+            continue;
+        };
+        let entries = (known.entries)(server);
+        for tool in rules.tools.keys().filter(|tool| !entries.contains(tool)) {
+            report(&format!("{path}.tools.{tool}"), schema::unknown("tool", tool, &entries));
         }
     }
 }

@@ -3,7 +3,15 @@
 use super::*;
 use serde_json::json;
 
-const SERVERS: [&str; 3] = ["omnipotent", "a2a-unified", "desktop-commander"];
+const KNOWN: Known = Known { servers: &["omnipotent", "a2a-unified", "desktop-commander"], entries };
+
+fn entries(server: &str) -> Vec<String> {
+    if server == "omnipotent" {
+        vec!["kill_process".into(), "http_request".into()]
+    } else {
+        vec!["remember".into()]
+    }
+}
 
 struct Case {
     dir: tempfile::TempDir,
@@ -22,11 +30,11 @@ fn case(yaml: &str, env: &[(&str, &str)]) -> Case {
 
 impl Case {
     fn problems(&self) -> String {
-        let error = load(&self.sources, &SERVERS).unwrap_err();
+        let error = load(&self.sources, KNOWN).unwrap_err();
         error.to_string().replace(&self.dir.path().display().to_string(), "DIR")
     }
     fn settings(&self) -> Settings {
-        load(&self.sources, &SERVERS).unwrap()
+        load(&self.sources, KNOWN).unwrap()
     }
 }
 
@@ -158,6 +166,29 @@ fn port_keeps_the_host_and_names_itself_in_a_problem() {
 }
 
 #[test]
+fn a_restriction_of_nothing_is_a_problem() {
+    let text = case(
+        "version: 1\nserver_policies:\n  omnipotnt: { tools: { kill_process: { requires: [admin] } } }\n  \
+         omnipotent: { tools: { kill_proces: { requires: [admin] }, http_request: { requires: [admin] } } }\n  \
+         a2a_unified: { tools: { remember: { requires: [admin] } } }\n",
+        &[],
+    )
+    .problems();
+    assert!(text.contains("2 problems"), "{text}");
+    for said in [
+        "server_policies.omnipotnt: unknown server \"omnipotnt\"; did you mean \"omnipotent\"?",
+        "server_policies.omnipotent.tools.kill_proces: unknown tool \"kill_proces\"; did you mean \"kill_process\"?",
+    ] {
+        assert!(text.contains(said), "{said} is missing:\n{text}");
+    }
+    let file = case("version: 1\npolicy: policy.yaml", &[]);
+    let policy = "server_policies: { nowhere: { tools: {} } }";
+    std::fs::write(file.dir.path().join("policy.yaml"), policy).unwrap();
+    let text = file.problems();
+    assert!(text.contains("DIR/policy.yaml: server_policies.nowhere: unknown server"), "{text}");
+}
+
+#[test]
 fn policy_file_problems_carry_its_name() {
     let case = case("version: 1\npolicy: policy.yaml", &[]);
     std::fs::write(case.dir.path().join("policy.yaml"), "roles: { dev: { permisions: [] } }").unwrap();
@@ -174,10 +205,10 @@ fn policy_file_problems_carry_its_name() {
 fn no_file_at_all_works() {
     let dir = tempfile::tempdir().unwrap();
     let mut sources = Sources { cwd: dir.path().to_path_buf(), ..Sources::default() };
-    let error = load(&sources, &SERVERS).unwrap_err().to_string();
+    let error = load(&sources, KNOWN).unwrap_err().to_string();
     assert!(error.contains("give --data DIR"), "{error}");
     sources.env.insert("HOME".into(), dir.path().display().to_string());
-    let settings = load(&sources, &SERVERS).unwrap();
+    let settings = load(&sources, KNOWN).unwrap();
     assert_eq!(settings.data, dir.path().join(".local/share/toolgate"));
     assert_eq!(settings.listen.to_string(), "127.0.0.1:8000");
     assert_eq!(settings.roots[0].path, settings.data.join("workspace"), "started in the home directory");
