@@ -157,24 +157,24 @@ impl Session {
         Some((stream, true))
     }
 
-    /// Cancel a running call.
+    /// Cancel a running call. Its id is taken until it is over.
     pub fn cancel(&self, id: &Id) {
-        if let Some(call) = lock(&self.state).running.remove(id) {
+        if let Some(call) = lock(&self.state).running.get(id) {
             call.abort();
         }
     }
 }
 
-/// A session in use. Dropping it ends the use, and forgets the call or the stream that it was used for.
+/// A session in use. Dropping it ends the use, and forgets the calls that it was used for.
 pub(super) struct Use {
     pub session: Arc<Session>,
-    call: Option<Id>,
+    calls: Vec<Id>,
 }
 
 impl Use {
     fn begin(session: Arc<Session>) -> Self {
         lock(&session.state).uses += 1;
-        Self { session, call: None }
+        Self { session, calls: Vec::new() }
     }
 
     /// Enter a call that `notifications/cancelled` can cancel. The error says why it cannot run.
@@ -191,8 +191,13 @@ impl Use {
         }
         let (handle, registration) = AbortHandle::new_pair();
         state.running.insert(id.clone(), handle);
-        self.call = Some(id.clone());
+        self.calls.push(id.clone());
         Ok(registration)
+    }
+
+    /// The same for a batch. When one of them cannot run none does: the use ends with the refusal, and its calls with it.
+    pub fn batch(&mut self, ids: &[Id]) -> Result<Vec<AbortRegistration>, &'static str> {
+        ids.iter().map(|id| self.call(id)).collect()
     }
 }
 
@@ -201,7 +206,7 @@ impl Drop for Use {
         let mut state = lock(&self.session.state);
         state.uses -= 1;
         state.last_used = Instant::now();
-        if let Some(id) = &self.call {
+        for id in &self.calls {
             state.running.remove(id);
         }
         self.session.keep(&mut state, Duration::MAX);

@@ -164,3 +164,19 @@ async fn streams_that_are_over_are_kept_for_a_while_and_others_as_long_as_they_r
     assert_eq!(kept, ENDED_STREAMS + 1, "the newest of those that are over");
     assert!(session.stream(over[99]).is_some() && session.stream(over[0]).is_none());
 }
+
+#[tokio::test]
+async fn a_batch_is_entered_whole_or_not_at_all() {
+    let sessions = sessions(10, 10);
+    let id = open(&sessions, "a").unwrap().id.clone();
+    let take = || sessions.find(&id, &caller("a"), None).unwrap();
+    let ids = |range: std::ops::Range<i64>| range.map(number).collect::<Vec<_>>();
+    let (mut first, mut second) = (take(), take());
+    assert_eq!(first.batch(&ids(0..100)).unwrap().len(), 100);
+    assert_eq!(second.batch(&ids(100..200)).unwrap().len(), 100);
+    assert!(take().batch(&ids(200..300)).is_err(), "more than 256 in all");
+    assert!(take().batch(&[number(200), number(200)]).is_err(), "one id twice");
+    assert!(take().batch(&ids(200..256)).is_ok(), "those that were refused left nothing behind");
+    drop(first);
+    assert!(take().batch(&ids(0..100)).is_ok());
+}

@@ -226,6 +226,33 @@ async fn batches_of_2025_03_26() {
     assert_eq!(client.finish().await, Vec::<Value>::new(), "notifications alone have no answer");
 }
 
+#[tokio::test]
+async fn the_requests_of_a_batch_are_counted_and_cancelled_as_single_ones_are() {
+    let bench = bench();
+    let mut client = Client::start(&bench);
+    client.ask(request(0, "initialize", json!({"protocolVersion": "2025-03-26"}))).await;
+    client.send(json!([call(1, "wait", json!({})), request(2, "ping", json!({}))])).await;
+    bench.signs.arrived.notified().await;
+    for taken in [call(1, "wait", json!({})), json!([call(1, "wait", json!({}))])] {
+        assert_eq!(client.ask(taken).await["error"]["code"], -32600, "the id is in use");
+    }
+    client
+        .send(json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}))
+        .await;
+    let answers = client.read().await;
+    assert_eq!(answers[0]["error"]["data"]["kind"], "cancelled");
+    assert_eq!(answers[1]["result"], json!({}));
+    // Three batches of a hundred are more than run at once; the third does not begin.
+    let many =
+        |first: i64| Value::Array((first..first + 100).map(|id| call(id, "wait", json!({}))).collect());
+    client.send(many(100)).await;
+    client.send(many(200)).await;
+    let refused = client.ask(many(300)).await;
+    assert!(refused["error"]["message"].as_str().unwrap().contains("256 requests are running"), "{refused}");
+    let pong = client.ask(request(400, "ping", json!({}))).await;
+    assert_eq!(pong["result"], json!({}), "what ends at once needs no room");
+}
+
 fn able(able: Value) -> Value {
     json!({"protocolVersion": "2025-11-25", "capabilities": able})
 }
