@@ -178,6 +178,11 @@ pub fn load(sources: &Sources, known: Known) -> Result<Settings, ConfigError> {
     let a2a_db =
         document.a2a.db_path.as_deref().map_or_else(|| data.join(toolgate_store::SHELF_FILE), from_file);
 
+    if let Some(tls) = &mut document.http.tls {
+        for path in [&mut tls.cert, &mut tls.key].into_iter().chain(&mut tls.client_ca) {
+            *path = from_file(path);
+        }
+    }
     document.journal.anchor = document.journal.anchor.as_deref().map(&from_file);
     let policy_path = document.policy.as_deref().map(from_file);
     let inline = !document.roles.is_empty() || !document.server_policies.is_empty();

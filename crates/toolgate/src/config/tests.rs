@@ -108,6 +108,16 @@ fn numbers_that_the_schema_lets_through_keep_their_path() {
 }
 
 #[test]
+fn files_of_tls_are_where_the_file_is() {
+    let case =
+        case("version: 1\nhttp: { tls: { cert: tls/c.pem, key: ~/k.pem, client_ca: /etc/ca.pem } }", &[]);
+    let tls = case.settings().document.http.tls.unwrap();
+    assert_eq!(tls.cert, case.dir.path().join("tls/c.pem"), "not the directory of whoever started it");
+    assert_eq!(tls.key, case.dir.path().join("home/k.pem"));
+    assert_eq!(tls.client_ca.as_deref(), Some(Path::new("/etc/ca.pem")));
+}
+
+#[test]
 fn bad_files() {
     for (yaml, expected) in [
         ("version: 1\nlisten: a\nlisten: b", "duplicate"),
