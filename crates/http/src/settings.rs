@@ -102,6 +102,11 @@ impl From<&Sessions> for crate::mcp::Limits {
 }
 
 impl Settings {
+    /// What is wrong with the files that it names, each with its path below `http`. Reads them; blocking.
+    pub fn files(&self) -> Vec<String> {
+        self.tls.as_ref().and_then(|files| crate::listen::Tls::open(files).err()).unwrap_or_default()
+    }
+
     /// Every problem, each with its path below `http`.
     pub fn problems(&self) -> Vec<String> {
         let mut problems =

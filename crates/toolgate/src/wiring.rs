@@ -41,6 +41,7 @@ pub struct Gate {
 /// Open everything; on the first start, make the data directory and the administrator's key. `kind` names the journal
 /// chain: `serve`, `stdio` or `cli`.
 pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
+    crate::config::opens::journal(&settings)?;
     let dir = DataDir::create(&settings.data)?;
     let store = Arc::new(open_store(&dir).await?);
     let fresh_key = ensure_admin(&dir, &store).await?;

@@ -133,10 +133,11 @@ fn read(files: &TlsFiles) -> Result<ServerConfig, Vec<String>> {
     if authorities.as_ref().is_some_and(Option::is_none) {
         return Err(problems);
     }
-    config(cert, key, authorities.flatten()).map_err(|problem| vec![problem])
+    config(files, cert, key, authorities.flatten()).map_err(|problem| vec![problem])
 }
 
 fn config(
+    files: &TlsFiles,
     cert: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
     authorities: Option<Vec<CertificateDer<'static>>>,
@@ -159,9 +160,11 @@ fn config(
         }
     };
     let mut config = builder.with_single_cert(cert, key).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => {
-            "http.tls.key: is not the private key of the certificate in http.tls.cert".to_owned()
-        }
+        rustls::Error::InconsistentKeys(_) => format!(
+            "http.tls.key: {} is not the private key of the certificate in {} (http.tls.cert)",
+            files.key.display(),
+            files.cert.display()
+        ),
         error => format!("http.tls.cert: {error}"),
     })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];

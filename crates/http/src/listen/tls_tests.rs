@@ -169,7 +169,10 @@ fn problems_of_the_files_are_named() {
         assert!(text.contains(part), "{part} in {text}");
     }
     let text = problem(TlsFiles { key: strange, ..good.clone() });
-    assert!(text.starts_with("http.tls.key: is not the private key"), "{text}");
+    assert!(
+        text.starts_with("http.tls.key: ") && text.contains("is not the private key of the certificate in"),
+        "{text}"
+    );
     let text = problem(TlsFiles { key: good.cert.clone(), ..good });
     assert!(text.contains("has no private key") && !text.contains("BEGIN"), "{text}");
 }

@@ -1,7 +1,7 @@
 //! `toolgate config check | show | schema`.
 
 use crate::cli;
-use crate::config::{Document, Settings, schema, show};
+use crate::config::{Document, Settings, opens, schema, show};
 use crate::output::{Out, Paint};
 use anyhow::Result;
 use serde_json::json;
@@ -12,6 +12,7 @@ pub fn run(command: &cli::Config, settings: impl FnOnce() -> Result<Settings>, o
         // Problems come back as the error, with exit code 78.
         cli::Config::Check => {
             let settings = settings()?;
+            opens::check(&settings)?;
             let file = settings.file.as_ref().map(|file| file.display().to_string());
             if out.json {
                 out.value(&json!({ "ok": true, "file": file }))?;

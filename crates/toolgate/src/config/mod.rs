@@ -6,6 +6,7 @@
 
 pub mod document;
 pub mod nearest;
+pub mod opens;
 pub mod overlay;
 pub mod problem;
 pub mod roots;

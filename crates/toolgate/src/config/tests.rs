@@ -118,6 +118,41 @@ fn files_of_tls_are_where_the_file_is() {
 }
 
 #[test]
+fn a_level_of_the_log_that_would_silence_it_is_a_problem() {
+    for (level, hint) in [("foo", false), ("inof", true), ("info,toolgate_engine", false), ("", false)] {
+        let text = case(&format!("version: 1\nlog: {{ level: {level:?} }}"), &[]).problems();
+        assert!(text.contains("is neither a level (off, error"), "{level}: {text}");
+        assert_eq!(text.contains("did you mean"), hint, "{text}");
+    }
+    for level in ["off", "WARN", "info,toolgate_engine=debug", "toolgate=debug, warn"] {
+        case(&format!("version: 1\nlog: {{ level: {level:?} }}"), &[]).settings();
+    }
+}
+
+#[test]
+fn what_a_file_names_is_looked_at_before_anything_is_made() {
+    let case =
+        case("version: 1\nhttp: { tls: { cert: c.pem, key: k.pem } }\njournal: { anchor: gone/anchor }", &[]);
+    let all = opens::check(&case.settings()).unwrap_err();
+    let dir = case.dir.path().display();
+    let text = all.to_string();
+    for said in [format!("http.tls.cert: {dir}/c.pem: "), format!("http.tls.key: {dir}/k.pem: ")] {
+        assert!(text.contains(&said), "{said} is missing:\n{text}");
+    }
+    assert!(text.contains("journal.anchor: ") && text.contains("its directory is not there"), "{text}");
+    assert_eq!(
+        opens::journal(&case.settings()).unwrap_err().problems.len(),
+        1,
+        "every command needs the journal"
+    );
+    std::fs::create_dir_all(case.dir.path().join("gone/anchor")).unwrap();
+    assert!(opens::journal(&case.settings()).unwrap_err().to_string().contains("is a directory"));
+    std::fs::remove_dir(case.dir.path().join("gone/anchor")).unwrap();
+    opens::journal(&case.settings()).unwrap();
+    assert!(!case.dir.path().join("gone/anchor").exists(), "nothing is made");
+}
+
+#[test]
 fn bad_files() {
     for (yaml, expected) in [
         ("version: 1\nlisten: a\nlisten: b", "duplicate"),

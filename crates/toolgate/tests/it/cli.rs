@@ -80,3 +80,33 @@ async fn a_key_without_tools_is_named_with_its_roles() {
     let hint = gate.run(&["connect", "cursor", "--transport", "http"]).unwrap();
     assert!(String::from_utf8_lossy(&hint.stderr).contains("--role operator"));
 }
+
+#[test]
+fn what_serve_refuses_is_found_by_check_and_doctor_and_leaves_nothing_behind() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("toolgate.yaml");
+    std::fs::write(
+        &file,
+        "version: 1\nhttp: { tls: { cert: c.pem, key: k.pem } }\njournal: { anchor: gone/x }\n",
+    )
+    .unwrap();
+    let data = home.path().join("data");
+    let run = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(crate::BINARY);
+        command.args(arguments).args(["--config", file.to_str().unwrap(), "--data", data.to_str().unwrap()]);
+        command.env_clear().env("HOME", home.path()).current_dir("/");
+        let output = command.output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+    };
+    for (arguments, code) in
+        [(&["config", "check"][..], 78), (&["serve", "--listen", "127.0.0.1:0"], 78), (&["doctor"], 1)]
+    {
+        let (status, text) = run(arguments);
+        assert_eq!(status, Some(code), "{arguments:?}: {text}");
+        for path in ["http.tls.cert: ", "http.tls.key: ", "journal.anchor: "] {
+            assert!(text.contains(path), "{arguments:?}: {path} is missing:\n{text}");
+        }
+        assert!(!data.exists(), "{arguments:?} made the data directory");
+    }
+}
