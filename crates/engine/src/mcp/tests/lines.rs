@@ -1,8 +1,8 @@
 //! A whole stdio conversation: real pipes, real engine.
 
-use super::{Bench, bench, caller, shop};
-use crate::Engine;
+use super::{Bench, bench, bench_with, caller, shop};
 use crate::mcp::stdio::serve_lines;
+use crate::{Engine, Settings};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines, duplex, split};
@@ -228,7 +228,8 @@ async fn batches_of_2025_03_26() {
 
 #[tokio::test]
 async fn the_requests_of_a_batch_are_counted_and_cancelled_as_single_ones_are() {
-    let bench = bench();
+    let fast = || "1000/1s".parse().unwrap();
+    let bench = bench_with(Settings { per_caller: fast(), per_tool: fast(), ..Settings::default() });
     let mut client = Client::start(&bench);
     client.ask(request(0, "initialize", json!({"protocolVersion": "2025-03-26"}))).await;
     client.send(json!([call(1, "wait", json!({})), request(2, "ping", json!({}))])).await;
