@@ -10,6 +10,7 @@ use limited::Limited;
 use serde_json::{Map, Value, json};
 use std::fmt;
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
@@ -20,11 +21,17 @@ use tracing_subscriber::registry::LookupSpan;
 /// Value of `service` in every line, a contract of the catalogue.
 const SERVICE: &str = "mcp-server";
 
+// The process has one log.
+static LEVEL: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
+
 /// Install the subscriber and the panic hook. A second call does nothing.
 pub fn install(log: &Log) {
     let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
     let terminal = std::io::stderr().is_terminal();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_filter_reloading();
     let text = match log.format {
         LogFormat::Auto => terminal,
         LogFormat::Json => false,
@@ -34,11 +41,24 @@ pub fn install(log: &Log) {
     // An error here means that a subscriber is installed already (tests); that one serves.
     let _ = if text {
         let lines = tracing_subscriber::fmt::format().with_target(false);
-        builder.with_ansi(colour).event_format(Limited::new(lines, false)).try_init()
+        let builder = builder.with_ansi(colour).event_format(Limited::new(lines, false));
+        let handle = builder.reload_handle();
+        let _ = LEVEL.set(Box::new(move |filter| drop(handle.reload(filter))));
+        builder.try_init()
     } else {
-        builder.event_format(Limited::new(Lines, true)).try_init()
+        let builder = builder.event_format(Limited::new(Lines, true));
+        let handle = builder.reload_handle();
+        let _ = LEVEL.set(Box::new(move |filter| drop(handle.reload(filter))));
+        builder.try_init()
     };
     std::panic::set_hook(Box::new(panicked));
+}
+
+/// Log at another level from now on. Does nothing before `install`, or with a level that is none.
+pub fn set_level(level: &str) {
+    if let (Some(set), Ok(filter)) = (LEVEL.get(), EnvFilter::try_new(level)) {
+        set(filter);
+    }
 }
 
 // The default hook writes plain text between the lines of the log.
