@@ -16,6 +16,7 @@ const MAX_PARSED: usize = 100;
 /// Limits of the data path (`limits:` in `toolgate.yaml`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Limits")]
 pub struct Settings {
     /// Calls of one caller, all tools together.
     pub per_caller: Rate,

@@ -12,6 +12,7 @@ use toolgate_core::unit::{Size, Span};
 /// The HTTP edge (`http:` in `toolgate.yaml`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Http")]
 pub struct Settings {
     /// Certificate and key of TLS 1.3; without them the listener speaks plain HTTP.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -265,3 +265,15 @@ fn the_schema_of_defaults_accepts_the_defaults() {
     assert_eq!(schema::check::<Document>(&serde_json::to_value(Document::default()).unwrap()), vec![]);
     assert_eq!(schema::check::<Document>(&json!({})), vec![]);
 }
+
+#[test]
+fn the_published_schema_says_what_the_loader_says() {
+    let schema = schema::published();
+    assert_eq!(schema["required"], json!(["version"]));
+    assert_eq!(schema["properties"]["version"]["const"], json!(1));
+    let names: Vec<&String> = schema["$defs"].as_object().unwrap().keys().collect();
+    assert!(
+        names.iter().all(|name| !name.contains("Settings") || name.as_str() == "ServerSettings"),
+        "{names:?}"
+    );
+}
