@@ -15,7 +15,6 @@ use toolgate_core::unit::{Size, Span};
 #[schemars(rename = "Http")]
 pub struct Settings {
     /// Certificate and key of TLS 1.3; without them the listener speaks plain HTTP.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsFiles>,
     /// Names under which clients may reach the gateway, `gateway.example.com` (any port) or `gateway.example.com:8443`,
     /// besides loopback names and the address it is bound to. Requests for another `Host` are refused, which is what

@@ -35,7 +35,7 @@ pub struct TlsFiles {
     pub key: PathBuf,
     /// Authorities of client certificates. When set, a client without a certificate of one of them is refused before it
     /// can send anything; it needs its API key all the same.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub client_ca: Option<PathBuf>,
 }
 

@@ -194,6 +194,7 @@ fn flags_over_environment_over_file() {
     assert_eq!(origin("log.level"), "environment LOG_LEVEL");
     assert!(origin("data").ends_with("toolgate.yaml"));
     assert_eq!(origin("limits.concurrency"), "default");
+    assert_eq!(origin("http.tls"), "default", "what is not set is shown too");
     assert_eq!(origin("limits.per_tool"), "environment RATE_LIMIT_CALLS");
 }
 
