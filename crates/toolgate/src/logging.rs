@@ -28,10 +28,7 @@ static LEVEL: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
 pub fn install(log: &Log) {
     let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
     let terminal = std::io::stderr().is_terminal();
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_filter_reloading();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let text = match log.format {
         LogFormat::Auto => terminal,
         LogFormat::Json => false,
@@ -41,12 +38,13 @@ pub fn install(log: &Log) {
     // An error here means that a subscriber is installed already (tests); that one serves.
     let _ = if text {
         let lines = tracing_subscriber::fmt::format().with_target(false);
-        let builder = builder.with_ansi(colour).event_format(Limited::new(lines, false));
+        let builder =
+            builder.with_ansi(colour).event_format(Limited::new(lines, false)).with_filter_reloading();
         let handle = builder.reload_handle();
         let _ = LEVEL.set(Box::new(move |filter| drop(handle.reload(filter))));
         builder.try_init()
     } else {
-        let builder = builder.event_format(Limited::new(Lines, true));
+        let builder = builder.event_format(Limited::new(Lines, true)).with_filter_reloading();
         let handle = builder.reload_handle();
         let _ = LEVEL.set(Box::new(move |filter| drop(handle.reload(filter))));
         builder.try_init()
