@@ -30,14 +30,14 @@ pub fn run(cli: Cli) -> Result<()> {
     match cli.command {
         Command::Completions { shell } => completions::run(shell),
         Command::Config(command) => config::run(&command, settings, out),
-        Command::Connect(args) => block_on(connect::run(&args, &settings()?, out)),
+        Command::Connect(args) => block_on(connect::run(&args, settings()?, out)),
         Command::Serve { .. } => {
             let settings = settings()?;
             block_on(serve::run(settings, sources, out))
         }
-        Command::Stdio => {
+        Command::Stdio { key_file } => {
             let settings = settings()?;
-            block_on(stdio::run(settings, sources))
+            block_on(stdio::run(settings, sources, key_file))
         }
         Command::Call { server, tool, arguments, key } => {
             block_on(call::run(settings()?, &server, &tool, arguments.as_deref(), &key, out))

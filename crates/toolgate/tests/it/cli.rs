@@ -110,3 +110,43 @@ fn what_serve_refuses_is_found_by_check_and_doctor_and_leaves_nothing_behind() {
         assert!(!data.exists(), "{arguments:?} made the data directory");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connect_gives_a_client_a_key_of_its_own() {
+    let gate = gate().await;
+    let file = gate.home().join("client.json");
+    let shown = file.to_str().unwrap();
+    let plain = gate.run(&["connect", "claude-code", "--install", "--file", shown]).unwrap();
+    assert!(String::from_utf8_lossy(&plain.stderr).contains("acts as the administrator"));
+    let unknown =
+        gate.run(&["connect", "claude-code", "--install", "--role", "raed_only", "--file", shown]).unwrap();
+    assert_eq!(unknown.status.code(), Some(2), "{}", String::from_utf8_lossy(&unknown.stderr));
+    let made = gate
+        .json(&["connect", "claude-code", "--install", "--role", "read_only", "--file", shown, "--json"])
+        .unwrap();
+    let id = made["key_id"].as_str().unwrap();
+    let text = std::fs::read_to_string(&file).unwrap();
+    let key_file = gate.data().join(format!("client-{id}.key"));
+    assert!(text.contains("--key-file") && text.contains(key_file.to_str().unwrap()), "{text}");
+    let key = std::fs::read_to_string(&key_file).unwrap();
+    assert!(!text.contains(key.trim()), "no secret in the client's file");
+    // The entry as the client would start it.
+    let entry: Value = serde_json::from_str(&text).unwrap();
+    let arguments: Vec<&str> = entry["mcpServers"]["toolgate"]["args"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    let mut child = gate.command(&arguments);
+    child.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    let mut child = child.spawn().unwrap();
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call",
+        "params": {"name": "omnipotent__kill_process", "arguments": {"pid": 1}}});
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), format!("{call}\n").as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(answer["error"].is_object(), "a reader may not: {answer}");
+    let undone = gate.run(&["connect", "claude-code", "--undo", "--file", shown]).unwrap();
+    assert!(String::from_utf8_lossy(&undone.stderr).contains(&format!("toolgate keys revoke {id}")));
+}
