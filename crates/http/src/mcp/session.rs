@@ -351,7 +351,7 @@ impl Sessions {
             Some(keeper) if found.is_none() && is_id(id) => keeper,
             _ => return Ok(found),
         };
-        let _turn = keeper.reading.acquire().await.map_err(Error::internal)?;
+        let _turn = keeper.turn(id).await?;
         // Another request may have brought it meanwhile; one that is in memory is somebody else's.
         let found = self.find(id, caller, scope);
         if found.is_some() || lock(&self.all).by_id.contains_key(id) {

@@ -1,8 +1,10 @@
 //! Sessions: whose they are, how they end, and that nothing of them stays.
 
 use super::*;
+use crate::mcp::keep::{Leave, SessionHash};
 use std::sync::Weak;
 use toolgate_core::Caller;
+use toolgate_core::tool::BoxFuture;
 
 fn caller(id: &str) -> Caller {
     Caller::new(id, id, ["admin"])
@@ -179,4 +181,63 @@ async fn a_batch_is_entered_whole_or_not_at_all() {
     assert!(take().batch(&ids(200..256)).is_ok(), "those that were refused left nothing behind");
     drop(first);
     assert!(take().batch(&ids(0..100)).is_ok());
+}
+
+/// Keeps sessions, but none of the caller "bad", and counts what it was asked to forget.
+#[derive(Default)]
+struct Picky {
+    rows: Mutex<Vec<Kept>>,
+    forgotten: Mutex<usize>,
+}
+
+impl SessionStore for Picky {
+    fn save(&self, sessions: Vec<Kept>) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            if sessions.iter().any(|kept| kept.caller == "bad") {
+                return Err(Error::internal("not this one"));
+            }
+            lock(&self.rows).extend(sessions);
+            Ok(())
+        })
+    }
+    fn load(&self, id: SessionHash) -> BoxFuture<'_, Result<Option<Kept>, Error>> {
+        Box::pin(async move { Ok(lock(&self.rows).iter().find(|kept| kept.id == id).cloned()) })
+    }
+    fn delete(&self, ids: Vec<SessionHash>) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            *lock(&self.forgotten) += ids.len();
+            Ok(())
+        })
+    }
+    fn sweep(&self, _: Leave) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+#[tokio::test]
+async fn one_session_that_the_store_never_takes_holds_up_no_other() {
+    let store = Arc::new(Picky::default());
+    let limits = Limits { per_caller: 10, total: 10, ..Limits::default() };
+    let sessions = Arc::new(Sessions::kept(limits, store.clone()));
+    let gone = open(&sessions, "good").unwrap().id.clone();
+    open(&sessions, "good").unwrap();
+    open(&sessions, "bad").unwrap();
+    assert!(sessions.close(&gone, &caller("good"), None));
+    sessions.flush().await;
+    assert_eq!(*lock(&store.forgotten), 1, "a save that fails keeps no end from being written");
+    assert_eq!(lock(&store.rows).len(), 0, "all or none, at first");
+    sessions.flush().await;
+    assert_eq!(lock(&store.rows).len(), 1, "then each for itself");
+    sessions.flush().await;
+    assert_eq!(lock(&store.rows).len(), 1, "nothing is left to be tried again");
+}
+
+#[tokio::test]
+async fn sessions_are_read_beside_each_other_and_each_once() {
+    let keeper = Keeper::new(Arc::new(Picky::default()));
+    let _held = keeper.turn("a").await.unwrap();
+    let other = (0..100).map(|n| n.to_string()).find(|id| hash(id)[0] % 16 != hash("a")[0] % 16).unwrap();
+    drop(keeper.turn(&other).await.unwrap());
+    let again = tokio::time::timeout(Duration::from_millis(20), keeper.turn("a"));
+    assert!(again.await.is_err(), "the same id waits");
 }
