@@ -18,15 +18,6 @@ pub struct Batch {
     pub cancelled: Vec<Id>,
 }
 
-/// Whether a batch of so many messages is answered here.
-pub fn check(engine: &Engine, messages: usize) -> Result<(), Fault> {
-    let most = engine.clients().max_batch;
-    if messages <= most {
-        return Ok(());
-    }
-    Err(Fault::invalid_request(format!("Invalid request: {messages} messages in a batch; at most {most}")))
-}
-
 /// Ids of the requests of a batch, in their order.
 pub fn ids(messages: &[Result<Message<'_>, Malformed>]) -> Vec<Id> {
     let request = |message: &Result<Message<'_>, Malformed>| match message {

@@ -161,7 +161,7 @@ impl Client {
     }
 
     async fn message(&mut self, line: &[u8]) {
-        match parse(line, self.engine.clients().max_depth) {
+        match parse(line, self.engine.clients().of_body()) {
             Ok(Body::One(Message::Request(request))) => self.request(request).await,
             Ok(Body::One(Message::Notification { method, params })) => {
                 if let Some(id) = cancelled(&method, params) {
@@ -177,10 +177,7 @@ impl Client {
                 let why = "Invalid request: batches exist only in protocol version 2025-03-26";
                 self.refuse(None, &Fault::invalid_request(why)).await;
             }
-            Ok(Body::Batch(messages)) => match batch::check(&self.engine, messages.len()) {
-                Ok(()) => self.batch(messages).await,
-                Err(fault) => self.refuse(None, &fault).await,
-            },
+            Ok(Body::Batch(messages)) => self.batch(messages).await,
             Err(Malformed { id, fault }) => self.refuse(id.as_ref(), &fault).await,
         }
     }

@@ -209,9 +209,6 @@ pub(super) async fn batch(
         return refuse(StatusCode::BAD_REQUEST, None, why);
     }
     let engine = visit.app.engine();
-    if let Err(fault) = batch::check(engine, messages.len()) {
-        return answer::fault(StatusCode::BAD_REQUEST, None, &fault);
-    }
     let entered = match used.batch(&batch::ids(&messages)) {
         Ok(entered) => entered,
         Err(why) => return refuse(StatusCode::BAD_REQUEST, None, why),
