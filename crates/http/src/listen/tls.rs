@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
@@ -43,6 +44,23 @@ pub struct TlsFiles {
 pub(crate) struct Tls {
     files: TlsFiles,
     config: ArcSwap<ServerConfig>,
+    /// Handshakes that failed, in the order of `REASONS`.
+    failed: [AtomicU64; REASONS.len()],
+}
+
+// Why a handshake failed, as label of the metric and in the log.
+const REASONS: [&str; 5] =
+    ["no_client_certificate", "client_certificate_refused", "peer_left", "too_slow", "other"];
+
+fn reason(error: &std::io::Error) -> usize {
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(rustls::Error::NoCertificatesPresented) => 0,
+        Some(rustls::Error::InvalidCertificate(_)) => 1,
+        // A probe of the port, or a client that does not trust this certificate.
+        Some(rustls::Error::AlertReceived(_)) => 2,
+        None if error.kind() != std::io::ErrorKind::InvalidData => 2,
+        _ => 4,
+    }
 }
 
 // What a change of the files shows in.
@@ -52,23 +70,40 @@ impl Tls {
     /// Read the files; every problem is named with its path in the settings.
     pub(crate) fn open(files: &TlsFiles) -> Result<Self, Vec<String>> {
         let config = read(files)?;
-        Ok(Self { files: files.clone(), config: ArcSwap::from_pointee(config) })
+        let failed = Default::default();
+        Ok(Self { files: files.clone(), config: ArcSwap::from_pointee(config), failed })
     }
 
     /// The handshake; `None` when it fails or takes too long.
     pub(super) async fn greet(&self, stream: TcpStream, patience: Duration) -> Option<TlsStream<TcpStream>> {
         let acceptor = TlsAcceptor::from(self.config.load_full());
-        match tokio::time::timeout(patience, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => Some(stream),
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "TLS handshake failed");
-                None
-            }
-            Err(_) => {
-                tracing::debug!("TLS handshake took too long");
-                None
-            }
+        let peer = stream.peer_addr().ok();
+        let (reason, error) = match tokio::time::timeout(patience, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => return Some(stream),
+            Ok(Err(error)) => (reason(&error), error.to_string()),
+            Err(_) => (3, "the handshake took too long".to_owned()),
+        };
+        self.failed[reason].fetch_add(1, Relaxed);
+        let (why, peer) = (REASONS[reason], peer.map(|peer| peer.to_string()));
+        if why == "peer_left" {
+            tracing::debug!(peer, reason = why, error, "TLS handshake failed");
+        } else {
+            tracing::warn!(
+                target: "security", event_type = "tls_handshake_failed", peer, reason = why, error,
+                "TLS handshake failed"
+            );
         }
+        None
+    }
+
+    /// Prometheus text exposition.
+    pub(crate) fn render(&self) -> String {
+        let name = "http_tls_handshakes_failed_total";
+        let mut out = format!("# HELP {name} TLS handshakes that failed.\n# TYPE {name} counter\n");
+        for (reason, count) in REASONS.iter().zip(&self.failed) {
+            out.push_str(&format!("{name}{{reason=\"{reason}\"}} {}\n", count.load(Relaxed)));
+        }
+        out
     }
 
     /// Read the files again whenever they change or SIGHUP comes; never ends.
