@@ -112,35 +112,45 @@ impl Tls {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut hangup = signal(SignalKind::hangup()).ok();
         let mut seen: Option<Stamp> = None;
+        let mut half = false;
         loop {
             let asked = tokio::select! {
                 _ = ticks.tick() => false,
                 Some(()) = async { hangup.as_mut()?.recv().await } => true,
             };
             let (tls, before) = (self.clone(), seen.take());
+            let again = half;
             let look = tokio::task::spawn_blocking(move || {
                 let now = stamp(&tls.files);
-                if asked || before.as_ref().is_some_and(|before| *before != now) {
-                    tls.read_again();
-                }
-                now
+                let changed = before.as_ref().is_some_and(|before| *before != now);
+                // A renewal writes one file after the other: what cannot be used now may be whole with the next look.
+                let first = !asked && !again;
+                let half = (asked || again || changed) && !tls.read_again(first) && first;
+                (now, half)
             });
-            seen = look.await.ok();
+            (seen, half) = look.await.map_or((None, false), |(now, half)| (Some(now), half));
         }
     }
 
-    fn read_again(&self) {
-        match read(&self.files) {
+    // Whether they could be used; `more`: they are looked at once more.
+    fn read_again(&self, more: bool) -> bool {
+        let problems = match read(&self.files) {
             Ok(config) => {
                 self.config.store(Arc::new(config));
                 tracing::info!(cert = %self.files.cert.display(), "TLS certificate read again");
+                return true;
             }
-            // A renewal writes one file after the other, so this may be over with the next look.
-            Err(problems) => tracing::error!(
-                problems = problems.join("; "),
+            Err(problems) => problems.join("; "),
+        };
+        if more {
+            tracing::warn!(problems, "the TLS files changed and cannot be used yet; looking again in 2 s");
+        } else {
+            tracing::error!(
+                problems,
                 "the TLS files cannot be used; the certificate read before stays in force"
-            ),
+            );
         }
+        false
     }
 }
 
