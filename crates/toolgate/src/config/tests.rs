@@ -262,6 +262,19 @@ fn no_file_at_all_works() {
 }
 
 #[test]
+fn the_examples_of_the_page_can_be_used() {
+    let page = include_str!("../../../../docs/configuration.md");
+    let examples: Vec<&str> =
+        page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(examples.len() >= 3);
+    for example in examples {
+        let case = case(example, &[]);
+        std::fs::create_dir(case.dir.path().join("home")).unwrap();
+        load(&case.sources, crate::servers::known()).unwrap_or_else(|error| panic!("{example}\n{error}"));
+    }
+}
+
+#[test]
 fn the_schema_of_defaults_accepts_the_defaults() {
     assert_eq!(schema::check::<Document>(&serde_json::to_value(Document::default()).unwrap()), vec![]);
     assert_eq!(schema::check::<Document>(&json!({})), vec![]);
