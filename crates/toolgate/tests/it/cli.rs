@@ -150,3 +150,38 @@ async fn connect_gives_a_client_a_key_of_its_own() {
     let undone = gate.run(&["connect", "claude-code", "--undo", "--file", shown]).unwrap();
     assert!(String::from_utf8_lossy(&undone.stderr).contains(&format!("toolgate keys revoke {id}")));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_has_one_shape_with_and_without_a_gateway() {
+    let mut gate = gate().await;
+    for running in [true, false] {
+        let done = gate.json(&["call", "omnipotent", "list_env_vars", "{}", "--json"]).unwrap();
+        assert_eq!((&done["success"], &done["error"]), (&json!(true), &json!(null)));
+        let members: Vec<&String> = done["metadata"].as_object().unwrap().keys().collect();
+        assert_eq!(members, ["execution_time_ms", "server", "version", "call_id"], "running: {running}");
+        let refused = gate.run(&["call", "omnipotent", "kill_process", r#"{"pid": 1}"#, "--json"]).unwrap();
+        assert_eq!((refused.status.code(), refused.stdout.len()), (Some(1), 0));
+        let error = error(&refused);
+        assert_eq!(error["kind"], "forbidden", "{error}");
+        assert!(error["message"].as_str().unwrap().starts_with("omnipotent kill_process: "), "{error}");
+        if running {
+            assert_eq!(gate.stop().unwrap(), Some(0));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_makes_a_data_directory_says_so() {
+    let gate = gate().await;
+    let fresh = gate.home().join("fresh");
+    for said in [true, false] {
+        let output = gate.run(&["tools", "--data", fresh.to_str().unwrap()]).unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{text}");
+        assert_eq!(
+            text.contains("no gateway runs") && text.contains(fresh.to_str().unwrap()),
+            said,
+            "{text}"
+        );
+    }
+}
