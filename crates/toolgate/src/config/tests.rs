@@ -269,7 +269,7 @@ fn the_examples_of_the_page_can_be_used() {
     assert!(examples.len() >= 3);
     for example in examples {
         let case = case(example, &[]);
-        std::fs::create_dir(case.dir.path().join("home")).unwrap();
+        std::fs::create_dir_all(case.dir.path().join("home/projects")).unwrap();
         load(&case.sources, crate::servers::known()).unwrap_or_else(|error| panic!("{example}\n{error}"));
     }
 }
