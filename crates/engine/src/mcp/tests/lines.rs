@@ -284,6 +284,25 @@ async fn questions_and_changes_on_one_channel() {
 }
 
 #[tokio::test]
+async fn who_waits_for_his_user_holds_nobody_up() {
+    let bench = shop::bench_with(Settings { concurrency: 1, queue: 0, ..Settings::default() });
+    let mut client = Client::of(&bench.engine);
+    client.ask(request(0, "initialize", able(json!({"elicitation": {}})))).await;
+    let first = client.ask(call(1, "order", json!({}))).await;
+    let second = client.ask(call(2, "order", json!({}))).await;
+    assert_eq!(
+        (&first["method"], &second["method"]),
+        (&json!("elicitation/create"), &json!("elicitation/create"))
+    );
+    let yes = json!({"action": "accept", "content": {}});
+    for (question, id) in [(second, 2), (first, 1)] {
+        let answer = client.ask(json!({"jsonrpc": "2.0", "id": question["id"], "result": yes})).await;
+        assert_eq!((&answer["id"], &answer["result"]["structuredContent"]["said"]), (&json!(id), &yes));
+    }
+    client.finish().await;
+}
+
+#[tokio::test]
 async fn the_end_of_input_ends_what_waits_for_the_client() {
     let bench = shop::bench();
     let mut client = Client::of(&bench.engine);

@@ -218,6 +218,10 @@ pub struct Bench {
 
 /// `viewer` sees all but the till; `clerk` may only order.
 pub fn bench() -> Bench {
+    bench_with(Settings::default())
+}
+
+pub fn bench_with(settings: Settings) -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::open(dir.path(), "test").unwrap();
     let file: PolicyFile = serde_json::from_value(json!({
@@ -227,7 +231,7 @@ pub fn bench() -> Bench {
     .unwrap();
     let servers = vec![Mount::of(Shop), Mount::of(Ruin)];
     let policy = Policy::compile(&file).unwrap();
-    let parts = Parts::new(Settings::default(), servers, policy, Vec::new(), journal);
+    let parts = Parts::new(settings, servers, policy, Vec::new(), journal);
     Bench { engine: Engine::new(parts).unwrap(), dir }
 }
 
