@@ -69,7 +69,8 @@ fn notes(rows: &[show::Shown], running: &[control::Running]) -> Vec<String> {
         match other.is_empty() {
             true => format!("\nProcess {pid} runs with these values."),
             false => format!(
-                "\nProcess {pid} still runs with these; SIGHUP takes over policy and log level, a restart the rest:\n{}",
+                "\nProcess {pid} runs with other values, by its own flags or from before a change (SIGHUP takes over policy \
+                 and log level, a restart the rest):\n{}",
                 other.join("\n")
             ),
         }
