@@ -15,12 +15,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 // One caller makes all of them, so its own bound must not be what ends them.
-const SETTINGS: &str = "http:\n  sessions:\n    idle: 1s\n    per_caller: 10000\n    total: 10000\n";
+const SETTINGS: &str = "http:\n  sessions:\n    idle: 1s\n    per_caller: 50000\n    total: 50000\n";
 // Sessions are counted at the door of one server.
 const PATH: &str = "/mcp/omnipotent";
 const CLIENTS: usize = 32;
 // Of the length; caches have their size after half a minute of this load.
 const WARM_UP: u32 = 3;
+// How often memory is looked at for the line that is printed: so many times in the length.
+const LOOKS: u32 = 8;
 // Sessions end a second after their last use and are looked through some times a second; streams end with the socket.
 const SETTLE: Duration = Duration::from_secs(20);
 // What memory may differ by from one part to the next without a leak: a tenth, and this many bytes.
@@ -28,9 +30,11 @@ const NOISE: u64 = 8 << 20;
 
 pub async fn run(binary: &Path, length: Duration) -> Result<()> {
     let gateway = Gateway::start(binary, SETTINGS).await?;
-    let start = connections(&gateway).await?;
+    // The connection that saw it start is closed meanwhile.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (start, idle) = (connections(&gateway).await?, gateway.memory()?);
     let warm =
-        vanish(&gateway, (length / WARM_UP).clamp(Duration::from_secs(2), Duration::from_secs(30))).await?;
+        vanish(&gateway, (length / WARM_UP).clamp(Duration::from_secs(10), Duration::from_secs(30))).await?;
     settled(&gateway, start).await?;
     let before = gateway.memory()?;
 
@@ -40,14 +44,18 @@ pub async fn run(binary: &Path, length: Duration) -> Result<()> {
     let mib = |bytes: u64| bytes as f64 / (1 << 20) as f64;
     println!(
         "soak: {} clients vanished in {length:?} (and {} before it); connections and sessions {start} at the start, {} at \
-         most, {start} again {took:.1?} after the last; resident memory {:.1} MiB before, {:.1} at most, {:.1} after",
+         most, {start} again {took:.1?} after the last; resident memory {:.1} MiB at the start, {:.1} after the warm-up, \
+         {:.1} at most, {:.1} after",
         soak.clients,
         warm.clients,
         soak.connections,
+        mib(idle),
         mib(before),
         mib(soak.memory),
         mib(after),
     );
+    let looks: Vec<_> = soak.looks.iter().map(|bytes| format!("{:.1}", mib(*bytes))).collect();
+    println!("soak: resident MiB every {:?}: {}", length / LOOKS, looks.join(" "));
     gateway.stop_and_verify().await?;
     ensure!(
         soak.connections > start + CLIENTS as u64,
@@ -63,8 +71,9 @@ struct Seen {
     clients: u64,
     /// Most connections and sessions at once.
     connections: u64,
-    /// Most resident bytes.
+    /// Most resident bytes, and how many there were at even distances.
     memory: u64,
+    looks: Vec<u64>,
 }
 
 async fn vanish(gateway: &Gateway, length: Duration) -> Result<Seen> {
@@ -84,9 +93,15 @@ async fn vanish(gateway: &Gateway, length: Duration) -> Result<Seen> {
         })
         .collect();
     let mut seen = Seen::default();
+    let mut next_look = Instant::now() + length / LOOKS;
     while Instant::now() < end {
         seen.connections = seen.connections.max(connections(gateway).await?);
-        seen.memory = seen.memory.max(gateway.memory()?);
+        let memory = gateway.memory()?;
+        seen.memory = seen.memory.max(memory);
+        if Instant::now() >= next_look {
+            seen.looks.push(memory);
+            next_look += length / LOOKS;
+        }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     for worker in workers {

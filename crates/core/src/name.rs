@@ -60,19 +60,21 @@ impl fmt::Display for ServerName {
     }
 }
 
-/// The exposed name of a tool. Longer than 64 characters, it is cut and ended with eight hexadecimal digits of the
-/// SHA-256 of the whole, so that it is the same on every start and on every replica.
+/// The exposed name of a tool.
 pub fn exposed(server: &ServerName, tool: &str) -> String {
-    let whole = format!("{server}{SEPARATOR}{tool}");
-    if whole.len() <= MAX_EXPOSED {
-        return whole;
+    short(&format!("{server}{SEPARATOR}{tool}"))
+}
+
+/// A name that every model provider takes: itself, if it is one. Otherwise what does not fit is cut or replaced, and it ends
+/// with eight hexadecimal digits of the SHA-256 of the whole, so that it is the same on every start and on every replica.
+pub fn short(name: &str) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if (1..=MAX_EXPOSED).contains(&name.len()) && name.chars().all(fits) {
+        return name.to_owned();
     }
-    let digest = crate::canon::sha256_hex(whole.as_bytes());
-    let mut cut = MAX_EXPOSED - 9;
-    while !whole.is_char_boundary(cut) {
-        cut -= 1;
-    }
-    format!("{}_{}", &whole[..cut], &digest[..8])
+    let digest = crate::canon::sha256_hex(name.as_bytes());
+    let replaced = name.chars().map(|c| if fits(c) { c } else { '_' });
+    format!("{}_{}", replaced.take(MAX_EXPOSED - 9).collect::<String>(), &digest[..8])
 }
 
 #[cfg(test)]
@@ -97,5 +99,12 @@ mod tests {
         let b = exposed(&server, &format!("{}b", "t".repeat(60)));
         assert_eq!(a.len(), MAX_EXPOSED);
         assert_ne!(a, b);
+        let odd = exposed(&server, "x.y");
+        assert!(odd.starts_with("infrastructure-commander__x_y_") && odd.len() == 38, "{odd}");
+        for odd in ["", "é.ü/x", "a b", &"é".repeat(100)] {
+            let name = short(odd);
+            assert!(name.len() <= MAX_EXPOSED && name.is_ascii() && !name.contains(' '), "{name}");
+        }
+        assert_ne!(short("a.b"), short("a/b"));
     }
 }

@@ -122,7 +122,7 @@ pub(crate) async fn admit<'a>(
             return Err(Error::new(Kind::Forbidden, format!("{may} {} something", effect.label())));
         }
     };
-    let key = rate::Key { caller: call.caller.id.clone(), tool: Some(entry.index) };
+    let key = rate::Key { caller: call.caller.id.clone(), tool: Some(entry.live.id) };
     if let Err(wait) = inner.buckets.take(key, policy.rate, now) {
         trail.decided(Decision::Deny, "rate: per tool".into(), Some(effect));
         return Err(too_fast(&entry.tool, policy.rate, wait));
@@ -138,7 +138,7 @@ pub(crate) async fn admit<'a>(
     trail.decided(Decision::Allow, rule, Some(effect));
 
     let cache_key = entry.spec.cache.filter(|_| effect == Effect::Read).map(|_| cache::Key {
-        tool: entry.index,
+        tool: entry.live.id,
         arguments: digest,
         rights: rights.digest,
     });
@@ -147,7 +147,7 @@ pub(crate) async fn admit<'a>(
         return Ok(Admission::Answer(Outcome::Done(output)));
     }
 
-    let pass = match entry.spec.breaker.then(|| entry.breaker.pass(now)).transpose() {
+    let pass = match entry.spec.breaker.then(|| entry.live.breaker.pass(now)).transpose() {
         Ok(pass) => pass,
         Err(wait) => {
             deny(trail, "breaker: open");

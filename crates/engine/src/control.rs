@@ -40,11 +40,11 @@ impl Engine {
     pub fn servers(&self, caller: &Caller) -> Vec<ServerView> {
         let inner = &*self.0;
         let snapshot = inner.snapshot.load();
-        let rights = snapshot.rights(caller, &inner.catalogue);
+        let rights = snapshot.rights(caller);
         let seen = |mounted: &Mounted| {
-            inner.catalogue.entries[mounted.entries.clone()].iter().filter(|e| rights.sees(e)).count()
+            snapshot.catalogue.entries[mounted.entries.clone()].iter().filter(|e| rights.sees(e)).count()
         };
-        inner
+        snapshot
             .catalogue
             .servers
             .iter()
@@ -57,7 +57,9 @@ impl Engine {
                 version: mounted.server.version.to_string(),
                 running: !snapshot.stopped.contains(&mounted.server.name),
                 state: mounted.server.state(),
+                upstream: mounted.server.foreign.is_some(),
                 tools,
+                set_aside: mounted.set_aside.clone(),
             })
             .collect()
     }
@@ -89,7 +91,7 @@ impl Engine {
             } else {
                 stopped.insert(name.clone())
             };
-            Snapshot::new(&self.0.catalogue, old.policy.clone(), old.keys.clone(), stopped)
+            Snapshot::new(old.catalogue.clone(), old.policy.clone(), old.keys.clone(), stopped)
         });
         view(self).ok_or_else(|| no_such_server(server))
     }
@@ -105,7 +107,7 @@ impl Engine {
     pub fn replace_keys(&self, list: Vec<ApiKey>) {
         let fresh = Arc::new(keys(list));
         self.0.change(|old| {
-            Snapshot::new(&self.0.catalogue, old.policy.clone(), fresh.clone(), old.stopped.clone())
+            Snapshot::new(old.catalogue.clone(), old.policy.clone(), fresh.clone(), old.stopped.clone())
         });
         self.0.keys_changed.send_modify(|count| *count += 1);
     }
@@ -114,7 +116,7 @@ impl Engine {
     pub fn replace_policy(&self, policy: Policy) {
         let policy = Arc::new(policy);
         self.0.change(|old| {
-            Snapshot::new(&self.0.catalogue, policy.clone(), old.keys.clone(), old.stopped.clone())
+            Snapshot::new(old.catalogue.clone(), policy.clone(), old.keys.clone(), old.stopped.clone())
         });
     }
 
@@ -133,13 +135,13 @@ impl Engine {
 
     /// Prometheus text exposition (version 0.0.4); with a scope, one server's.
     pub fn metrics(&self, scope: Option<&str>, memory: u64) -> String {
-        metrics::render(&self.0.catalogue, &self.0.counters, memory, scope)
+        metrics::render(&self.0.snapshot.load().catalogue, &self.0.counters, memory, scope)
     }
 
     /// Use of every tool since the start, as (server, tool, use).
     pub fn tool_uses(&self) -> Vec<(String, String, ToolUse)> {
-        let view = |e: &Arc<crate::Entry>| (e.server.to_string(), e.tool.to_string(), e.stats.view());
-        self.0.catalogue.entries.iter().map(view).collect()
+        let view = |e: &Arc<crate::Entry>| (e.server.to_string(), e.tool.to_string(), e.live.stats.view());
+        self.0.snapshot.load().catalogue.entries.iter().map(view).collect()
     }
 
     pub fn cache_stats(&self) -> CacheStats {
@@ -161,9 +163,10 @@ impl Engine {
             }
             return Ok(Report::new(metrics::GATEWAY, env!("CARGO_PKG_VERSION"), checks));
         };
-        let mounted = inner.catalogue.server(name).ok_or_else(|| no_such_server(name))?;
+        let snapshot = inner.snapshot.load_full();
+        let mounted = snapshot.catalogue.server(name).ok_or_else(|| no_such_server(name))?;
         let mut checks = vec![health::of_state(&mounted.server.state())];
-        if inner.snapshot.load().stopped.contains(&mounted.server.name) {
+        if snapshot.stopped.contains(&mounted.server.name) {
             checks.push(Health::of("running", Status::Degraded, "stopped by an administrator"));
         }
         checks.extend(health::limited(name, mounted.server.health()).await);
@@ -205,7 +208,8 @@ impl Engine {
 impl Inner {
     fn change(&self, make: impl Fn(&Snapshot) -> Snapshot) {
         let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = make(&self.snapshot.load());
+        let old = self.snapshot.load_full();
+        let fresh = make(&old).after(&old);
         self.snapshot.store(Arc::new(fresh));
     }
 }

@@ -14,6 +14,7 @@ mod identify;
 pub mod journal;
 pub mod mcp;
 mod metrics;
+mod mounts;
 mod patience;
 mod rate;
 mod run;
@@ -33,13 +34,14 @@ pub use standing::Keys;
 
 use admit::Admission;
 use arc_swap::ArcSwap;
-use catalogue::Catalogue;
 use futures_util::FutureExt;
 use snapshot::Snapshot;
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
+use toolgate_core::foreign::Relay;
 use toolgate_core::id::CallId;
 use toolgate_core::name::ServerName;
 use toolgate_core::policy::Policy;
@@ -103,6 +105,27 @@ impl Parts {
     }
 }
 
+/// A resource that a caller may read.
+pub struct Readable {
+    pub server: ServerName,
+    /// As its server writes it.
+    pub uri: String,
+    /// Whether changes of it are told.
+    pub tells: bool,
+    // Of an upstream, which must be asked to tell.
+    relay: Option<Arc<dyn Relay>>,
+}
+
+impl Readable {
+    /// Have its server tell of changes until what is returned is dropped, where it must be asked to.
+    pub(crate) fn watch(&self) -> Option<Watch> {
+        self.relay.as_ref().map(|relay| relay.watch(&self.uri))
+    }
+}
+
+/// Holds on to changes of a resource.
+pub(crate) type Watch = Box<dyn Send + Sync>;
+
 /// The engine. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
@@ -110,12 +133,11 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     settings: Settings,
     max_output: usize,
-    catalogue: Catalogue,
     snapshot: ArcSwap<Snapshot>,
     // Counts how often keys were replaced.
     keys_changed: tokio::sync::watch::Sender<u64>,
     // Held while a new snapshot is made, so that two changes cannot undo each other.
-    changing: Mutex<()>,
+    changing: Mutex<mounts::Mounts>,
     buckets: rate::Buckets,
     cache: cache::Cache,
     counters: metrics::Counters,
@@ -136,21 +158,20 @@ struct Inner {
 impl Engine {
     pub fn new(parts: Parts) -> Result<Self, Error> {
         let changes = changes::Changes::new();
-        let catalogue = Catalogue::new(parts.servers, &parts.settings, &changes)?;
+        let (mounts, catalogue) = mounts::Mounts::new(parts.servers, &parts.settings, &changes)?;
         let stopped: BTreeSet<ServerName> =
             parts.stopped.iter().filter_map(|n| ServerName::new(n).ok()).collect();
         let keys = Arc::new(snapshot::keys(parts.keys));
-        let snapshot = Snapshot::new(&catalogue, Arc::new(parts.policy), keys, stopped);
+        let snapshot = Snapshot::new(Arc::new(catalogue), Arc::new(parts.policy), keys, stopped);
         let clients = parts.settings.clients.clone();
         let tasks = mcp::Tasks::new(parts.tasks, parts.journal.chain().1, clients);
         Ok(Self(Arc::new(Inner {
             max_output: usize::try_from(parts.settings.max_output.0).unwrap_or(usize::MAX),
             cache: cache::Cache::new(&parts.settings.cache),
             settings: parts.settings,
-            catalogue,
             snapshot: ArcSwap::from_pointee(snapshot),
             keys_changed: tokio::sync::watch::Sender::new(0),
-            changing: Mutex::new(()),
+            changing: Mutex::new(mounts),
             buckets: rate::Buckets::new(),
             counters: metrics::Counters::default(),
             tasks,
@@ -187,10 +208,10 @@ impl Engine {
     pub fn list(&self, face: Face, caller: &Caller, scope: Option<&str>) -> Result<Vec<Arc<Entry>>, Error> {
         let inner = &*self.0;
         let snapshot = inner.snapshot.load();
-        let rights = snapshot.rights(caller, &inner.catalogue);
+        let rights = snapshot.rights(caller);
         let sees =
             |entry: &&Arc<Entry>| scope.is_none_or(|s| entry.server.as_str() == s) && rights.sees(entry);
-        let mut seen = inner.catalogue.entries.iter().filter(sees).peekable();
+        let mut seen = snapshot.catalogue.entries.iter().filter(sees).peekable();
         if let Some(server) = scope.filter(|_| seen.peek().is_none()) {
             return Err(control::no_such_server(server));
         }
@@ -198,9 +219,21 @@ impl Engine {
         Ok(seen.filter(wanted).cloned().collect())
     }
 
-    /// The URI as its server writes it, when this caller may read what is under it: changes are told under that one.
-    pub fn readable(&self, caller: &Caller, scope: Option<&ServerName>, uri: &str) -> Option<String> {
-        self.sees(caller, scope, Face::Resource, uri)?.template.as_ref()?.canonical(uri)
+    /// What a URI means, when this caller may read it: changes are told under what this says.
+    pub fn readable(&self, caller: &Caller, scope: Option<&ServerName>, uri: &str) -> Option<Readable> {
+        let snapshot = self.0.snapshot.load();
+        let rights = snapshot.rights(caller);
+        let found = snapshot.catalogue.find(Face::Resource, uri, scope);
+        let entry = found.entries.into_iter().find(|entry| rights.sees(entry))?;
+        if snapshot.stopped.contains(&entry.server) {
+            return None;
+        }
+        let own = match &entry.template {
+            Some(template) => template.canonical(uri)?,
+            None => uri.strip_prefix(&format!("{}+", entry.server)).unwrap_or(uri).to_owned(),
+        };
+        let relay = entry.relay.clone().filter(|_| entry.tells);
+        Some(Readable { server: entry.server.clone(), uri: own, tells: entry.tells, relay })
     }
 
     // The one thing of this name that this caller may use now.
@@ -213,8 +246,8 @@ impl Engine {
     ) -> Option<Arc<Entry>> {
         let inner = &*self.0;
         let snapshot = inner.snapshot.load();
-        let rights = snapshot.rights(caller, &inner.catalogue);
-        let mut found = inner.catalogue.find(face, name, scope).entries;
+        let rights = snapshot.rights(caller);
+        let mut found = snapshot.catalogue.find(face, name, scope).entries;
         found.retain(|entry| rights.sees(entry));
         match found[..] {
             [entry] if !snapshot.stopped.contains(&entry.server) => Some(entry.clone()),
@@ -232,16 +265,20 @@ impl Engine {
         self.0.changes.listen()
     }
 
-    /// Decide, run, record. The only path to a tool. Dropping the future cancels the call (and records that).
+    /// Decide, run, record. The only path to a tool. Dropping the future cancels the call (and records that), and a call
+    /// ends with its caller's key.
     ///
     /// `Ok(Outcome::Refused)` is a tool's own no, invalid arguments included; `Err` is the gateway's.
     pub async fn call(&self, call: &Call) -> Result<Outcome, Error> {
         let id = call.id;
-        let whole = async {
+        let whole = pin!(async {
             let mut trail = Trail::begin(self.0.clone(), call);
-            let answer = contained(id, self.0.answer(call, &mut trail)).await;
+            let answer = {
+                let work = pin!(self.0.answer(call, &mut trail));
+                self.while_known(&call.caller, contained(id, work)).await
+            };
             trail.settle(answer).await
-        };
+        });
         // Recording has a barrier of its own: whoever waits for an answer gets one.
         contained(id, whole).await
     }
@@ -256,7 +293,8 @@ fn fresh_key() -> [u8; 32] {
 }
 
 // Code of tools runs outside their `run` too: it parses arguments and names their effect.
-async fn contained(id: CallId, part: impl Future<Output = Answer>) -> Answer {
+// Pinned where it is: each move would hold it twice for as long as the call runs.
+async fn contained(id: CallId, part: Pin<&mut impl Future<Output = Answer>>) -> Answer {
     AssertUnwindSafe(part).catch_unwind().await.unwrap_or_else(|_panic| {
         tracing::error!(target: "error", error_type = "panic", error_message = "a call panicked", context = %id);
         Err(Error::internal("a panic"))
@@ -266,13 +304,24 @@ async fn contained(id: CallId, part: impl Future<Output = Answer>) -> Answer {
 impl Inner {
     async fn answer(&self, call: &Call, trail: &mut Trail) -> Result<Outcome, Error> {
         let snapshot = self.snapshot.load_full();
-        let rights = snapshot.rights(&call.caller, &self.catalogue);
-        let mut found = self.catalogue.find(call.face, &call.tool, call.scope.as_ref());
+        let rights = snapshot.rights(&call.caller);
+        let mut found = snapshot.catalogue.find(call.face, &call.tool, call.scope.as_ref());
         found.entries.retain(|entry| rights.sees(entry));
         let stopped = matches!(&found.entries[..], [entry] if snapshot.stopped.contains(&entry.server));
         match admit::admit(self, &rights, &found, stopped, call, trail).await? {
             Admission::Answer(outcome) => Ok(outcome),
-            Admission::Run(permit) => run::run(self, permit, trail).await,
+            Admission::Run(permit) => {
+                let server = permit.entry.server.clone();
+                let outcome = run::run(self, permit, trail).await?;
+                let rewrites = call.scope.is_none()
+                    && snapshot.catalogue.server(server.as_str()).is_some_and(|m| m.rewrites);
+                match outcome {
+                    Outcome::Done(output) if rewrites => {
+                        catalogue::rewritten(output, &server).map(Outcome::Done)
+                    }
+                    outcome => Ok(outcome),
+                }
+            }
         }
     }
 }

@@ -123,7 +123,7 @@ pub(crate) fn render(catalogue: &Catalogue, counters: &Counters, memory: u64, sc
     let entries: Vec<&Entry> =
         catalogue.entries.iter().map(|e| &**e).filter(|e| within(e.server.as_str())).collect();
     let mut rows: Vec<(&str, &str, &ToolStats)> =
-        entries.iter().map(|e| (e.server.as_str(), &*e.tool, &e.stats)).collect();
+        entries.iter().map(|e| (e.server.as_str(), &*e.tool, &e.live.stats)).collect();
     if scope.is_none() {
         rows.push(("unknown", "unknown", &counters.unknown));
     }
@@ -169,7 +169,7 @@ pub(crate) fn render(catalogue: &Catalogue, counters: &Counters, memory: u64, sc
     page.family("circuit_breaker_state", "gauge", "0 closed, 1 open, 2 half-open.");
     let now = Instant::now();
     for entry in entries.iter().filter(|e| e.spec.breaker) {
-        let state = match entry.breaker.position(now) {
+        let state = match entry.live.breaker.position(now) {
             Position::Closed => 0,
             Position::Open => 1,
             Position::HalfOpen => 2,

@@ -1,4 +1,4 @@
-//! The snapshot: policy, keys and running servers as one immutable value, swapped whole.
+//! The snapshot: catalogue, policy, keys and running servers as one immutable value, swapped whole.
 //!
 //! A call reads one snapshot from beginning to end. Rights are compiled when it is made: a list and a call look at the
 //! same table, so they cannot disagree.
@@ -14,9 +14,10 @@ use toolgate_core::policy::{Policy, Verdict};
 use toolgate_core::unit::Rate;
 use toolgate_core::{Caller, Effect};
 
-type Roles = Arc<[Arc<str>]>;
+pub(crate) type Roles = Arc<[Arc<str>]>;
 
 pub(crate) struct Snapshot {
+    pub catalogue: Arc<Catalogue>,
     pub policy: Arc<Policy>,
     pub keys: Arc<HashMap<Arc<str>, Key>>,
     pub stopped: BTreeSet<ServerName>,
@@ -84,7 +85,7 @@ impl Rights {
 
 impl Snapshot {
     pub fn new(
-        catalogue: &Catalogue,
+        catalogue: Arc<Catalogue>,
         policy: Arc<Policy>,
         keys: Arc<HashMap<Arc<str>, Key>>,
         stopped: BTreeSet<ServerName>,
@@ -93,13 +94,13 @@ impl Snapshot {
         for key in keys.values() {
             rights
                 .entry(key.caller.roles.clone())
-                .or_insert_with(|| Arc::new(Rights::compile(&policy, &key.caller.roles, catalogue)));
+                .or_insert_with(|| Arc::new(Rights::compile(&policy, &key.caller.roles, &catalogue)));
         }
-        Self { policy, keys, stopped, rights, keyless: ArcSwapOption::empty() }
+        Self { catalogue, policy, keys, stopped, rights, keyless: ArcSwapOption::empty() }
     }
 
     /// Rights of a caller; compiled at the first call of one who holds no key (the operator's own command line).
-    pub fn rights(&self, caller: &Caller, catalogue: &Catalogue) -> Arc<Rights> {
+    pub fn rights(&self, caller: &Caller) -> Arc<Rights> {
         if let Some(rights) = self.rights.get(&caller.roles) {
             return rights.clone();
         }
@@ -108,9 +109,33 @@ impl Snapshot {
         {
             return kept.1.clone();
         }
-        let rights = Arc::new(Rights::compile(&self.policy, &caller.roles, catalogue));
-        self.keyless.store(Some(Arc::new((caller.roles.clone(), rights.clone()))));
+        self.keep(&caller.roles)
+    }
+
+    /// The one that follows another knows the same callers.
+    pub fn after(self, old: &Self) -> Self {
+        if let Some(kept) = &*old.keyless.load() {
+            self.keep(&kept.0);
+        }
+        self
+    }
+
+    fn keep(&self, roles: &Roles) -> Arc<Rights> {
+        let rights = Arc::new(Rights::compile(&self.policy, roles, &self.catalogue));
+        self.keyless.store(Some(Arc::new((roles.clone(), rights.clone()))));
         rights
+    }
+}
+
+impl Snapshot {
+    /// Sets of roles that see something of a server.
+    pub fn seers(&self, server: &str) -> Vec<Roles> {
+        let Some(mounted) = self.catalogue.server(server) else { return Vec::new() };
+        let entries = &self.catalogue.entries[mounted.entries.clone()];
+        let sees = |rights: &Rights| entries.iter().any(|entry| rights.sees(entry));
+        let keyed = self.rights.iter().filter(|(_, rights)| sees(rights)).map(|(roles, _)| roles.clone());
+        let keyless = self.keyless.load_full().filter(|kept| sees(&kept.1)).map(|kept| kept.0.clone());
+        keyed.chain(keyless).collect()
     }
 }
 

@@ -1,15 +1,17 @@
 //! Whether a caller still is somebody: sessions and streams outlive the request that presented the key, and must not
 //! outlive the key.
 //!
-//! Asked by whoever holds something open for a caller (`mcp::notice`, sessions and streams of the edge, stdio). A key ends
+//! Asked by `Engine::call` for what runs, on every transport, and by whoever holds something open for a caller
+//! (`mcp::notice`, sessions, streams and channels of the edge, stdio). A key ends
 //! by revocation, by replacement with other roles, and by expiry; a caller without a key (the operator's own command
 //! line) never does.
 
 use crate::Engine;
+use crate::trail::Answer;
 use jiff::Timestamp;
 use std::time::Duration;
 use tokio::sync::watch;
-use toolgate_core::Caller;
+use toolgate_core::{Caller, Error, Kind};
 
 /// Begins the id of every caller that holds a key.
 pub(crate) const KEY: &str = "key:";
@@ -52,6 +54,18 @@ impl Engine {
         let mut changes = self.0.keys_changed.subscribe();
         while let Standing::Until(end) = self.standing(&caller.id, Some(caller)) {
             wait(&mut changes, end).await;
+        }
+    }
+
+    /// What this work comes to, unless its caller is gone before. Work that need not wait asks nothing.
+    pub(crate) async fn while_known(&self, caller: &Caller, work: impl Future<Output = Answer>) -> Answer {
+        tokio::select! {
+            biased;
+            answer = work => answer,
+            () = self.gone(caller) => Err(Error::new(
+                Kind::Unauthenticated,
+                "the key of this call was revoked, has expired or has other roles now",
+            )),
         }
     }
 

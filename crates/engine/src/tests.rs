@@ -68,7 +68,7 @@ fn engine(journal: &Journal, choice: JournalFailure) -> (Engine, Arc<AtomicUsize
 fn call(tool: &str) -> Call {
     Call {
         id: CallId::new(),
-        caller: Arc::new(Caller::new("key:a", "a", ["admin"])),
+        caller: Arc::new(Caller::new("a", "a", ["admin"])),
         client: None,
         scope: None,
         tool: tool.to_owned(),
@@ -91,9 +91,11 @@ async fn rights_are_compiled_once_for_each_snapshot() {
     let (engine, _) = engine(&Journal::open(dir.path(), "n").unwrap(), JournalFailure::Refuse);
     let rights = |role: &str| {
         let caller = Caller::new("local", "local", [role]);
-        engine.0.snapshot.load().rights(&caller, &engine.0.catalogue)
+        engine.0.snapshot.load().rights(&caller)
     };
-    let sees = |role: &str| engine.0.catalogue.entries.iter().filter(|e| rights(role).sees(e)).count();
+    let sees = |role: &str| {
+        engine.0.snapshot.load().catalogue.entries.iter().filter(|e| rights(role).sees(e)).count()
+    };
     let first = rights("admin");
     assert!(Arc::ptr_eq(&first, &rights("admin")));
     assert_eq!((sees("viewer"), sees("admin"), sees("nobody")), (1, 2, 0));

@@ -153,7 +153,7 @@ impl Trail {
         self.record.message = message.map(|m| shortened(&redact::text(&m), MAX_MESSAGE));
         // First of all, so that nothing below can cost the record.
         let position = self.inner.journal.append(&self.record);
-        let stats = self.entry.as_ref().map_or(&self.inner.counters.unknown, |e| &e.stats);
+        let stats = self.entry.as_ref().map_or(&self.inner.counters.unknown, |e| &e.live.stats);
         stats.count(kind, self.ran_from.map(|from| from.elapsed()));
         log(&self.record, kind, self.params);
         (self.inner.observe)(&self.record);

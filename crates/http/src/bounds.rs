@@ -1,6 +1,7 @@
 //! Bounds of a request body: its size, the time it takes to arrive, its type and its form; and of all bodies in memory.
 //!
-//! `read` is called by every handler that takes a body (REST here, `mcp` too); `json` by the REST ones.
+//! `read` is called by every handler that takes a body (REST here, `mcp` too); `json` by the REST ones; `take` for
+//! messages of a WebSocket, which are no bodies but as large.
 
 use crate::app::Limits;
 use crate::coding::{self, Coding};
@@ -15,8 +16,8 @@ use serde::de::DeserializeOwned;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use toolgate_core::Kind;
 use toolgate_core::unit::Size;
+use toolgate_core::{Error, Kind};
 
 /// Of a body that is too large, so much more is read and thrown away: a client that is still sending when the connection
 /// closes never sees the answer that tells it why.
@@ -72,7 +73,7 @@ async fn collect(mut body: Body, drained: bool, limits: &Limits) -> Result<Bytes
             if drained {
                 drain(&mut body).await;
             }
-            return Err(no_room());
+            return Err(no_room().into());
         };
         match &mut taken {
             Some(taken) => taken.merge(more),
@@ -87,7 +88,8 @@ async fn collect(mut body: Body, drained: bool, limits: &Limits) -> Result<Bytes
     Ok(held(whole.freeze(), taken))
 }
 
-fn take(room: &Arc<Semaphore>, bytes: usize) -> Option<OwnedSemaphorePermit> {
+/// Take that much of the room, if it is there; given back when dropped.
+pub(crate) fn take(room: &Arc<Semaphore>, bytes: usize) -> Option<OwnedSemaphorePermit> {
     room.clone().try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
 }
 
@@ -105,12 +107,10 @@ fn held(bytes: Bytes, room: Option<OwnedSemaphorePermit>) -> Bytes {
     }
 }
 
-fn no_room() -> Refusal {
-    Refusal::new(
-        Kind::Unavailable,
-        "the bodies of all requests together take too much memory now (http.max_bodies); try again in a moment",
-    )
-    .header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+/// All bodies together take too much.
+pub(crate) fn no_room() -> Error {
+    let why = "the bodies of all requests together take too much memory now (http.max_bodies); try again in a moment";
+    Error::new(Kind::Unavailable, why).retry_after(Duration::from_secs(1))
 }
 
 async fn drain(body: &mut Body) {

@@ -24,7 +24,7 @@ pub struct Settings {
     pub allowed_origins: Vec<String>,
     /// Largest request body, and message on a WebSocket; of a compressed body, before and after it is decompressed.
     pub max_body: Size,
-    /// All request bodies in memory at once; a request beyond that is answered 503.
+    /// All request bodies and messages on WebSockets in memory at once; a request beyond that is answered 503.
     pub max_bodies: Size,
     /// Longest time that a request body may take to arrive.
     pub body_timeout: Span,
@@ -87,17 +87,30 @@ pub struct Sessions {
     pub per_caller: usize,
     /// Sessions of all callers.
     pub total: usize,
+    /// What all sessions' streams keep in memory for clients to read, or to come back for; beyond that the largest streams
+    /// give up their oldest events. Larger than `limits.max_output`, so that the largest answer fits.
+    pub max_events: Size,
 }
 
 impl Default for Sessions {
     fn default() -> Self {
-        Self { idle: Span(Duration::from_secs(30 * 60)), per_caller: 100, total: 10_000 }
+        Self {
+            idle: Span(Duration::from_secs(30 * 60)),
+            per_caller: 100,
+            total: 10_000,
+            max_events: Size(64 << 20),
+        }
     }
 }
 
 impl From<&Sessions> for crate::mcp::Limits {
     fn from(settings: &Sessions) -> Self {
-        Self { idle: settings.idle.0, per_caller: settings.per_caller, total: settings.total }
+        Self {
+            idle: settings.idle.0,
+            per_caller: settings.per_caller,
+            total: settings.total,
+            events: usize::try_from(settings.max_events.0).unwrap_or(usize::MAX),
+        }
     }
 }
 
@@ -141,6 +154,11 @@ impl Settings {
             "from 1 to http.sessions.total",
         );
         bound("sessions.total", (1..=1_000_000).contains(&sessions.total), "from 1 to 1000000");
+        bound(
+            "sessions.max_events",
+            (16 << 20..=1 << 40).contains(&sessions.max_events.0),
+            "from 16MiB to 1024GiB",
+        );
         for (path, span) in [
             ("body_timeout", self.body_timeout),
             ("header_timeout", self.header_timeout),

@@ -89,6 +89,7 @@ impl Tool for Note {
 impl Resource for Note {
     const URI: &'static str = "note://{name}";
     const TITLE: &'static str = "A note";
+    const TELLS: bool = true;
 }
 
 #[derive(Default)]
@@ -368,16 +369,19 @@ async fn a_running_call_and_its_stream_end_with_their_key() {
 
 #[test]
 fn bounds_of_sessions_that_cannot_be_are_named() {
-    use toolgate_core::unit::Span;
+    use toolgate_core::unit::{Size, Span};
     use toolgate_http::Sessions;
     let problems = |sessions: Sessions| Settings { sessions, ..Settings::default() }.problems().join("\n");
-    let fits = Sessions { idle: Span(Duration::from_secs(1)), per_caller: 1, total: 1 };
+    let fits =
+        Sessions { idle: Span(Duration::from_secs(1)), per_caller: 1, total: 1, max_events: Size(16 << 20) };
     assert_eq!(problems(fits.clone()), "");
     for (path, sessions) in [
         ("idle", Sessions { idle: Span(Duration::from_millis(999)), ..fits.clone() }),
         ("per_caller", Sessions { per_caller: 2, ..fits.clone() }),
         ("per_caller", Sessions { per_caller: 0, ..fits.clone() }),
         ("total", Sessions { total: 1_000_001, ..fits.clone() }),
+        ("max_events", Sessions { max_events: Size((16 << 20) - 1), ..fits.clone() }),
+        ("max_events", Sessions { max_events: Size((1 << 40) + 1), ..fits.clone() }),
     ] {
         let text = problems(sessions);
         assert!(text.contains(&format!("http.sessions.{path}: must be")), "{path}: {text}");

@@ -38,6 +38,7 @@ members! {
         level = "level",
         reference = "ref",
         argument = "argument",
+        context = "context",
         notifications = "notifications",
     }
 }

@@ -10,8 +10,10 @@ use super::progress::Outbox;
 use super::{Out, Peer, Reply, Session, Step, batch, cancelled, notice, start};
 use crate::Engine;
 use futures_util::{Stream, StreamExt, future};
+use std::any::Any;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use toolgate_core::name::ServerName;
@@ -26,6 +28,19 @@ const MAX_RUNNING: usize = 256;
 // Messages waiting to be written.
 const OUTGOING: usize = 256;
 
+/// Room in memory for a message, as its transport counts it.
+pub enum Room {
+    /// The transport has bounds of its own.
+    Uncounted,
+    /// Kept until the message is answered.
+    Held(Box<dyn Any + Send>),
+    /// There is none: what would be kept, a request or a batch, is answered with this.
+    Full(Fault),
+}
+
+/// A message of a transport.
+pub type Arrived = (Line, Room);
+
 /// Open a channel: the future answers what comes in, the receiver gives what goes out. With a scope, only that server's
 /// tools, by their own names. The receiver ends when everything is answered; dropping the future cancels what runs.
 pub fn open<S>(
@@ -35,7 +50,7 @@ pub fn open<S>(
     incoming: S,
 ) -> (impl Future<Output = std::io::Result<()>> + Send, mpsc::Receiver<Out>)
 where
-    S: Stream<Item = std::io::Result<Line>> + Unpin + Send,
+    S: Stream<Item = std::io::Result<Arrived>> + Unpin + Send,
 {
     let (out, outgoing) = mpsc::channel(OUTGOING);
     let client = Client {
@@ -89,20 +104,27 @@ struct Running {
 impl Client {
     async fn serve(
         mut self,
-        mut incoming: impl Stream<Item = std::io::Result<Line>> + Unpin,
+        mut incoming: impl Stream<Item = std::io::Result<Arrived>> + Unpin,
     ) -> std::io::Result<()> {
         let mut changes = self.engine.changes();
         loop {
             tokio::select! {
-                Ok(told) = changes.recv() => self.tell(&told).await,
+                told = changes.recv() => match told {
+                    Ok(told) => self.tell(&told).await,
+                    Err(RecvError::Lagged(_)) => {
+                        changes = changes.resubscribe();
+                        self.tell_everything().await;
+                    }
+                    Err(RecvError::Closed) => break,
+                },
                 message = incoming.next() => match message.transpose()? {
-                    Some(Line::Text(text)) => self.message(&text).await,
-                    Some(Line::TooLong) => {
+                    Some((Line::Text(text), room)) => self.message(&text, room).await,
+                    Some((Line::TooLong, _)) => {
                         let most = self.engine.clients().max_line.0;
                         let why = format!("Invalid request: a line is longer than {most} bytes");
                         self.refuse(None, &Fault::invalid_request(why)).await;
                     }
-                    Some(Line::End) | None => break,
+                    Some((Line::End, _)) | None => break,
                 },
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => self.ended(ended),
             }
@@ -126,6 +148,14 @@ impl Client {
         }
     }
 
+    async fn tell_everything(&self) {
+        let Some(session) = &self.opened else { return };
+        let scope = self.scope.as_ref();
+        for body in notice::after_a_gap(&self.engine, session, &self.caller, scope) {
+            self.send(body).await;
+        }
+    }
+
     fn ended(&mut self, ended: Result<Vec<Id>, tokio::task::JoinError>) {
         match ended {
             Ok(ids) => ids.iter().for_each(|id| drop(self.running.remove(id))),
@@ -135,7 +165,7 @@ impl Client {
     }
 
     // Whether these requests may run beside those that do.
-    fn room(&self, ids: &[Id]) -> Result<(), Fault> {
+    fn may_run(&self, ids: &[Id]) -> Result<(), Fault> {
         let mut seen = HashSet::new();
         if ids.iter().any(|id| self.running.contains_key(id) || !seen.insert(id)) {
             return Err(Fault::invalid_request("Invalid request: a request with this id is still running"));
@@ -160,9 +190,19 @@ impl Client {
         self.opened.as_ref().map_or(Version::LATEST_LEGACY, |opened| opened.version)
     }
 
-    async fn message(&mut self, line: &[u8]) {
-        match parse(line, self.engine.clients().of_body()) {
-            Ok(Body::One(Message::Request(request))) => self.request(request).await,
+    async fn message(&mut self, line: &[u8], room: Room) {
+        match (parse(line, self.engine.clients().of_body()), room) {
+            (Ok(Body::One(Message::Request(request))), Room::Full(fault)) => {
+                self.refuse(Some(&request.id), &fault).await
+            }
+            (Ok(Body::Batch(_)), Room::Full(fault)) => self.refuse(None, &fault).await,
+            (parsed, room) => self.parsed(parsed, room).await,
+        }
+    }
+
+    async fn parsed(&mut self, parsed: Result<Body<'_>, Malformed>, room: Room) {
+        match parsed {
+            Ok(Body::One(Message::Request(request))) => self.request(request, room).await,
             Ok(Body::One(Message::Notification { method, params })) => {
                 if let Some(id) = cancelled(&method, params) {
                     self.cancel(&id);
@@ -177,7 +217,7 @@ impl Client {
                 let why = "Invalid request: batches exist only in protocol version 2025-03-26";
                 self.refuse(None, &Fault::invalid_request(why)).await;
             }
-            Ok(Body::Batch(messages)) => self.batch(messages).await,
+            Ok(Body::Batch(messages)) => self.batch(messages, room).await,
             Err(Malformed { id, fault }) => self.refuse(id.as_ref(), &fault).await,
         }
     }
@@ -209,7 +249,7 @@ impl Client {
         Ok(Peer { caller, scope, version, http: false, client, session, trace: None })
     }
 
-    async fn request(&mut self, request: Request<'_>) {
+    async fn request(&mut self, request: Request<'_>, room: Room) {
         let request = match Incoming::of(request) {
             Ok(request) => request,
             Err(Malformed { id, fault }) => return self.refuse(id.as_ref(), &fault).await,
@@ -230,12 +270,13 @@ impl Client {
                 self.send(body).await;
             }
             Step::Call(pending) => {
-                if let Err(fault) = self.room(std::slice::from_ref(&request.id)) {
+                if let Err(fault) = self.may_run(std::slice::from_ref(&request.id)) {
                     return self.refuse(Some(&request.id), &fault).await;
                 }
                 let endless = pending.is_endless();
                 let (engine, out) = (self.engine.clone(), self.out.clone());
                 let task = self.tasks.spawn(async move {
+                    let _room = room;
                     let id = pending.id().clone();
                     let reply = pending.run(&engine).await;
                     let _ = out.send(Out::Message(reply.body)).await;
@@ -250,9 +291,9 @@ impl Client {
         }
     }
 
-    async fn batch(&mut self, messages: Vec<Result<Message<'_>, Malformed>>) {
+    async fn batch(&mut self, messages: Vec<Result<Message<'_>, Malformed>>, room: Room) {
         let ids = batch::ids(&messages);
-        if let Err(fault) = self.room(&ids) {
+        if let Err(fault) = self.may_run(&ids) {
             return self.refuse(None, &fault).await;
         }
         let (caller, scope) = (self.caller.clone(), self.scope.clone());
@@ -272,6 +313,7 @@ impl Client {
         if !batch.is_empty() {
             let (engine, out, ended) = (self.engine.clone(), self.out.clone(), ids.clone());
             let task = self.tasks.spawn(async move {
+                let _room = room;
                 let _ = out.send(Out::Message(batch.run(&engine).await)).await;
                 ended
             });

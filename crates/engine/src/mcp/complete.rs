@@ -7,11 +7,12 @@ use super::{Peer, Pending, Reply, SERVER_INFO};
 use crate::{Engine, Entry, admit};
 use futures_util::FutureExt;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
-use toolgate_core::Face;
+use toolgate_core::foreign::Resources;
+use toolgate_core::{Caller, Face};
 use toolgate_wire::result::ResultWriter;
 use toolgate_wire::{Fault, Incoming};
 
@@ -48,24 +49,46 @@ pub(super) fn complete(engine: &Engine, peer: &Peer, request: &Incoming<'_>) -> 
     let argument: Argument =
         serde_json::from_str(&read("argument", params.argument)?).map_err(|e| wrong("argument", e))?;
     let entry = entry(engine, peer, &reference)?;
-    let (era, id) = (peer.version.era(), request.id.clone());
+    let context = request.params.context.and_then(|raw| serde_json::from_str(raw.get()).ok());
+    let (era, id, caller) = (peer.version.era(), request.id.clone(), peer.caller.clone());
     Ok(Pending::later(&request.id, async move {
-        let mut values = match &entry.completer {
-            Some(completer) => {
-                let work =
-                    AssertUnwindSafe(completer.complete(&argument.name, &argument.value)).catch_unwind();
-                // Too late or broken: nothing to propose, which harms nobody.
-                tokio::time::timeout(LIMIT, work).await.ok().and_then(Result::ok).unwrap_or_default()
-            }
-            None => Vec::new(),
-        };
-        let total = values.len();
-        values.truncate(MOST);
-        let completion = json!({ "values": values, "total": total, "hasMore": total > MOST });
+        let work =
+            AssertUnwindSafe(completion(&entry, &caller, &reference, &argument, context)).catch_unwind();
+        // Too late or broken: nothing to propose, which harms nobody.
+        let completion = tokio::time::timeout(LIMIT, work).await.ok().and_then(Result::ok).flatten();
+        let completion = completion.unwrap_or_else(|| json!({ "values": [], "total": 0, "hasMore": false }));
         let mut writer = ResultWriter::new(era, &id, 256);
         writer.raw("completion", &completion.to_string());
         Reply::whole(writer.finish(SERVER_INFO))
     }))
+}
+
+async fn completion(
+    entry: &Entry,
+    caller: &Arc<Caller>,
+    reference: &Reference,
+    argument: &Argument,
+    context: Option<Value>,
+) -> Option<Value> {
+    if let Some(relay) = &entry.relay {
+        let own = match reference {
+            Reference::Prompt { .. } => json!({ "type": "ref/prompt", "name": entry.called }),
+            Reference::Resource { uri } => {
+                let own = uri.strip_prefix(&format!("{}+", entry.server)).unwrap_or(uri);
+                json!({ "type": "ref/resource", "uri": own })
+            }
+        };
+        let mut params =
+            json!({ "ref": own, "argument": { "name": argument.name, "value": argument.value } });
+        if let Some(context) = context {
+            params["context"] = context;
+        }
+        return relay.complete(caller, params).await.ok();
+    }
+    let mut values = entry.completer.as_ref()?.complete(&argument.name, &argument.value).await;
+    let total = values.len();
+    values.truncate(MOST);
+    Some(json!({ "values": values, "total": total, "hasMore": total > MOST }))
 }
 
 // The entry that a reference means, if this caller may see it. A resource is named by its template, as in the list.
@@ -78,8 +101,15 @@ fn entry(engine: &Engine, peer: &Peer, reference: &Reference) -> Result<Arc<Entr
     let is_meant = |entry: &&Arc<Entry>| match face {
         Face::Resource => {
             entry.template.as_ref().is_some_and(|t| t.as_str() == name || t.variables(name).is_some())
+                || entry.resources.as_ref().is_some_and(|resources| lists(entry, resources, name))
         }
-        Face::Prompt | Face::Tool => entry.exposed == *name || *entry.tool == **name,
+        Face::Prompt | Face::Tool => entry.exposed == *name || *entry.called == **name,
     };
     entries.iter().find(is_meant).cloned().ok_or_else(|| Fault::from(&admit::no_such(face, name)))
+}
+
+// At the door of all servers a template may stand with its server's name before it.
+fn lists(entry: &Entry, resources: &Resources, name: &str) -> bool {
+    let own = name.strip_prefix(&format!("{}+", entry.server)).unwrap_or(name);
+    resources.templates.iter().chain(&*resources.fixed).any(|listed| listed.uri == own)
 }

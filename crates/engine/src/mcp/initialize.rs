@@ -1,6 +1,6 @@
 //! The first exchange: `initialize` (legacy) and `server/discover` (modern).
 
-use super::{LISTS_HOLD, Peer, Reply, SERVER_INFO, Session, offers, tasks};
+use super::{LISTS_HOLD, Peer, Reply, SERVER_INFO, Session, offers, subscribes, tasks};
 use crate::Engine;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(super) fn initialize(engine: &Engine, peer: &Peer, request: &Incoming<'_>) -
     let able = capabilities(engine, peer).to_string();
     result.text("protocolVersion", version.as_str()).raw("capabilities", &able);
     result.raw("serverInfo", SERVER_INFO);
-    instructions(peer, &mut result);
+    instructions(engine, peer, &mut result);
     let able = params.capabilities.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
     let opened = Session::new(version, params.client().map(Arc::new), able);
     Ok(Reply { opened: Some(Arc::new(opened)), ..Reply::whole(result.finish(SERVER_INFO)) })
@@ -37,7 +37,7 @@ pub(super) fn discover(engine: &Engine, peer: &Peer, id: &Id) -> Result<Vec<u8>,
         able["extensions"] = json!({ tasks::EXTENSION: {} });
     }
     result.raw("capabilities", &able.to_string());
-    instructions(peer, &mut result);
+    instructions(engine, peer, &mut result);
     result.cacheable(LISTS_HOLD);
     Ok(result.finish(SERVER_INFO))
 }
@@ -46,7 +46,10 @@ pub(super) fn discover(engine: &Engine, peer: &Peer, id: &Id) -> Result<Vec<u8>,
 fn capabilities(engine: &Engine, peer: &Peer) -> Value {
     let mut able = json!({ "tools": { "listChanged": true }, "logging": {} });
     if offers(engine, peer, Face::Resource) {
-        able["resources"] = json!({ "listChanged": true, "subscribe": true });
+        able["resources"] = json!({ "listChanged": true });
+        if subscribes(engine, peer) {
+            able["resources"]["subscribe"] = json!(true);
+        }
         able["completions"] = json!({});
     }
     if offers(engine, peer, Face::Prompt) {
@@ -64,8 +67,33 @@ fn reachable(engine: &Engine, peer: &Peer) -> Result<(), Fault> {
     }
 }
 
-fn instructions(peer: &Peer, result: &mut ResultWriter) {
-    if peer.scope.is_none() {
-        result.text("instructions", ALL_SERVERS);
+// Instructions of upstreams that are passed on at the door of all, in bytes; what would go beyond is left out whole.
+const MAX_INSTRUCTIONS: usize = 16 << 10;
+
+// Of one upstream its own; of all, ours and those of each upstream of which this caller may see something.
+fn instructions(engine: &Engine, peer: &Peer, result: &mut ResultWriter) {
+    let snapshot = engine.0.snapshot.load();
+    let text = match &peer.scope {
+        Some(server) => {
+            let mounted = snapshot.catalogue.server(server.as_str());
+            mounted.and_then(|mounted| mounted.instructions()).unwrap_or_default().to_owned()
+        }
+        None => {
+            let rights = snapshot.rights(&peer.caller);
+            let mut text = ALL_SERVERS.to_owned();
+            for mounted in &snapshot.catalogue.servers {
+                let sees =
+                    || snapshot.catalogue.entries[mounted.entries.clone()].iter().any(|e| rights.sees(e));
+                if let Some(own) = mounted.instructions().filter(|_| sees())
+                    && text.len() + own.len() < MAX_INSTRUCTIONS
+                {
+                    text.push_str(&format!("\n\n## {}\n\n{own}", mounted.server.name));
+                }
+            }
+            text
+        }
+    };
+    if !text.is_empty() {
+        result.text("instructions", &text);
     }
 }

@@ -6,17 +6,21 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
+use toolgate_core::foreign::Listing;
+use toolgate_core::uri::MAX_URI;
 use toolgate_core::{Error, Face, Kind};
 use toolgate_wire::result::ResultWriter;
 use toolgate_wire::{Fault, Id, Incoming};
 
 // Items in one page.
 pub(super) const PAGE: usize = 200;
-// Longest cursor read: ours are shorter, unless a URI is long.
-const MAX_CURSOR: usize = 4096;
+// Longest cursor read: ours hold a place and a name or URI, in Base64. No item has a longer one: names have 64 bytes, and
+// longer URIs are not listed.
+const MAX_CURSOR: usize = (MAX_URI + 32).div_ceil(3) * 4;
 // How long a server may take to say which resources it has.
 const LISTING: Duration = Duration::from_secs(5);
 // Resources of one template that are listed.
@@ -84,12 +88,42 @@ pub(super) fn list(
     let entries = entries(engine, peer, list)?;
     let cursor = request.params.optional_text("cursor", request.params.cursor)?;
     let bare = peer.scope.is_some();
-    let shown = |entry: &&Arc<Entry>| {
-        list != List::Templates || entry.template.as_ref().is_some_and(|t| !t.is_fixed())
+    let listed: Vec<(String, String)>;
+    let items: Vec<Item<'_>> = if list == List::Templates {
+        listed = templates(engine, &entries, bare);
+        listed.iter().map(|(name, json)| Item { name, json }).collect()
+    } else {
+        entries.iter().map(|entry| item(entry, bare)).collect()
     };
-    let item = |entry| item(entry, bare);
-    let items: Vec<Item<'_>> = entries.iter().filter(shown).map(item).collect();
     page(peer, &request.id, list, &items, cursor.as_deref())
+}
+
+fn templates(engine: &Engine, entries: &[Arc<Entry>], bare: bool) -> Vec<(String, String)> {
+    let mut items = Vec::new();
+    for entry in entries {
+        if entry.template.as_ref().is_some_and(|template| !template.is_fixed()) {
+            let item = item(entry, bare);
+            items.push((item.name.to_owned(), item.json.to_owned()));
+        }
+        if let Some(resources) = &entry.resources {
+            items.extend(resources.templates.iter().map(|l| foreign(engine, entry, l, bare)));
+        }
+    }
+    items
+}
+
+// What an upstream lists, under the URI of this door.
+fn foreign(engine: &Engine, entry: &Entry, listing: &Listing, bare: bool) -> (String, String) {
+    if !bare
+        && let Cow::Owned(uri) = engine.0.snapshot.load().catalogue.shown(&entry.server, &listing.uri)
+        && let Ok(mut object) =
+            serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(listing.json.get())
+    {
+        let key = if object.contains_key("uriTemplate") { "uriTemplate" } else { "uri" };
+        object.insert(key.to_owned(), uri.clone().into());
+        return (uri, serde_json::Value::Object(object).to_string());
+    }
+    (listing.uri.clone(), listing.json.get().to_owned())
 }
 
 fn item(entry: &Arc<Entry>, bare: bool) -> Item<'_> {
@@ -100,9 +134,9 @@ fn item(entry: &Arc<Entry>, bare: bool) -> Item<'_> {
 pub(super) fn resources(engine: &Engine, peer: &Peer, request: &Incoming<'_>) -> Result<Pending, Fault> {
     let entries = entries(engine, peer, List::Resources)?;
     let cursor = request.params.optional_text("cursor", request.params.cursor)?.map(|c| c.into_owned());
-    let (peer, id) = (peer.clone(), request.id.clone());
+    let (engine, peer, id) = (engine.clone(), peer.clone(), request.id.clone());
     Ok(Pending::later(&request.id, async move {
-        match found(&entries, peer.scope.is_some()).await {
+        match found(&engine, &entries, peer.scope.is_some()).await {
             Ok(found) => {
                 let items: Vec<Item<'_>> = found.iter().map(|(name, json)| Item { name, json }).collect();
                 match page(&peer, &id, List::Resources, &items, cursor.as_deref()) {
@@ -117,10 +151,13 @@ pub(super) fn resources(engine: &Engine, peer: &Peer, request: &Incoming<'_>) ->
 
 // Fixed resources, and what is there under each template. A server that does not answer, or breaks, lists nothing: it must
 // not hide the others.
-async fn found(entries: &[Arc<Entry>], bare: bool) -> Result<Vec<(String, String)>, Error> {
+async fn found(engine: &Engine, entries: &[Arc<Entry>], bare: bool) -> Result<Vec<(String, String)>, Error> {
     let of = |entry: &Arc<Entry>| {
         let entry = entry.clone();
         async move {
+            if let Some(resources) = &entry.resources {
+                return Ok(resources.fixed.iter().map(|l| foreign(engine, &entry, l, bare)).collect());
+            }
             let (Some(template), Some(completer)) = (&entry.template, &entry.completer) else {
                 return Ok(Vec::new());
             };
@@ -136,7 +173,9 @@ async fn found(entries: &[Arc<Entry>], bare: bool) -> Result<Vec<(String, String
             let text = |listed: &toolgate_core::offer::Listed| {
                 serde_json::to_string(listed).map(|json| (listed.uri.clone(), json))
             };
-            let texts: Result<Vec<_>, _> = listed.iter().take(MAX_LISTED).map(text).collect();
+            // Nobody could read what is under a longer one.
+            let readable = listed.iter().filter(|listed| listed.uri.len() <= MAX_URI);
+            let texts: Result<Vec<_>, _> = readable.take(MAX_LISTED).map(text).collect();
             texts.map_err(|e| Error::new(Kind::Internal, "a list could not be written").because(e))
         }
     };

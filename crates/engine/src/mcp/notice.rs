@@ -6,7 +6,7 @@
 use super::progress::{Out, Outbox};
 use super::session::Session;
 use super::{Peer, Pending, Reply, SERVER_INFO, offers};
-use crate::{Engine, Told};
+use crate::{Engine, Told, Watch};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap};
@@ -118,9 +118,34 @@ fn may_hear(engine: &Engine, caller: &Caller, scope: Option<&ServerName>, told: 
     if scope.is_some_and(|scope| *scope != told.server) {
         return false;
     }
-    match &told.change {
-        Change::Resource(uri) => engine.readable(caller, scope, uri).is_some(),
-        _ => engine.list(Face::Tool, caller, Some(told.server.as_str())).is_ok(),
+    // Whoever saw something of it before hears that it is gone.
+    told.saw.contains(&caller.roles) || engine.list(Face::Tool, caller, Some(told.server.as_str())).is_ok()
+}
+
+// What changed, as this caller asked for it at this door; `None` when it did not, or may not hear of it.
+fn heard(
+    engine: &Engine,
+    caller: &Caller,
+    scope: Option<&ServerName>,
+    told: &Told,
+    wants: impl Fn(&Change) -> bool,
+) -> Option<Change> {
+    let Change::Resource(uri) = &told.change else {
+        return (wants(&told.change) && may_hear(engine, caller, scope, told)).then(|| told.change.clone());
+    };
+    let names = [uri.clone(), format!("{}+{uri}", told.server)].map(Change::Resource);
+    names.into_iter().find(|name| {
+        let Change::Resource(shown) = name else { return false };
+        let same = |readable: crate::Readable| readable.server == told.server && readable.uri == *uri;
+        wants(name) && engine.readable(caller, scope, shown).is_some_and(same)
+    })
+}
+
+/// Ask upstreams again for the changes that a session subscribed to before this process began.
+pub fn watch_again(engine: &Engine, session: &Session, caller: &Caller, scope: Option<&ServerName>) {
+    for uri in session.unwatched() {
+        let watch = engine.readable(caller, scope, &uri).and_then(|readable| readable.watch());
+        session.watched(&uri, watch);
     }
 }
 
@@ -132,12 +157,31 @@ pub fn for_session(
     scope: Option<&ServerName>,
     told: &Told,
 ) -> Option<Vec<u8>> {
-    let wanted = match &told.change {
+    let wants = |change: &Change| match change {
         Change::Resource(uri) => session.is_subscribed(uri),
         _ => true,
     };
-    (wanted && may_hear(engine, caller, scope, told))
-        .then(|| notify::of(method(&told.change), &params(&told.change)))
+    let change = heard(engine, caller, scope, told, wants)?;
+    Some(notify::of(method(&change), &params(&change)))
+}
+
+/// The notifications for a legacy session that missed changes. Which ones is not known, so everything that it would hear of
+/// may have changed.
+pub fn after_a_gap(
+    engine: &Engine,
+    session: &Session,
+    caller: &Caller,
+    scope: Option<&ServerName>,
+) -> Vec<Vec<u8>> {
+    let has = |face| {
+        engine.list(face, caller, scope.map(ServerName::as_str)).is_ok_and(|entries| !entries.is_empty())
+    };
+    let lists =
+        [(Face::Tool, Change::Tools), (Face::Prompt, Change::Prompts), (Face::Resource, Change::Resources)];
+    let lists = lists.into_iter().filter(|(face, _)| *face == Face::Tool || has(*face)).map(|(_, list)| list);
+    let readable = |uri: &String| engine.readable(caller, scope, uri).is_some();
+    let resources = session.subscriptions().into_iter().filter(readable).map(Change::Resource);
+    lists.chain(resources).map(|change| notify::of(method(&change), &params(&change))).collect()
 }
 
 /// `subscriptions/listen`: acknowledged first, then what changes, each tagged with the request's id, until the client or
@@ -161,7 +205,7 @@ pub(super) fn listen(
         let why = format!("Invalid params: at most {most} resources in one subscription");
         return Err(Fault::invalid_params(why));
     }
-    let filter = honoured(engine, peer, asked);
+    let (filter, watches) = honoured(engine, peer, asked);
     let place = Place::take(engine, &peer.caller)?;
     // Listening begins before the acknowledgement, so that nothing is missed in between.
     let mut changes = engine.0.changes.listen();
@@ -169,7 +213,7 @@ pub(super) fn listen(
     let (engine, peer, id) = (engine.clone(), peer.clone(), request.id.clone());
     let tag = tag(&id);
     Ok(Pending::later(&request.id, async move {
-        let _place = place;
+        let (_place, _watches) = (place, watches);
         let acknowledged = json!({ "notifications": filter, "_meta": { SUBSCRIPTION_ID: tag } });
         let mut next = vec![notify::of("notifications/subscriptions/acknowledged", &acknowledged)];
         'open: loop {
@@ -185,11 +229,10 @@ pub(super) fn listen(
                 () = engine.gone(&peer.caller) => break,
             };
             let heard: Vec<Change> = match told {
-                Ok(told) if filter.wants(&told.change) => {
-                    let heard = may_hear(&engine, &peer.caller, peer.scope.as_ref(), &told);
-                    heard.then(|| told.change.clone()).into_iter().collect()
+                Ok(told) => {
+                    let wants = |change: &Change| filter.wants(change);
+                    heard(&engine, &peer.caller, peer.scope.as_ref(), &told, wants).into_iter().collect()
                 }
-                Ok(_) => continue,
                 // What was missed is not known, so everything that it asked for may have changed.
                 Err(RecvError::Lagged(_)) => filter.everything(),
                 Err(RecvError::Closed) => break,
@@ -211,18 +254,22 @@ fn tag(id: &Id) -> Value {
     serde_json::from_str(id.json()).unwrap_or_default()
 }
 
-// What is asked for and there: a list that this caller does not have never changes.
-fn honoured(engine: &Engine, peer: &Peer, asked: Filter) -> Filter {
+// What is asked for and there: a list that this caller does not have never changes, and what cannot tell is never heard.
+fn honoured(engine: &Engine, peer: &Peer, asked: Filter) -> (Filter, Vec<Watch>) {
     let has = |face| offers(engine, peer, face);
-    let readable = |uri: &String| engine.readable(&peer.caller, peer.scope.as_ref(), uri);
-    Filter {
+    let mut watches = Vec::new();
+    let mut readable = |uri: String| {
+        let readable = engine.readable(&peer.caller, peer.scope.as_ref(), &uri)?;
+        let readable = Some(readable).filter(|readable| readable.tells)?;
+        watches.extend(readable.watch());
+        Some(super::known_as(&uri, Some(&readable)))
+    };
+    let resource_subscriptions = asked.resource_subscriptions.into_iter().filter_map(&mut readable).collect();
+    let filter = Filter {
         tools_list_changed: asked.tools_list_changed,
         prompts_list_changed: asked.prompts_list_changed && has(Face::Prompt),
         resources_list_changed: asked.resources_list_changed && has(Face::Resource),
-        resource_subscriptions: asked
-            .resource_subscriptions
-            .into_iter()
-            .filter_map(|uri| readable(&uri))
-            .collect(),
-    }
+        resource_subscriptions,
+    };
+    (filter, watches)
 }

@@ -3,6 +3,7 @@
 //! Made by `initialize`; kept by the transport (an HTTP session, a stdio channel), which brings the client's answers
 //! here. `Saved` is the part that outlives the process.
 
+use crate::Watch;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -42,6 +43,8 @@ pub struct Session {
 struct State {
     loudness: Loudness,
     subscriptions: BTreeSet<String>,
+    // Of those, what upstreams were asked for. A session of an earlier process has none at first.
+    watches: HashMap<String, Option<Watch>>,
     waiting: HashMap<u64, oneshot::Sender<Result<Value, Fault>>>,
     asked: u64,
     changes: u64,
@@ -62,7 +65,8 @@ impl Session {
         subscriptions: BTreeSet<String>,
     ) -> Self {
         let waiting = HashMap::new();
-        let state = State { loudness, subscriptions, waiting, asked: 0, changes: 0, ended: false };
+        let watches = HashMap::new();
+        let state = State { loudness, subscriptions, watches, waiting, asked: 0, changes: 0, ended: false };
         Self { version, client, capabilities, state: Mutex::new(state) }
     }
 
@@ -123,6 +127,31 @@ impl Session {
     pub(super) fn unsubscribe(&self, uri: &str) {
         let mut state = self.lock();
         state.changes += u64::from(state.subscriptions.remove(uri));
+        let ended = state.watches.remove(uri);
+        drop(state);
+        drop(ended);
+    }
+
+    /// What its server holds for a subscription; nothing, where it need not be asked.
+    pub(super) fn watched(&self, uri: &str, watch: Option<Watch>) {
+        let mut state = self.lock();
+        let before = if state.subscriptions.contains(uri) {
+            state.watches.insert(uri.to_owned(), watch)
+        } else {
+            Some(watch)
+        };
+        drop(state);
+        drop(before);
+    }
+
+    /// Subscriptions of which no server has been told.
+    pub(super) fn unwatched(&self) -> Vec<String> {
+        let state = self.lock();
+        state.subscriptions.iter().filter(|uri| !state.watches.contains_key(*uri)).cloned().collect()
+    }
+
+    pub(super) fn subscriptions(&self) -> BTreeSet<String> {
+        self.lock().subscriptions.clone()
     }
 
     pub(super) fn is_subscribed(&self, uri: &str) -> bool {
@@ -155,6 +184,9 @@ impl Session {
         let mut state = self.lock();
         state.ended = true;
         state.waiting.clear();
+        let ended = std::mem::take(&mut state.watches);
+        drop(state);
+        drop(ended);
     }
 
     /// A response of the client. What answers nothing is dropped.

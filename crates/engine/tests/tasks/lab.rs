@@ -168,7 +168,7 @@ impl MemoryStore {
         let now = Timestamp::now();
         let task = Kept {
             id: id.to_owned(),
-            caller: "key:a".to_owned(),
+            caller: "a".to_owned(),
             scope: Some("lab".to_owned()),
             node: node.to_owned(),
             status: TaskStatus::parse(status).unwrap(),
@@ -254,7 +254,7 @@ impl Bench {
 
     fn peer(caller: &str, door: Option<&str>, version: Version) -> Peer {
         Peer {
-            caller: Arc::new(Caller::new(format!("key:{caller}"), caller, ["admin"])),
+            caller: Arc::new(Caller::new(caller, caller, ["admin"])),
             scope: door.map(|name| ServerName::new(name).unwrap()),
             version,
             http: true,

@@ -6,6 +6,7 @@
 
 use super::{
     EgressRules, HttpStats, Incoming, Outgoing,
+    pin::{self, Pin},
     resolve::{Resolver, Scope},
     rules::{Guard, Target},
 };
@@ -56,6 +57,7 @@ const HARMLESS: [HeaderName; 9] = [
 pub struct Http {
     guard: Guard,
     denied: Arc<[IpAddr]>,
+    pin: Option<Pin>,
     public: OnceCell<reqwest::Client>,
     named: OnceCell<reqwest::Client>,
     requests: AtomicU64,
@@ -66,10 +68,20 @@ pub struct Http {
 impl Http {
     /// Validates the rules; opens no connection and reads no certificate until the first request.
     pub fn new(rules: EgressRules) -> Result<Self, HostError> {
+        Self::with(rules, None)
+    }
+
+    /// The same, where every TLS server reached must be the one of the pin.
+    pub fn pinned(rules: EgressRules, pin: Pin) -> Result<Self, HostError> {
+        Self::with(rules, Some(pin))
+    }
+
+    fn with(rules: EgressRules, pin: Option<Pin>) -> Result<Self, HostError> {
         let guard = Guard::new(&rules)?;
         Ok(Self {
             denied: guard.denied_addresses().into(),
             guard,
+            pin,
             public: OnceCell::new(),
             named: OnceCell::new(),
             requests: AtomicU64::new(0),
@@ -79,8 +91,8 @@ impl Http {
     }
 
     /// Errors: `Invalid` for a request that cannot be sent, `Forbidden` when a rule stops it (also on a redirect),
-    /// `NotFound` for a host that does not exist, `Timeout`, `TooLarge` for bounds other than the answer's body,
-    /// `Unavailable` for everything on the way.
+    /// `NotFound` for a host that does not exist, `Unauthenticated` for a server other than the pinned one, `Timeout`,
+    /// `TooLarge` for bounds other than the answer's body, `Unavailable` for everything on the way.
     pub async fn send(&self, request: Outgoing) -> Result<Incoming, HostError> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let limit = request.timeout.min(LONGEST_TIMEOUT);
@@ -202,8 +214,9 @@ impl Http {
         };
         let build = async || {
             let resolver = Arc::new(Resolver::new(scope, Arc::clone(&self.denied)));
+            let pin = self.pin.clone();
             // Reads the certificate store: files, many of them.
-            tokio::task::spawn_blocking(move || build(resolver))
+            tokio::task::spawn_blocking(move || build(resolver, pin.as_ref()))
                 .await
                 .map_err(|_| HostError::new(Kind::Internal, "the HTTP client could not be made"))?
         };
@@ -211,8 +224,9 @@ impl Http {
     }
 }
 
-/// With the system's certificates, or the built-in copy of Mozilla's where there are none (a bare container).
-pub(super) fn build(resolver: Arc<Resolver>) -> Result<reqwest::Client, HostError> {
+/// With the pinned certificate; without a pin the system's, or the built-in copy of Mozilla's where there are none (a
+/// bare container).
+pub(super) fn build(resolver: Arc<Resolver>, pin: Option<&Pin>) -> Result<reqwest::Client, HostError> {
     let base = || {
         reqwest::Client::builder()
             .user_agent(concat!("toolgate/", env!("CARGO_PKG_VERSION")))
@@ -225,16 +239,23 @@ pub(super) fn build(resolver: Arc<Resolver>) -> Result<reqwest::Client, HostErro
             .http2_max_header_list_size(LARGEST_HEAD as u32)
             .dns_resolver(Arc::clone(&resolver))
     };
+    let failed = |e: reqwest::Error| {
+        tracing::error!(error = %e, "the HTTP client could not be made");
+        HostError::new(
+            Kind::Internal,
+            "the HTTP client could not be made; the operator's log has the details",
+        )
+    };
+    if let Some(pin) = pin {
+        return base().tls_backend_preconfigured(pin.config()).build().map_err(failed);
+    }
     base().build().or_else(|e| {
         tracing::warn!(error = %e, "no usable certificate store in the system; using the built-in root certificates");
         let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS
             .iter()
             .filter_map(|der| reqwest::Certificate::from_der(der).ok())
             .collect::<Vec<_>>();
-        base().tls_certs_only(roots).build().map_err(|e| {
-            tracing::error!(error = %e, "the HTTP client could not be made");
-            HostError::new(Kind::Internal, "the HTTP client could not be made; the operator's log has the details")
-        })
+        base().tls_certs_only(roots).build().map_err(failed)
     })
 }
 
@@ -308,6 +329,9 @@ fn explain(error: reqwest::Error, target: &Target) -> HostError {
         cause = deeper;
         if let Some(own) = cause.downcast_ref::<HostError>() {
             return own.clone();
+        }
+        if let Some(own) = pin::refusal(cause) {
+            return own;
         }
     }
     if error.is_timeout() {

@@ -7,12 +7,16 @@
 mod address;
 mod client;
 mod pattern;
+mod pin;
+#[cfg(test)]
+mod pin_tests;
 mod resolve;
 mod rules;
 #[cfg(test)]
 mod tests;
 
 pub use client::Http;
+pub use pin::Pin;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};

@@ -176,6 +176,7 @@ impl Live {
 
 #[cfg(test)]
 mod tests {
+    use super::super::room::Room;
     use super::super::stream::Stream;
     use super::*;
     use http_body_util::BodyExt;
@@ -191,7 +192,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_stream_shows_that_it_lives_and_ends_with_the_shutdown() {
-        let own = Stream::new(0);
+        let own = Stream::new(0, &Room::new(1 << 20));
         let (close, closing) = watch::channel(false);
         let (held, free) = mpsc::channel::<()>(1);
         let mut body = stream(None, own.read(0), Some(closing), held).into_body();
@@ -216,7 +217,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stream_without_a_shutdown_goes_on_to_its_end() {
-        let answer = Stream::new(7);
+        let answer = Stream::new(7, &Room::new(1 << 20));
         let mut body = stream(Some(answer.opening(0)), answer.read(0), None, ()).into_body();
         assert_eq!(frame(&mut body).await.unwrap(), "id: 7-0\nretry: 500\ndata: \n\n");
         assert_eq!(frame(&mut body).await.unwrap(), ": keep-alive\n\n");

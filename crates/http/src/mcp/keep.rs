@@ -1,7 +1,7 @@
 //! Sessions beyond this process: written behind, read when a client comes back after a restart.
 //!
 //! Called by `session` only. A session is queued and written at most once a second, with others, never in the way of an
-//! answer; what a crash takes is at most that. The store sees a hash of a session's id, which opens nothing. A session
+//! answer; what a crash takes is at most that. One that ends within that time is not written at all. The store sees a hash of a session's id, which opens nothing. A session
 //! that has ended is never read again, also while its end still waits to be written.
 
 use super::session::{Limits, Session};
@@ -67,6 +67,8 @@ const READERS: usize = 16;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 enum Job {
+    /// To be written for the first time: nothing of it is in the store.
+    New(Arc<Session>),
     Save(Arc<Session>),
     Delete,
 }
@@ -106,6 +108,11 @@ impl Keeper {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Write this session, which the store does not have, soon.
+    pub fn create(&self, session: Arc<Session>) {
+        self.put(hash(&session.id), Job::New(session));
+    }
+
     /// Write this session soon. Not to be called for one that has ended.
     pub fn save(&self, session: Arc<Session>) {
         self.put(hash(&session.id), Job::Save(session));
@@ -118,11 +125,25 @@ impl Keeper {
 
     fn put(&self, id: SessionHash, job: Job) {
         let mut jobs = self.lock();
-        if jobs.waiting.len() < MAX_WAITING || jobs.waiting.contains_key(&id) {
-            jobs.waiting.insert(id, job);
-        }
+        match (jobs.waiting.get(&id), &job) {
+            // Of one that ends before it was written there is nothing to forget.
+            (Some(Job::New(_)), Job::Delete) => {
+                jobs.waiting.remove(&id);
+                return;
+            }
+            (Some(Job::New(_)), _) => return,
+            (None, _) if jobs.waiting.len() >= MAX_WAITING => return,
+            _ => jobs.waiting.insert(id, job),
+        };
         drop(jobs);
         self.news.notify_one();
+    }
+
+    /// How many wait, and for how many there is room now.
+    #[cfg(test)]
+    pub fn waiting(&self) -> (usize, usize) {
+        let jobs = self.lock();
+        (jobs.waiting.len() + jobs.writing.len(), jobs.waiting.capacity())
     }
 
     fn is_ending(&self, id: &SessionHash) -> bool {
@@ -159,7 +180,7 @@ impl Keeper {
         let mut next_sweep = Instant::now();
         loop {
             tokio::select! {
-                () = self.news.notified() => self.write().await,
+                () = self.news.notified() => self.write_all().await,
                 () = tokio::time::sleep_until(next_sweep) => {
                     next_sweep = Instant::now() + every;
                     let used_since = SystemTime::now() - kept_for(limits.idle);
@@ -189,8 +210,7 @@ impl Keeper {
                 if before == 0 {
                     return true;
                 }
-                self.write().await;
-                if self.lock().waiting.len() >= before {
+                if !self.write().await {
                     return false;
                 }
             }
@@ -202,18 +222,39 @@ impl Keeper {
         }
     }
 
-    // One round. What cannot be written waits for the next one.
-    async fn write(&self) {
+    // All that waits now, so that no more than comes within a pause ever does; what comes meanwhile is for the next round.
+    async fn write_all(&self) {
+        let mut left = self.lock().waiting.len();
+        while left > 0 && self.write().await {
+            left = left.saturating_sub(AT_ONCE);
+        }
+        let mut jobs = self.lock();
+        // Room for the most that ever waited is not kept.
+        let Jobs { waiting, writing } = &mut *jobs;
+        for table in [waiting, writing] {
+            table.shrink_to(AT_ONCE.max(2 * table.len()));
+        }
+    }
+
+    // Some of what waits. Whether it could be written; what could not waits on.
+    async fn write(&self) -> bool {
         let (mut saves, mut deletes) = (Vec::new(), Vec::new());
         {
             let mut jobs = self.lock();
             let some: Vec<_> = jobs.waiting.keys().take(AT_ONCE).copied().collect();
             for id in some {
                 let Some(job) = jobs.waiting.remove(&id) else { continue };
-                match &job {
-                    Job::Save(session) => saves.push(session.clone()),
-                    Job::Delete => deletes.push(id),
-                }
+                let job = match job {
+                    // From here on it may be in the store, also when the writing fails.
+                    Job::New(session) | Job::Save(session) => {
+                        saves.push(session.clone());
+                        Job::Save(session)
+                    }
+                    Job::Delete => {
+                        deletes.push(id);
+                        Job::Delete
+                    }
+                };
                 jobs.writing.insert(id, job);
             }
         }
@@ -235,7 +276,7 @@ impl Keeper {
         let done: Vec<_> = jobs.writing.drain().collect();
         for (id, job) in done {
             let failed = match job {
-                Job::Save(_) => saved.is_err(),
+                Job::New(_) | Job::Save(_) => saved.is_err(),
                 Job::Delete => deleted.is_err(),
             };
             if failed {
@@ -246,9 +287,11 @@ impl Keeper {
             self.news.notify_one();
         }
         drop(jobs);
+        let well = saved.is_ok() && deleted.is_ok();
         for error in [saved.err(), deleted.err()].into_iter().flatten() {
             tracing::warn!(%error, "sessions could not be written; trying again");
         }
+        well
     }
 
     // All at once. When that has failed some times each for itself, so that one which the store will never take does not

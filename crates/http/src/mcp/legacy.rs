@@ -11,9 +11,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header as http_header};
 use axum::response::Response;
 use futures_util::future::Abortable;
 use serde_json::value::RawValue;
-use std::pin::pin;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::mpsc;
 use toolgate_core::name::ServerName;
@@ -25,8 +23,6 @@ use toolgate_wire::message::Message;
 use toolgate_wire::{Fault, Id, Incoming, Malformed, header};
 
 const LAST_EVENT_ID: &str = "last-event-id";
-// How often it is looked whether a silent session is still there.
-const LOOK_AFTER: Duration = Duration::from_secs(30);
 const SESSION_ID: HeaderName = HeaderName::from_static(header::SESSION_ID);
 
 fn refuse(status: StatusCode, id: Option<&Id>, why: &'static str) -> Response {
@@ -220,10 +216,7 @@ pub(super) async fn batch(
     if batch.is_empty() {
         return answer::empty(StatusCode::ACCEPTED);
     }
-    match visit.while_known(pin!(batch.run(engine))).await {
-        Some(answers) => answer::whole(Reply::whole(answers), accepts),
-        None => failed(None, &key_gone()),
-    }
+    answer::whole(Reply::whole(batch.run(engine).await), accepts)
 }
 
 pub(super) async fn notification(visit: &Visit, method: &str, params: Option<&RawValue>) -> Response {
@@ -285,6 +278,7 @@ pub(super) async fn listen(visit: &Visit) -> Result<Response, Refused> {
         return Err(refuse(StatusCode::NOT_FOUND, None, "the session has ended").into());
     };
     if is_new {
+        notice::watch_again(visit.app.engine(), &used.session.mcp, &visit.caller, visit.scope.as_ref());
         tokio::spawn(tell(
             visit.app.engine().clone(),
             // Listening begins before the stream does, so that nothing is missed in between.
@@ -300,7 +294,8 @@ pub(super) async fn listen(visit: &Visit) -> Result<Response, Refused> {
     Ok(answer::stream(Some(stream.opening(newest)), reader, Some(visit.app.closing()), used))
 }
 
-// What changes, onto the session's own stream, for as long as there is the session.
+// What changes, onto the session's own stream, for as long as there is the session: its end ends the stream. Not a moment
+// longer, because clients that vanish may be many.
 async fn tell(
     engine: Engine,
     mut changes: Receiver<Arc<Told>>,
@@ -311,15 +306,11 @@ async fn tell(
 ) {
     loop {
         let told = tokio::select! {
+            biased;
+            () = stream.ended() => return,
             told = changes.recv() => told,
-            () = tokio::time::sleep(LOOK_AFTER) => {
-                if session.strong_count() == 0 || stream.is_ended() {
-                    return;
-                }
-                continue;
-            }
         };
-        let Some(session) = session.upgrade().filter(|_| !stream.is_ended()) else { return };
+        let Some(session) = session.upgrade() else { return };
         match told {
             Ok(told) => {
                 if let Some(body) = notice::for_session(&engine, &session.mcp, &caller, scope.as_ref(), &told)
@@ -327,7 +318,12 @@ async fn tell(
                     stream.push(&body);
                 }
             }
-            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Lagged(_)) => {
+                changes = changes.resubscribe();
+                for body in notice::after_a_gap(&engine, &session.mcp, &caller, scope.as_ref()) {
+                    stream.push(&body);
+                }
+            }
             Err(RecvError::Closed) => return,
         }
     }

@@ -13,6 +13,7 @@ mod modern;
 mod negotiate;
 mod places;
 mod post;
+mod room;
 mod session;
 mod sse_door;
 mod stream;
@@ -30,12 +31,11 @@ use axum::response::Response;
 use axum::routing::MethodRouter;
 use axum::{Extension, Router};
 use session::Sessions;
-use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use toolgate_core::name::ServerName;
 use toolgate_core::trace::TraceContext;
 use toolgate_core::{Caller, Error, Kind};
-use toolgate_engine::mcp::{Mirrored, is_server};
+use toolgate_engine::mcp::is_server;
 use toolgate_engine::{ConnectionGuard, Engine};
 use toolgate_wire::Fault;
 
@@ -57,8 +57,6 @@ pub(crate) struct Shared {
     places: places::Places,
     doors: sse_door::Doors,
     beat: ws::Beat,
-    /// The catalogue never changes, so its annotations are read once.
-    mirrored: OnceLock<Mirrored>,
 }
 
 impl Shared {
@@ -72,7 +70,6 @@ impl Shared {
             places: places::Places::new(limits),
             doors: sse_door::Doors::default(),
             beat: ws::Beat::default(),
-            mirrored: OnceLock::new(),
         }
     }
 
@@ -119,11 +116,6 @@ impl Visit {
         Ok(Self { app, shared, caller, scope, headers })
     }
 
-    // What this work comes to; `None` when its caller is no more before it has ended.
-    async fn while_known<T>(&self, work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
-        while_known(self.app.engine(), &self.caller, work).await
-    }
-
     fn trace(&self) -> Option<TraceContext> {
         trace::of(&self.headers)
     }
@@ -133,18 +125,6 @@ impl Visit {
     fn connection(&self) -> Option<ConnectionGuard> {
         let scope = self.scope.as_ref().filter(|name| is_server(self.app.engine(), name))?;
         Some(self.app.engine().connection(Some(scope.as_str())))
-    }
-}
-
-async fn while_known<T>(
-    engine: &Engine,
-    caller: &Caller,
-    work: Pin<&mut impl Future<Output = T>>,
-) -> Option<T> {
-    tokio::select! {
-        biased;
-        done = work => Some(done),
-        () = engine.gone(caller) => None,
     }
 }
 

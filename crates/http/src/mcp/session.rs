@@ -6,6 +6,7 @@
 //! use.
 
 use super::keep::{Keeper, Kept, SessionStore, hash, kept_for};
+use super::room::Room;
 use super::stream::Stream;
 use futures_util::future::{AbortHandle, AbortRegistration};
 use std::collections::{HashMap, VecDeque};
@@ -27,11 +28,13 @@ pub struct Limits {
     pub per_caller: usize,
     /// Sessions of all callers.
     pub total: usize,
+    /// Bytes of the events in the streams of all sessions.
+    pub events: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { idle: Duration::from_secs(30 * 60), per_caller: 100, total: 10_000 }
+        Self { idle: Duration::from_secs(30 * 60), per_caller: 100, total: 10_000, events: 64 << 20 }
     }
 }
 
@@ -41,6 +44,8 @@ const ENDED_STREAMS: usize = 16;
 pub(super) const OWN_STREAM: u64 = 0;
 // Calls of one session running at once.
 const MAX_RUNNING: usize = 256;
+// Entries of a table that are not worth shrinking it.
+const SMALL: usize = 256;
 
 pub(super) struct Session {
     pub id: Box<str>,
@@ -48,6 +53,7 @@ pub(super) struct Session {
     scope: Option<ServerName>,
     pub mcp: Arc<mcp::Session>,
     state: Mutex<State>,
+    room: Arc<Room>,
     keeper: Option<Arc<Keeper>>,
     _connection: Option<ConnectionGuard>,
 }
@@ -133,7 +139,7 @@ impl Session {
             state.streams.remove(oldest);
         }
         state.opened_streams += 1;
-        let stream = Stream::new(state.opened_streams);
+        let stream = Stream::new(state.opened_streams, &self.room);
         state.streams.push_back(stream.clone());
         Some(stream)
     }
@@ -152,7 +158,7 @@ impl Session {
         if let Some(stream) = state.streams.iter().find(|stream| stream.number == OWN_STREAM) {
             return Some((stream.clone(), false));
         }
-        let stream = Stream::new(OWN_STREAM);
+        let stream = Stream::new(OWN_STREAM, &self.room);
         state.streams.push_back(stream.clone());
         Some((stream, true))
     }
@@ -217,6 +223,7 @@ impl Drop for Use {
 pub(super) struct Sessions {
     limits: Limits,
     all: Mutex<All>,
+    room: Arc<Room>,
     keeper: Option<Arc<Keeper>>,
 }
 
@@ -228,6 +235,10 @@ struct All {
 }
 
 impl All {
+    fn of(&self, caller: &Caller) -> usize {
+        self.by_caller.get(&caller.id).map_or(0, Vec::len)
+    }
+
     fn remove(&mut self, id: &str) -> Option<Arc<Session>> {
         let session = self.by_id.remove(id)?;
         if let Some(own) = self.by_caller.get_mut(&session.caller) {
@@ -243,6 +254,18 @@ impl All {
         Some(session)
     }
 
+    // Tables grow with the most that there ever was; what is far more than there is now is given back.
+    fn shrink(&mut self) {
+        let sessions = self.by_id.len();
+        if self.by_id.capacity() > SMALL.max(4 * sessions) {
+            self.by_id.shrink_to(2 * sessions);
+            self.by_caller.shrink_to(2 * self.by_caller.len());
+        }
+        for own in self.by_caller.values_mut().filter(|own| own.capacity() > SMALL.max(4 * own.len())) {
+            own.shrink_to(2 * own.len());
+        }
+    }
+
     fn oldest_unused(&self, caller: &str) -> Option<Box<str>> {
         let own = self.by_caller.get(caller)?;
         let unused = own.iter().filter_map(|s| Some((s.unused_since()?, s)));
@@ -252,7 +275,7 @@ impl All {
 
 impl Sessions {
     pub fn new(limits: Limits) -> Self {
-        Self { limits, all: Mutex::default(), keeper: None }
+        Self { limits, all: Mutex::default(), room: Room::new(limits.events), keeper: None }
     }
 
     /// Sessions that outlive the process, as long as `run` is polled and `flush` is called in the end.
@@ -268,11 +291,10 @@ impl Sessions {
         opened: Arc<mcp::Session>,
         connection: Option<ConnectionGuard>,
     ) -> Result<Arc<Session>, Error> {
-        self.sweep();
         let mut all = lock(&self.all);
         let session = self.insert(&mut all, fresh_id(), caller, scope, opened, connection)?;
         if let Some(keeper) = &self.keeper {
-            keeper.save(session.clone());
+            keeper.create(session.clone());
         }
         Ok(session)
     }
@@ -286,8 +308,11 @@ impl Sessions {
         opened: Arc<mcp::Session>,
         connection: Option<ConnectionGuard>,
     ) -> Result<Arc<Session>, Error> {
-        let own = all.by_caller.get(&caller.id).map_or(0, Vec::len);
-        if own >= self.limits.per_caller || all.by_id.len() >= self.limits.total {
+        if self.is_full(all, caller) {
+            self.end_expired(all);
+        }
+        if self.is_full(all, caller) {
+            let own = all.of(caller);
             let oldest = all.oldest_unused(&caller.id).ok_or_else(|| {
                 let why = if own >= self.limits.per_caller {
                     format!("you have {own} sessions, the most that one caller may have, and all are in use")
@@ -315,6 +340,7 @@ impl Sessions {
                 ended: false,
             }),
             mcp: opened,
+            room: self.room.clone(),
             keeper: self.keeper.clone(),
             _connection: connection,
         });
@@ -367,7 +393,6 @@ impl Sessions {
             keeper.delete(id);
             return Ok(None);
         };
-        self.sweep();
         let mut all = lock(&self.all);
         let session = self.insert(&mut all, id.into(), caller, scope, Arc::new(opened), connection())?;
         // No stream has the number of one of the process before, which a client may still ask for.
@@ -422,14 +447,23 @@ impl Sessions {
         session.unused_since().is_some_and(|since| now.duration_since(since) >= self.limits.idle)
     }
 
-    /// End what was not used for too long. Says how many are left.
-    pub fn sweep(&self) -> usize {
-        let mut all = lock(&self.all);
+    fn is_full(&self, all: &All, caller: &Caller) -> bool {
+        all.of(caller) >= self.limits.per_caller || all.by_id.len() >= self.limits.total
+    }
+
+    fn end_expired(&self, all: &mut All) {
         let now = Instant::now();
         let expired = all.by_id.values().filter(|s| self.expired(s, now)).map(|s| s.id.clone());
         for id in expired.collect::<Vec<_>>() {
             all.remove(&id);
         }
+    }
+
+    /// End what was not used for too long. Says how many are left.
+    pub fn sweep(&self) -> usize {
+        let mut all = lock(&self.all);
+        self.end_expired(&mut all);
+        all.shrink();
         if self.keeper.is_some() {
             all.by_id.values().for_each(|s| s.keep(&mut lock(&s.state), self.limits.idle / 4));
         }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::mcp::keep::{Leave, SessionHash};
+use std::collections::HashSet;
 use std::sync::Weak;
 use toolgate_core::Caller;
 use toolgate_core::tool::BoxFuture;
@@ -11,7 +12,7 @@ fn caller(id: &str) -> Caller {
 }
 
 fn sessions(per_caller: usize, total: usize) -> Arc<Sessions> {
-    Arc::new(Sessions::new(Limits { idle: Duration::from_secs(60), per_caller, total }))
+    Arc::new(Sessions::new(Limits { idle: Duration::from_secs(60), per_caller, total, ..Limits::default() }))
 }
 
 fn open(sessions: &Arc<Sessions>, who: &str) -> Result<Arc<Session>, Error> {
@@ -42,7 +43,7 @@ async fn a_session_is_of_one_caller_and_one_door() {
 
 #[tokio::test]
 async fn ids_are_long_visible_and_never_the_same() {
-    let ids: std::collections::HashSet<_> = (0..1000).map(|_| fresh_id()).collect();
+    let ids: HashSet<_> = (0..1000).map(|_| fresh_id()).collect();
     assert_eq!(ids.len(), 1000);
     assert!(ids.iter().all(|id| id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit())));
 }
@@ -206,6 +207,7 @@ impl SessionStore for Picky {
     fn delete(&self, ids: Vec<SessionHash>) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async move {
             *lock(&self.forgotten) += ids.len();
+            lock(&self.rows).retain(|kept| !ids.contains(&kept.id));
             Ok(())
         })
     }
@@ -220,12 +222,16 @@ async fn one_session_that_the_store_never_takes_holds_up_no_other() {
     let limits = Limits { per_caller: 10, total: 10, ..Limits::default() };
     let sessions = Arc::new(Sessions::kept(limits, store.clone()));
     let gone = open(&sessions, "good").unwrap().id.clone();
+    sessions.flush().await;
+    assert_eq!(lock(&store.rows).len(), 1);
     open(&sessions, "good").unwrap();
     open(&sessions, "bad").unwrap();
     assert!(sessions.close(&gone, &caller("good"), None));
-    sessions.flush().await;
-    assert_eq!(*lock(&store.forgotten), 1, "a save that fails keeps no end from being written");
-    assert_eq!(lock(&store.rows).len(), 0, "all or none, at first");
+    for _ in 0..2 {
+        sessions.flush().await;
+        assert_eq!(*lock(&store.forgotten), 1, "a save that fails keeps no end from being written");
+        assert_eq!(lock(&store.rows).len(), 0, "all or none, at first");
+    }
     sessions.flush().await;
     assert_eq!(lock(&store.rows).len(), 1, "then each for itself");
     sessions.flush().await;
@@ -240,4 +246,59 @@ async fn sessions_are_read_beside_each_other_and_each_once() {
     drop(keeper.turn(&other).await.unwrap());
     let again = tokio::time::timeout(Duration::from_millis(20), keeper.turn("a"));
     assert!(again.await.is_err(), "the same id waits");
+}
+
+/// Keeps ids.
+#[derive(Default)]
+struct Ids {
+    there: Mutex<HashSet<SessionHash>>,
+    deleted: Mutex<usize>,
+}
+
+impl SessionStore for Ids {
+    fn save(&self, sessions: Vec<Kept>) -> BoxFuture<'_, Result<(), Error>> {
+        lock(&self.there).extend(sessions.iter().map(|kept| kept.id));
+        Box::pin(async { Ok(()) })
+    }
+    fn load(&self, _: SessionHash) -> BoxFuture<'_, Result<Option<Kept>, Error>> {
+        Box::pin(async { Ok(None) })
+    }
+    fn delete(&self, ids: Vec<SessionHash>) -> BoxFuture<'_, Result<(), Error>> {
+        lock(&self.there).retain(|id| !ids.contains(id));
+        *lock(&self.deleted) += ids.len();
+        Box::pin(async { Ok(()) })
+    }
+    fn sweep(&self, _: Leave) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_many_come_and_vanish_nothing_waits_for_long_and_no_table_stays_large() {
+    const MANY: usize = 3000;
+    let ids = Arc::new(Ids::default());
+    let limits = Limits { per_caller: MANY, total: MANY, ..Limits::default() };
+    let sessions = Arc::new(Sessions::kept(limits, ids.clone()));
+    let keeper = sessions.keeper.clone().unwrap();
+    let some_seconds = || tokio::time::timeout(Duration::from_secs(3), keeper.run(limits));
+    let open_many = || (0..MANY).map(|_| open(&sessions, "a").unwrap().id.clone()).collect::<Vec<_>>();
+
+    for id in open_many() {
+        assert!(sessions.close(&id, &caller("a"), None));
+    }
+    assert_eq!(keeper.waiting().0, 0, "what was never written need not be forgotten");
+    assert!(some_seconds().await.is_err());
+    assert_eq!((lock(&ids.there).len(), *lock(&ids.deleted)), (0, 0));
+
+    let own = open_many();
+    assert!(some_seconds().await.is_err());
+    assert_eq!((lock(&ids.there).len(), keeper.waiting().0), (MANY, 0), "all are written");
+    for id in own {
+        assert!(sessions.close(&id, &caller("a"), None));
+    }
+    assert!(some_seconds().await.is_err());
+    assert_eq!((lock(&ids.there).len(), keeper.waiting().0), (0, 0), "and forgotten");
+    sessions.sweep();
+    let table = lock(&sessions.all).by_id.capacity();
+    assert!(table <= SMALL && keeper.waiting().1 < MANY, "{table}, {}", keeper.waiting().1);
 }

@@ -1,8 +1,10 @@
 //! `Stream`: the events of one answer (or of a session's own stream), kept so that a legacy client that lost its
 //! connection can come back for the rest with `Last-Event-ID`.
 //!
-//! Writers never wait. What is kept is bounded, and the oldest goes first; one reader at a time, the newest.
+//! Writers never wait. What is kept is bounded, of one stream and of all (`room`), and the oldest goes first; one reader
+//! at a time, the newest.
 
+use super::room::Room;
 use axum::body::Bytes;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +15,8 @@ use toolgate_wire::sse;
 // Events and bytes of one stream that are kept.
 const MAX_EVENTS: usize = 1024;
 const MAX_BYTES: usize = 8 << 20;
+/// What keeping an event takes beside its bytes, about.
+pub(super) const KEEPING: usize = 64;
 /// How long a client that was let go waits before it comes back.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -21,6 +25,16 @@ pub(super) struct Stream {
     pub number: u64,
     state: Mutex<State>,
     news: Notify,
+    room: Arc<Room>,
+    entry: u64,
+}
+
+/// How much a stream keeps, in the order in which streams give it up: last those with nothing but one event that nobody
+/// has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct KeptEvents {
+    spare: bool,
+    pub bytes: usize,
 }
 
 #[derive(Default)]
@@ -31,6 +45,8 @@ struct State {
     bytes: usize,
     /// Nothing comes any more.
     ended: bool,
+    /// The newest event that was read.
+    read: u64,
     /// The reader that may read; one of before ends.
     reader: u64,
 }
@@ -41,10 +57,36 @@ pub(super) fn parse_id(text: &str) -> Option<(u64, u64)> {
     Some((stream.parse().ok()?, event.parse().ok()?))
 }
 
+impl State {
+    fn all_read(&self) -> bool {
+        self.read + 1 >= self.first + self.events.len() as u64
+    }
+
+    fn drop_oldest(&mut self, room: &Room) {
+        if let Some(old) = self.events.pop_front() {
+            self.bytes -= old.len() + KEEPING;
+            room.free(old.len() + KEEPING);
+            self.first += 1;
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.room.free(self.lock().bytes);
+        self.room.leave(self.entry);
+    }
+}
+
 impl Stream {
-    pub fn new(number: u64) -> Arc<Self> {
-        let state = State { first: 1, ..State::default() };
-        Arc::new(Self { number, state: Mutex::new(state), news: Notify::new() })
+    pub fn new(number: u64, room: &Arc<Room>) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
+            number,
+            state: Mutex::new(State { first: 1, ..State::default() }),
+            news: Notify::new(),
+            room: room.clone(),
+            entry: room.enter(this),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -59,16 +101,32 @@ impl Stream {
         }
         let number = state.first + state.events.len() as u64;
         let event = sse::event(&format!("{}-{number}", self.number), message);
-        state.bytes += event.len();
+        state.bytes += event.len() + KEEPING;
+        self.room.take(event.len() + KEEPING);
         state.events.push_back(event.into());
         while state.events.len() > MAX_EVENTS || (state.bytes > MAX_BYTES && state.events.len() > 1) {
-            if let Some(old) = state.events.pop_front() {
-                state.bytes -= old.len();
-                state.first += 1;
-            }
+            state.drop_oldest(&self.room);
         }
         drop(state);
+        self.room.make();
         self.news.notify_waiters();
+    }
+
+    /// How much is kept.
+    pub fn kept(&self) -> KeptEvents {
+        let state = self.lock();
+        KeptEvents { spare: state.events.len() > 1 || state.all_read(), bytes: state.bytes }
+    }
+
+    /// Give up the older half of what is kept; one event that nobody has read only when there is no other.
+    pub fn give(&self) {
+        let mut state = self.lock();
+        let half = state.bytes / 2;
+        state.drop_oldest(&self.room);
+        while state.bytes > half && (state.events.len() > 1 || state.all_read()) {
+            state.drop_oldest(&self.room);
+        }
+        state.events.shrink_to_fit();
     }
 
     /// Nothing comes any more.
@@ -81,15 +139,29 @@ impl Stream {
     pub fn cut(&self) {
         let mut state = self.lock();
         state.ended = true;
-        state.first += state.events.len() as u64;
-        state.events.clear();
-        state.bytes = 0;
+        while !state.events.is_empty() {
+            state.drop_oldest(&self.room);
+        }
         drop(state);
         self.news.notify_waiters();
     }
 
     pub fn is_ended(&self) -> bool {
         self.lock().ended
+    }
+
+    /// Ends when nothing comes any more.
+    pub async fn ended(&self) {
+        loop {
+            let news = self.news.notified();
+            tokio::pin!(news);
+            // Enlisted before the look, so that nothing that comes in between is missed.
+            news.as_mut().enable();
+            if self.is_ended() {
+                return;
+            }
+            news.await;
+        }
     }
 
     /// Let the reader go; it comes back.
@@ -138,11 +210,12 @@ impl Reader {
             // Enlisted before the look, so that nothing that comes in between is missed.
             news.as_mut().enable();
             {
-                let state = self.stream.lock();
+                let mut state = self.stream.lock();
                 let at = usize::try_from(self.next.saturating_sub(state.first)).unwrap_or(usize::MAX);
-                if let Some(event) = state.events.get(at).filter(|_| state.reader == self.turn) {
+                if let Some(event) = state.events.get(at).filter(|_| state.reader == self.turn).cloned() {
                     self.next = state.first + at as u64 + 1;
-                    return Some(event.clone());
+                    state.read = state.read.max(self.next - 1);
+                    return Some(event);
                 }
                 if state.ended || state.reader != self.turn {
                     return None;
@@ -167,7 +240,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_that_comes_back_gets_the_rest() {
-        let stream = Stream::new(3);
+        let stream = Stream::new(3, &Room::new(64 << 20));
         stream.push(b"1");
         let mut first = stream.read(0);
         assert_eq!(first.next().await.unwrap(), "id: 3-1\nevent: message\ndata: 1\n\n");
@@ -185,7 +258,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_newest_reader_reads() {
-        let stream = Stream::new(1);
+        let stream = Stream::new(1, &Room::new(64 << 20));
         let old = tokio::spawn(texts(stream.read(0)));
         tokio::task::yield_now().await;
         let new = tokio::spawn(texts(stream.read(0)));
@@ -198,7 +271,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_kept_is_bounded() {
-        let stream = Stream::new(1);
+        let stream = Stream::new(1, &Room::new(64 << 20));
         for n in 0..MAX_EVENTS + 10 {
             stream.push(n.to_string().as_bytes());
         }

@@ -4,11 +4,13 @@
 //! its key does, or has other roles than it was opened with (`Engine::gone`). A ping goes out
 //! every 30 s; without its pong within 10 s the channel is closed. Close codes: 1001 the gateway ends, 1002 and 1007 not
 //! the protocol or not UTF-8, 1003 binary, 1008 the key is no longer good, 1009 larger than `http.max_body`, 1011 no
-//! pong. Absent on purpose: sub-protocols, compression of frames, WebSocket over HTTP/2.
+//! pong. A message counts in `http.max_bodies` from when it is whole until it is answered; without room a request is
+//! answered with an error and the channel goes on. What has come of a message that is not whole yet is bounded by
+//! `http.max_body` for each channel only. Absent on purpose: sub-protocols, compression of frames, WebSocket over HTTP/2.
 
 use super::Shared;
 use crate::listen::Slot;
-use crate::{AppState, Refusal};
+use crate::{AppState, Refusal, bounds};
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
@@ -24,7 +26,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 use toolgate_core::{Caller, Kind};
-use toolgate_engine::mcp::{Out, channel};
+use toolgate_engine::mcp::Out;
+use toolgate_engine::mcp::channel::{self, Arrived, Room};
+use toolgate_wire::Fault;
 use toolgate_wire::line::Line;
 use tungstenite::Error as Broken;
 
@@ -106,18 +110,24 @@ impl Door {
         &self,
         stream: &mut SplitStream<WebSocket>,
         closing: &mut watch::Receiver<bool>,
-    ) -> io::Result<Line> {
+    ) -> io::Result<Arrived> {
         loop {
             let message = tokio::select! {
                 message = stream.next() => message,
                 _ = closing.wait_for(|closing| *closing) => {
                     self.end(close_code::AWAY, "the gateway ends");
-                    return Ok(Line::End);
+                    return Ok((Line::End, Room::Uncounted));
                 }
             };
             match message {
                 Some(Ok(Message::Text(text))) => {
-                    return Ok(Line::Text(text.as_bytes().to_vec()));
+                    // Copied, because the frame's own bytes would keep the whole buffer that they were read into.
+                    let text = text.as_bytes().to_vec();
+                    let room = match bounds::take(&self.app.limits().room, text.len()) {
+                        Some(room) => Room::Held(Box::new(room)),
+                        None => Room::Full(Fault::from(&bounds::no_room())),
+                    };
+                    return Ok((Line::Text(text), room));
                 }
                 Some(Ok(Message::Binary(_))) => {
                     return Err(self.end(close_code::UNSUPPORTED, "messages are JSON in text frames"));

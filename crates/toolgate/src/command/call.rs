@@ -4,7 +4,7 @@
 //! own words. Either way the call passes the same `admit` and leaves a record in the journal.
 
 use super::tools;
-use crate::cli::Key;
+use crate::cli::Credentials;
 use crate::client::{Client, segment};
 use crate::config::Settings;
 use crate::exit;
@@ -28,11 +28,11 @@ pub async fn run(
     server: &str,
     tool: &str,
     arguments: Option<&str>,
-    key: &Key,
+    given: &Credentials,
     out: Out,
 ) -> Result<()> {
     let arguments = parse(arguments)?;
-    let result = match Client::find(&settings, key.key.as_deref()).await? {
+    let result = match Client::find(&settings, given).await? {
         Some(client) => remote(&settings, &client, server, tool, &arguments).await?,
         None => local(settings, server, tool, &arguments).await?,
     };

@@ -2,6 +2,7 @@
 
 mod checks;
 
+use crate::cli::Credentials;
 use crate::config::{ConfigError, Settings, Sources, opens};
 use crate::exit;
 use crate::output::{Out, Paint};
@@ -41,7 +42,7 @@ impl Finding {
     }
 }
 
-pub async fn run(sources: &Sources, out: Out) -> Result<()> {
+pub async fn run(sources: &Sources, given: &Credentials, out: Out) -> Result<()> {
     let mut findings = Vec::new();
     match crate::config::load(sources, servers::known()) {
         Ok(settings) => {
@@ -49,7 +50,7 @@ pub async fn run(sources: &Sources, out: Out) -> Result<()> {
                 Ok(()) => findings.push(Finding::ok("configuration", described(&settings))),
                 Err(error) => findings.extend(wrong(&error)),
             }
-            findings.extend(checks::all(&settings).await);
+            findings.extend(checks::all(&settings, given).await);
         }
         Err(error) => findings.extend(wrong(&error)),
     }

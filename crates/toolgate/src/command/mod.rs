@@ -39,13 +39,13 @@ pub fn run(cli: Cli) -> Result<()> {
             let settings = settings()?;
             block_on(stdio::run(settings, sources, key_file))
         }
-        Command::Call { server, tool, arguments, key } => {
-            block_on(call::run(settings()?, &server, &tool, arguments.as_deref(), &key, out))
+        Command::Call { server, tool, arguments, given } => {
+            block_on(call::run(settings()?, &server, &tool, arguments.as_deref(), &given, out))
         }
-        Command::Tools { server, key } => block_on(tools::run(settings()?, server.as_deref(), &key, out)),
+        Command::Tools { server, given } => block_on(tools::run(settings()?, server.as_deref(), &given, out)),
         Command::Keys(command) => block_on(keys::run(command, settings()?, out)),
         Command::Audit(command) => audit::run(command, &settings()?, out),
-        Command::Doctor => block_on(doctor::run(&sources, out)),
+        Command::Doctor { given } => block_on(doctor::run(&sources, &given, out)),
     }
 }
 

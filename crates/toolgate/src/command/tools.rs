@@ -1,6 +1,6 @@
 //! `toolgate tools [SERVER]`: what can be called, by the running gateway's word or this process's own.
 
-use crate::cli::Key;
+use crate::cli::Credentials;
 use crate::client::{Answer, Client, segment};
 use crate::config::{Settings, nearest::nearest};
 use crate::data_dir::DataDir;
@@ -11,8 +11,8 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use toolgate_core::Kind;
 
-pub async fn run(settings: Settings, server: Option<&str>, key: &Key, out: Out) -> Result<()> {
-    let (tools, empty) = match Client::find(&settings, key.key.as_deref()).await? {
+pub async fn run(settings: Settings, server: Option<&str>, given: &Credentials, out: Out) -> Result<()> {
+    let (tools, empty) = match Client::find(&settings, given).await? {
         Some(client) => {
             let tools = remote(&settings, &client, server).await?;
             let empty = if tools.is_empty() { nothing_for(&settings, &client).await } else { String::new() };

@@ -8,7 +8,7 @@
 //!
 //! A task belongs to its caller and door. It runs through `Engine::call` like every call, on its own, whatever becomes of
 //! the connection. A call that an earlier process was running has failed when it is asked for again.
-//! Absent on purpose: `notifications/tasks` (clients poll), and going on with a task after a restart.
+//! Absent on purpose: `notifications/tasks` (clients poll), and going on with a task after a restart (ADR 10).
 
 mod kept;
 mod shelf;
@@ -292,7 +292,8 @@ fn error_text(error: &Error) -> String {
 
 // The error of a task whose process is gone.
 fn lost() -> String {
-    let why = "the process that ran this task ended before the task did; whether the call had an effect is not known";
+    let why = "the gateway restarted while this task ran or waited for answers, and cannot go on with it; call again, but \
+               look first whether the call had an effect: that is not known";
     error_text(&Error::new(Kind::Unavailable, why))
 }
 

@@ -303,6 +303,24 @@ async fn who_waits_for_his_user_holds_nobody_up() {
 }
 
 #[tokio::test]
+async fn a_channel_that_fell_behind_is_told_that_everything_may_have_changed() {
+    let bench = shop::bench();
+    let mut client = Client::of(&bench.engine);
+    client.ask(request(0, "initialize", able(json!({})))).await;
+    client.ask(request(1, "resources/subscribe", json!({"uri": "shop://item/apple"}))).await;
+    let tell = bench.engine.0.snapshot.load().catalogue.entries[0].tell.clone();
+    // One thread: nothing of it is heard before all of it is said.
+    (0..5000).for_each(|_| tell(toolgate_core::link::Change::Tools));
+    for method in
+        ["tools/list_changed", "prompts/list_changed", "resources/list_changed", "resources/updated"]
+    {
+        assert_eq!(client.read().await["method"], format!("notifications/{method}"));
+    }
+    assert_eq!(client.ask(request(2, "ping", json!({}))).await["id"], 2, "and nothing more");
+    client.finish().await;
+}
+
+#[tokio::test]
 async fn the_end_of_input_ends_what_waits_for_the_client() {
     let bench = shop::bench();
     let mut client = Client::of(&bench.engine);

@@ -2,7 +2,9 @@
 
 use super::{Events, Limits, answer, call, code, gate, gate_with, modern, request, with_token};
 use serde_json::json;
+use std::sync::Arc;
 use std::time::Duration;
+use toolgate_core::Caller;
 
 fn wait(id: i64) -> serde_json::Value {
     request(id, "tools/call", call("wait", json!({})))
@@ -146,6 +148,28 @@ async fn a_stream_whose_client_goes_away_is_the_next_ones() {
 }
 
 #[tokio::test]
+async fn a_stream_that_fell_behind_is_told_that_everything_may_have_changed() {
+    let gate = gate().await;
+    let id = gate.session("/mcp", "2025-11-25").await;
+    let subscribe = request(1, "resources/subscribe", json!({"uri": "lab://sign"}));
+    assert_eq!(code(gate.in_session(&id, &subscribe)).await, (200, 0));
+    let mut events = Events::of(gate.listen(&id, None).send().await.unwrap());
+    // More at once than a listener may be behind; one thread, so that nothing of it is heard before its end.
+    let stir = |times: u32| modern(1, "tools/call", call("stir", json!({"times": times})));
+    assert_eq!(code(gate.modern("/mcp", &stir(5000))).await, (200, 0));
+    for method in ["tools/list_changed", "resources/list_changed", "resources/updated", "tools/list_changed"]
+    {
+        let told = events.next().await.unwrap();
+        assert_eq!(told["method"], format!("notifications/{method}"), "{told}");
+        if method == "resources/updated" {
+            assert_eq!(told["params"]["uri"], "lab://sign");
+            // Then again as it comes.
+            assert_eq!(code(gate.modern("/mcp", &stir(1))).await, (200, 0));
+        }
+    }
+}
+
+#[tokio::test]
 async fn nothing_stays_of_a_hundred_clients_that_vanish() {
     let gate = gate_with(Limits { idle: Duration::from_secs(2), ..Limits::default() }).await;
     let mut vanishing = Vec::new();
@@ -166,4 +190,21 @@ async fn nothing_stays_of_a_hundred_clients_that_vanish() {
     vanishing.iter().for_each(|task| task.abort());
     soon("every session is freed", || gate.shared.sessions.sweep() == 0).await;
     assert!(open(0));
+}
+
+#[tokio::test]
+async fn an_own_stream_is_freed_as_its_session_ends() {
+    let gate = gate().await;
+    let id = gate.session("/mcp", "2025-11-25").await;
+    let events = Events::of(gate.listen(&id, None).send().await.unwrap());
+    let stream = {
+        let used = gate.shared.sessions.find(&id, &Caller::new("a", "tester", ["admin"]), None).unwrap();
+        let (stream, is_new) = used.session.own_stream().unwrap();
+        assert!(!is_new);
+        Arc::downgrade(&stream)
+    };
+    drop(events);
+    assert!(stream.upgrade().is_some());
+    gate.http.delete(format!("{}/mcp", gate.url)).header("Mcp-Session-Id", &id).send().await.unwrap();
+    soon("nothing holds it", || stream.upgrade().is_none()).await;
 }
