@@ -22,8 +22,8 @@ mod tests;
 mod tls;
 
 pub use client::Http;
-pub use pin::Pin;
 pub use origin::{Answer, Body, Lost, Origin};
+pub use pin::Pin;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
