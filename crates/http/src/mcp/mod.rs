@@ -54,7 +54,7 @@ pub(crate) fn routes(shared: Arc<Shared>, sse_door: bool) -> Router<AppState> {
 // What the handlers share beyond the engine.
 pub(crate) struct Shared {
     sessions: Arc<Sessions>,
-    places: Arc<places::Places>,
+    places: places::Places,
     doors: sse_door::Doors,
     beat: ws::Beat,
 }
@@ -67,7 +67,7 @@ impl Shared {
         };
         Self {
             sessions: Arc::new(sessions),
-            places: Arc::new(places::Places::new(limits)),
+            places: places::Places::new(limits),
             doors: sse_door::Doors::default(),
             beat: ws::Beat::default(),
         }
