@@ -66,6 +66,7 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
         journal.clone(),
     );
     parts.stopped = stopped.collect();
+    parts.virtuals = settings.document.virtual_servers.clone();
     parts.seal_key = dir.state_key()?;
     parts.tasks = Arc::new(StoredTasks(store.clone()));
     parts.observe = {
@@ -116,6 +117,9 @@ impl Gate {
     /// Take over of a configuration what can be while calls run. Says which changed settings need a restart.
     pub fn take_over(&self, fresh: &Settings) -> Vec<String> {
         self.engine.replace_policy(fresh.policy.clone());
+        if let Err(error) = self.engine.replace_virtuals(fresh.document.virtual_servers.clone()) {
+            tracing::error!(error = error.message(), "the virtual servers stay as they were");
+        }
         crate::logging::set_level(&fresh.document.log.level);
         let fresh = show::by_path(fresh);
         let mut current = self.in_effect.lock().unwrap_or_else(PoisonError::into_inner);

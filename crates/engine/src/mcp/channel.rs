@@ -16,7 +16,7 @@ use std::sync::Arc;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
-use toolgate_core::name::ServerName;
+use toolgate_core::name::Door;
 use toolgate_core::{Caller, Kind};
 use toolgate_wire::era::Version;
 use toolgate_wire::line::Line;
@@ -46,7 +46,7 @@ pub type Arrived = (Line, Room);
 pub fn open<S>(
     engine: Engine,
     caller: Arc<Caller>,
-    scope: Option<ServerName>,
+    scope: Option<Door>,
     incoming: S,
 ) -> (impl Future<Output = std::io::Result<()>> + Send, mpsc::Receiver<Out>)
 where
@@ -85,7 +85,7 @@ pub async fn run(
 struct Client {
     engine: Engine,
     caller: Arc<Caller>,
-    scope: Option<ServerName>,
+    scope: Option<Door>,
     /// What the last `initialize` agreed on.
     opened: Option<Arc<Session>>,
     out: Outbox,

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use std::sync::{Arc, Weak};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::mpsc;
-use toolgate_core::name::ServerName;
+use toolgate_core::name::Door;
 use toolgate_core::{Caller, Error, Kind};
 use toolgate_engine::mcp::{self, Out, Peer, Reply, Step, batch, notice};
 use toolgate_engine::{Engine, Told};
@@ -301,7 +301,7 @@ async fn tell(
     mut changes: Receiver<Arc<Told>>,
     session: Weak<Session>,
     caller: Arc<Caller>,
-    scope: Option<ServerName>,
+    scope: Option<Door>,
     stream: Arc<Stream>,
 ) {
     loop {

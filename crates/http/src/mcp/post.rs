@@ -1,10 +1,10 @@
 //! POST: parse the body once, find the era, hand over.
 
 use super::negotiate::{self, Accepts};
-use super::{Shared, Visit, answer, legacy, modern};
+use super::{Named, Shared, Visit, answer, legacy, modern};
 use crate::{AppState, bounds};
 use axum::Extension;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub(super) async fn post(
     State(app): State<AppState>,
     Extension(shared): Extension<Arc<Shared>>,
     Extension(caller): Extension<Arc<Caller>>,
-    door: Option<Path<String>>,
+    door: Named,
     request: Request,
 ) -> Response {
     // Taken apart here, because the extractor of headers copies them.

@@ -18,7 +18,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
-use toolgate_core::name::ServerName;
+use toolgate_core::name::Door;
 use toolgate_core::{Caller, Error, Kind};
 use toolgate_engine::mcp;
 use toolgate_engine::{ConnectionGuard, Engine};
@@ -55,7 +55,7 @@ const SMALL: usize = 256;
 pub(super) struct Session {
     pub id: Box<str>,
     caller: Arc<str>,
-    scope: Option<ServerName>,
+    scope: Option<Door>,
     pub mcp: Arc<mcp::Session>,
     state: Mutex<State>,
     room: Arc<Room>,
@@ -80,7 +80,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Session {
-    fn matches(&self, caller: &Caller, scope: Option<&ServerName>) -> bool {
+    fn matches(&self, caller: &Caller, scope: Option<&Door>) -> bool {
         self.caller == caller.id && self.scope.as_ref() == scope
     }
 
@@ -244,7 +244,7 @@ impl Sessions {
     pub fn open(
         self: &Arc<Self>,
         caller: &Caller,
-        scope: Option<&ServerName>,
+        scope: Option<&Door>,
         opened: Arc<mcp::Session>,
         connection: Option<ConnectionGuard>,
     ) -> Result<Arc<Session>, Error> {
@@ -261,7 +261,7 @@ impl Sessions {
         all: &mut All,
         id: Box<str>,
         caller: &Caller,
-        scope: Option<&ServerName>,
+        scope: Option<&Door>,
         opened: Arc<mcp::Session>,
         connection: Option<ConnectionGuard>,
     ) -> Result<Arc<Session>, Error> {
@@ -310,7 +310,7 @@ impl Sessions {
     }
 
     /// Use a session of this caller at this door.
-    pub fn find(&self, id: &str, caller: &Caller, scope: Option<&ServerName>) -> Option<Use> {
+    pub fn find(&self, id: &str, caller: &Caller, scope: Option<&Door>) -> Option<Use> {
         let mut all = lock(&self.all);
         let session = all.by_id.get(id).filter(|s| s.matches(caller, scope))?.clone();
         if self.expired(&session, Instant::now()) {
@@ -326,7 +326,7 @@ impl Sessions {
         self: &Arc<Self>,
         id: &str,
         caller: &Caller,
-        scope: Option<&ServerName>,
+        scope: Option<&Door>,
         connection: impl FnOnce() -> Option<ConnectionGuard>,
     ) -> Result<Option<Use>, Error> {
         let found = self.find(id, caller, scope);
@@ -341,7 +341,7 @@ impl Sessions {
             return Ok(found);
         }
         let Some(kept) = keeper.load(id).await? else { return Ok(None) };
-        if *kept.caller != *caller.id || kept.scope.as_deref() != scope.map(ServerName::as_str) {
+        if *kept.caller != *caller.id || kept.scope.as_deref() != scope.map(Door::as_str) {
             return Ok(None);
         }
         let age = SystemTime::now().duration_since(kept.last_used).unwrap_or_default();
@@ -394,7 +394,7 @@ impl Sessions {
     }
 
     /// End a session of this caller at this door.
-    pub fn close(&self, id: &str, caller: &Caller, scope: Option<&ServerName>) -> bool {
+    pub fn close(&self, id: &str, caller: &Caller, scope: Option<&Door>) -> bool {
         let mut all = lock(&self.all);
         let own = all.by_id.get(id).is_some_and(|s| s.matches(caller, scope));
         own && all.remove(id).is_some()

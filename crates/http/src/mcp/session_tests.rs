@@ -31,7 +31,7 @@ fn number(id: i64) -> Id {
 async fn a_session_is_of_one_caller_and_one_door() {
     let sessions = sessions(10, 10);
     let id = open(&sessions, "a").unwrap().id.clone();
-    let door = ServerName::new("lab").unwrap();
+    let door = Door::parse("lab").unwrap();
     assert!(sessions.find(&id, &caller("a"), None).is_some());
     assert!(sessions.find(&id, &caller("b"), None).is_none());
     assert!(sessions.find(&id, &caller("a"), Some(&door)).is_none());

@@ -17,7 +17,7 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use toolgate_core::id::CallId;
-use toolgate_core::name::ServerName;
+use toolgate_core::name::{Door, ServerName};
 use toolgate_core::{Call, Kind, Outcome};
 
 /// Largest arguments read from standard input, in bytes.
@@ -111,7 +111,7 @@ async fn local(settings: Settings, server: &str, tool: &str, arguments: &RawValu
         id: CallId::new(),
         caller: Arc::new(wiring::local_caller()),
         client: None,
-        scope: Some(scope),
+        scope: Some(Door::of(&scope)),
         face: toolgate_core::Face::Tool,
         tool: tool.to_owned(),
         arguments: arguments.to_owned(),

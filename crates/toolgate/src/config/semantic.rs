@@ -77,6 +77,14 @@ pub fn check(document: &Document, servers: &[&str], report: Report<'_>) {
             report(&format!("servers.enabled[{i}]"), schema::unknown("server", name, &known));
         }
     }
+    for (name, made) in &document.virtual_servers {
+        if let Err(problem) = toolgate_core::name::ServerName::new(name) {
+            report(&format!("virtual_servers.{name}"), problem);
+        }
+        for (field, problem) in made.problems() {
+            report(&format!("virtual_servers.{name}.{field}"), problem);
+        }
+    }
 }
 
 // A lone word would be read as the name of a part of the program, and everything else be silent.

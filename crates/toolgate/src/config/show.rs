@@ -53,7 +53,8 @@ pub fn differing(a: &InEffect, b: &InEffect) -> Vec<String> {
 /// What a running process takes over when it is told to read its configuration again: everything else waits for a restart.
 pub fn taken_over(path: &str) -> bool {
     path == "log.level"
-        || ["policy", "roles", "server_policies"].contains(&path.split('.').next().unwrap_or_default())
+        || ["policy", "roles", "server_policies", "virtual_servers"]
+            .contains(&path.split('.').next().unwrap_or_default())
 }
 
 /// Visit what is not a non-empty mapping, with its dotted path.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::Receiver;
 use toolgate_core::content::{Block, Contents, Messages, Reading, Shown};
 use toolgate_core::link::{Ability, Ask, Change, Loudness};
-use toolgate_core::name::ServerName;
+use toolgate_core::name::Door;
 use toolgate_core::offer::Listed;
 use toolgate_core::policy::{Policy, PolicyFile};
 use toolgate_core::{
@@ -282,7 +282,7 @@ impl<'b> Talk<'b> {
     }
 
     pub fn at(mut self, server: &str) -> Self {
-        self.peer.scope = Some(ServerName::new(server).unwrap());
+        self.peer.scope = Some(Door::parse(server).unwrap());
         self
     }
 
