@@ -6,6 +6,7 @@
 
 mod address;
 mod client;
+pub(crate) mod dial;
 mod pattern;
 mod resolve;
 mod rules;

@@ -40,12 +40,16 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let (scope, denied) = (self.scope, Arc::clone(&self.denied));
         Box::pin(async move {
-            let name = name.as_str().trim_end_matches('.').to_ascii_lowercase();
-            let found = lookup(&name).await?;
-            let kept = keep(&name, found, scope, &denied)?;
+            let kept = judged(name.as_str(), scope, &denied).await?;
             Ok(Box::new(kept.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
         })
     }
+}
+
+/// Ask DNS once; the addresses that may be connected to.
+pub(super) async fn judged(name: &str, scope: Scope, denied: &[IpAddr]) -> Result<Vec<IpAddr>, HostError> {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    keep(&name, lookup(&name).await?, scope, denied)
 }
 
 async fn lookup(name: &str) -> Result<Vec<IpAddr>, HostError> {
