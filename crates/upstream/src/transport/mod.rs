@@ -4,6 +4,8 @@
 //! travel. Dropping an `Exchange` whose response has not come gives the request up (the conversation says so upstream where
 //! its era has a word for it).
 
+pub mod stdio;
+
 use crate::settings::Upstream;
 use bytes::Bytes;
 use std::sync::Arc;

@@ -109,7 +109,7 @@ async fn the_ladder_is_climbed_no_further_than_needed() {
     child.stop();
     let ended = child.ended().await;
     assert_eq!((ended.code, ended.asked), (Some(3), true), "{ended}");
-    assert_eq!(child.tail(), ["told"]);
+    assert_eq!(child.tail().last().map(String::as_str), Some("told"));
 }
 
 /// The gateway of the next test: it starts children and is killed.
