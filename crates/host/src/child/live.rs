@@ -89,6 +89,8 @@ pub(super) struct Life {
     pub parts: Option<Parts>,
     pub pidfd: AsyncFd<OwnedFd>,
     pub channel: OwnedFd,
+    /// Wait status of the program, where it was told by the init of its namespace.
+    pub status: Option<i32>,
     pub proxy: Option<Proxy>,
 }
 
@@ -141,12 +143,12 @@ impl Life {
         parts.kill();
         let (status, out_of_memory) =
             tokio::task::spawn_blocking(move || parts.end()).await.unwrap_or((None, false));
-        let mut status = status;
         while let Some(word) = channel::receive(&self.channel) {
             if let Word::Ended(raw) = word {
-                status = Some(ExitStatus::from_raw(raw));
+                self.status = Some(raw);
             }
         }
+        let status = self.status.map(ExitStatus::from_raw).or(status);
         let (code, signal) = (status.and_then(|s| s.code()), status.and_then(|s| s.signal()));
         Ended { code, signal, out_of_memory, asked }
     }

@@ -74,7 +74,7 @@ impl Machine {
             if let Err(why) = &self.filter {
                 missing.push(format!("a seccomp filter that asks the gateway about connections: {why}"));
             }
-            means.push(format!("Landlock ABI {}", self.abi));
+            means.push(format!("Landlock ABI {} for files", self.abi));
             means.push("seccomp filter, connections made by the gateway".into());
             means.push(match spaces {
                 Ok(user) => {

@@ -149,7 +149,13 @@ pub(super) fn needs(program: &Path, args: &[String], search: &[PathBuf]) -> Vec<
         let script = real.extension().and_then(|e| e.to_str()).is_some_and(|e| SCRIPTS.contains(&e));
         match real.parent() {
             _ if real.is_dir() => {}
-            Some(parent) if script => out.extend(project(parent)),
+            Some(parent) if script => {
+                out.extend(project(parent));
+                // Where its modules are looked for.
+                let around = parent.ancestors().map(|d| d.join("node_modules"));
+                out.extend(around.filter(|d| d.is_dir()));
+                out.extend(parent.ancestors().filter(|d| d.ends_with("node_modules")).map(Path::to_owned));
+            }
             // A program named by path, as in `env /opt/x/bin/server`.
             _ if executable(&real) => installed(path, search, 1, &mut out),
             _ => {}
@@ -284,8 +290,17 @@ mod tests {
         std::fs::create_dir_all(app.join("dist")).unwrap();
         std::fs::write(app.join("package.json"), "{}").unwrap();
         std::fs::write(app.join("dist/index.js"), "").unwrap();
+        let module = root.join("node_modules/a/dist");
+        std::fs::create_dir_all(&module).unwrap();
+        std::fs::write(module.join("../package.json"), "{}").unwrap();
+        std::fs::write(module.join("index.js"), "").unwrap();
         let arguments = [app.join("dist/index.js").display().to_string(), format!("--db={}", real.display())];
         let needs = needs(&script, &arguments, &[]);
+        let installed = super::needs(&module.join("index.js"), &[], &[]);
+        assert!(!installed.contains(&root));
+        let installed =
+            super::needs(Path::new("/bin/sh"), &[module.join("index.js").display().to_string()], &[]);
+        assert!(installed.contains(&root.join("node_modules")), "{installed:?}");
         for part in [&venv, &root.join("python"), &app] {
             assert!(needs.contains(part), "{}: {needs:?}", part.display());
         }

@@ -119,7 +119,7 @@ pub(super) fn begin(
 
     let net = match (apart, way) {
         // Nothing is there but itself and the proxy.
-        (true, _) => Net::Unruled,
+        (true, _) => Net::Apart,
         (false, true) => Net::Port(port),
         (false, false) => Net::Shut,
     };
@@ -168,12 +168,14 @@ pub(super) fn begin(
 
     let mut asks = None;
     let mut step = Step::Exec;
+    // It may be over already.
+    let mut status = None;
     while let Some(word) = channel::receive(&ours) {
         match word {
             Word::Listener(fd) => listener = Some(TcpListener::from(fd)),
             Word::Asks(fd) => asks = Some(fd),
             Word::Failed(at) => step = at,
-            Word::Ended(_) => {}
+            Word::Ended(raw) => status = Some(raw),
         }
     }
     let inner = spawned.map_err(|e| failed(&format!("`{}`: {}", found.path.display(), step.words()), &e))?;
@@ -214,7 +216,7 @@ pub(super) fn begin(
         stderr: parts.inner.stderr.take().map(ChildStderr::from_std).transpose().map_err(pipes)?,
         confinement: means,
         secret,
-        life: Life { parts: Some(parts), pidfd, channel: ours, proxy },
+        life: Life { parts: Some(parts), pidfd, channel: ours, status, proxy },
     })
 }
 

@@ -103,6 +103,8 @@ pub(crate) struct Reach<'a> {
 pub(crate) enum Net {
     /// Nothing: it is open, or confined by other means.
     Unruled,
+    /// Nothing: its network has nothing but itself.
+    Apart,
     /// No connection out, no listening.
     Shut,
     /// Connections to one port, on any address.
@@ -152,7 +154,7 @@ pub(crate) fn confine(reach: &Reach<'_>, abi: u8) -> Result<Confinement, String>
     let mut ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(ABI::V9))
         .and_then(|r| match reach.net {
-            Net::Unruled => Ok(r),
+            Net::Unruled | Net::Apart => Ok(r),
             Net::Shut | Net::Port(_) => r.handle_access(AccessNet::from_all(ABI::V4)),
         })
         .and_then(|r| r.scope(Scope::from_all(ABI::V6)))
@@ -206,6 +208,7 @@ pub(crate) fn confine(reach: &Reach<'_>, abi: u8) -> Result<Confinement, String>
     let mut words = format!("landlock abi {abi}");
     match (reach.net, abi >= 4) {
         (Net::Unruled, _) => words.push_str(", tcp allowed"),
+        (Net::Apart, _) => words.push_str(", tcp within a network of its own"),
         (Net::Shut, true) => words.push_str(", no tcp"),
         (Net::Port(port), true) => words.push_str(&format!(", tcp to port {port}")),
         (_, false) => words.push_str(", tcp not confined (needs Linux 6.7)"),
