@@ -8,6 +8,7 @@
 mod address;
 mod client;
 mod connect;
+pub(crate) mod dial;
 mod origin;
 #[cfg(test)]
 mod origin_tests;
