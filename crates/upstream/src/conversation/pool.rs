@@ -169,9 +169,6 @@ impl<S: Held> Pool<S> {
     where
         F: Future<Output = Result<S, Failure>> + Send,
     {
-        let plain = abilities.as_object().is_none_or(serde_json::Map::is_empty);
-        // Everybody's session for clients that cannot be asked is the gateway's own.
-        let owner = if owner == Owner::All && plain { Owner::Watcher } else { owner };
         let key = Key { owner, abilities: toolgate_core::canon::to_string(abilities) };
         let used = Use(self.slot(&key, alive)?);
         let only = !matches!(key.owner, Owner::All | Owner::Watcher);
