@@ -121,7 +121,10 @@ impl Trouble {
 
 /// Whether an answer says that the session is not known (any more), which means that nothing was executed.
 pub(crate) fn session_lost(failure: &Failure) -> bool {
-    let says = |body: &[u8]| String::from_utf8_lossy(body).to_lowercase().contains("session");
+    let says = |body: &[u8]| {
+        let text = String::from_utf8_lossy(body).to_lowercase();
+        text.contains("session") || text.contains("not initialized")
+    };
     match failure.status {
         Some(404) => Rpc::of_body(failure.body.as_deref()).is_none_or(|rpc| rpc.code != -32601),
         Some(400) => failure.body.as_deref().is_some_and(says),

@@ -67,7 +67,13 @@ impl Legacy {
         let mut again = true;
         loop {
             let lease = match caller {
-                Some(caller) => self.lease((Owner::of_caller(share, caller), None), &json!({})).await?,
+                Some(caller) => {
+                    let owner = Owner::of_caller(share, caller);
+                    match self.pool.existing(&owner) {
+                        Some(lease) => lease,
+                        None => self.lease((owner, None), &json!({})).await?,
+                    }
+                }
                 None => self.watcher().await?,
             };
             match lease.session.query(method, params.clone()).await {

@@ -247,3 +247,27 @@ async fn another_version_is_found_out_and_the_era_asked_again() {
     assert_eq!(world.upstreams.status()[0].era, Some("legacy"));
     call(&mount, "t", &Client::modern(json!({}))).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn lists_that_cannot_be_read_do_not_stop_the_calls() {
+    let broken = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (flag, rest) = (broken.clone(), script(true, json!([tool("t")]), answers));
+    let script: Script = Arc::new(move |turn: Turn| {
+        if flag.load(Ordering::SeqCst) && turn.method() == "tools/list" {
+            std::mem::forget(turn.out.clone());
+            return Ok(None);
+        }
+        rest(turn)
+    });
+    let (world, mount) = World::with(settings(), script).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    broken.store(true, Ordering::SeqCst);
+    let stream = world.wire.outside.lock().unwrap()[0].clone();
+    say(&stream, &json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}));
+    tokio::time::sleep(Duration::from_secs(45)).await;
+    let lists = world.wire.count("tools/list");
+    assert_eq!(world.upstreams.status()[0].state, State::Ready);
+    call(&mount, "t", &Client::modern(json!({}))).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(world.wire.count("tools/list") > lists, "it is looked at again");
+}
