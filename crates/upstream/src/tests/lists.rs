@@ -191,3 +191,19 @@ async fn what_takes_no_messages_at_its_address_may_be_http_sse() {
     }
     assert_eq!(world.wire.opened.load(Ordering::SeqCst), 4, "one to ask, and one for each session");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_is_refused_and_named_in_one_is_asked_again() {
+    let (first, rest) =
+        (std::sync::atomic::AtomicBool::new(true), script(false, json!([tool("t")]), |_| Ok(())));
+    let script: Script = Arc::new(move |turn: Turn| {
+        if turn.method() == "server/discover" && first.swap(false, Ordering::SeqCst) {
+            let error = json!({"code": -32022, "message": "m", "data": {"supported": ["2026-07-28"]}});
+            let body = json!({"jsonrpc": "2.0", "id": turn.body["id"], "error": error});
+            return Err(Failure { body: Some(body.to_string().into()), ..status(400) });
+        }
+        rest(turn)
+    });
+    let (world, _mount) = World::with(settings(), script).await;
+    assert_eq!((world.upstreams.status()[0].era, world.wire.count("initialize")), (Some("modern"), 0));
+}
