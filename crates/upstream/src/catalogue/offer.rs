@@ -28,6 +28,8 @@ const MAX_NAME: usize = 128;
 const MAX_URI: usize = 8192;
 // Longest `instructions` that are passed on, in bytes.
 const MAX_INSTRUCTIONS: usize = 64 << 10;
+// Things set aside that are told in the log; the status has all.
+const MAX_TOLD: usize = 20;
 const READ: &str = "resources/read";
 
 /// One thing of an upstream that can be called.
@@ -130,7 +132,7 @@ pub(crate) fn mount(hub: &Arc<Hub>, era: Era, face: &Face, listed: Listed) -> Mo
         templates: listings(listed.templates, "uriTemplate", &mut set_aside),
         subscribe: said["subscribe"] == true,
     });
-    for aside in &set_aside {
+    for aside in set_aside.iter().take(MAX_TOLD) {
         tracing::warn!(upstream = %hub.name, name = aside.name, reason = aside.reason, "set aside");
     }
     let text = |key: &str| face.info[key].as_str().map(|text| text.chars().take(200).collect::<String>());

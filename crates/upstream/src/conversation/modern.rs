@@ -230,6 +230,8 @@ impl Modern {
                     crate::catalogue::refresh_mirrors(self).await?;
                     self.place.notices.changed(toolgate_core::link::Change::Tools);
                 }
+                // Said of the very version that it was asked in: it is asked again.
+                Trouble::Refused(rpc) if !repeated && rpc.speaks(&self.face.version) => repeated = true,
                 Trouble::Refused(rpc) if rpc.code == UNSUPPORTED_VERSION => {
                     self.place.notices.gone(Failure::new(
                         Kind::Unavailable,
