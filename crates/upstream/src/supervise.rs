@@ -5,7 +5,7 @@
 //! whatever happens here meanwhile.
 
 use crate::catalogue::{self, Listed, Prints};
-use crate::conversation::fault::{failure, of_failure};
+use crate::conversation::fault::of_failure;
 use crate::conversation::{Conversation, Place, Trouble, probe};
 use crate::status::{self, State, Status};
 use crate::transport::Failure;
@@ -186,14 +186,14 @@ pub(crate) async fn connect(place: &Arc<Place>) -> Result<(Arc<Conversation>, Li
     };
     tokio::time::timeout(limit, connecting).await.unwrap_or_else(|_| {
         let seconds = limit.as_secs_f64();
-        Err(failure(Kind::Timeout, format!("not connected and listed within {seconds} s (start)")))
+        Err(Failure::new(Kind::Timeout, format!("not connected and listed within {seconds} s (start)")))
     })
 }
 
 fn why(trouble: Trouble) -> Failure {
     match trouble {
         Trouble::Lost(failure) => failure,
-        trouble => failure(Kind::Unavailable, format!("tools/list: {}", trouble.text())),
+        trouble => Failure::new(Kind::Unavailable, format!("tools/list: {}", trouble.text())),
     }
 }
 
@@ -255,7 +255,6 @@ async fn tend(
     let mut looked = Instant::now();
     loop {
         let told = tokio::select! {
-            failure = gone(&conversation) => return failure,
             () = hub.place.notices.news() => {
                 tokio::time::sleep(DEBOUNCE).await;
                 hub.place.notices.take()
@@ -265,9 +264,7 @@ async fn tend(
                 continue;
             }
             _ = tick.tick() => {
-                if let Conversation::Legacy(legacy) = &*conversation {
-                    legacy.reap(idle);
-                }
+                conversation.reap(idle);
                 let _ = tokio::time::timeout(SUBSCRIBING, listener.want(hub.watched())).await;
                 continue;
             }
@@ -295,14 +292,20 @@ async fn tend(
                 tracing::warn!(upstream = %hub.name, why = trouble.text(), "its lists cannot be read");
             }
             Err(_) => {
-                return failure(Kind::Timeout, format!("no lists within {} s (start)", limit.as_secs_f64()));
+                return Failure::new(
+                    Kind::Timeout,
+                    format!("no lists within {} s (start)", limit.as_secs_f64()),
+                );
             }
         }
     }
 }
 
-// How long lists hold before they are looked at again.
+// How long lists hold before they are looked at again. A process is not kept from being idle for that.
 fn hold(conversation: &Conversation, listed: &Listed) -> Option<Duration> {
+    if matches!(conversation, Conversation::Modern(modern) if !modern.has_headers) {
+        return None;
+    }
     let capabilities = &conversation.face().capabilities;
     let tells = capabilities["tools"]["listChanged"] == true;
     listed.ttl.map(|ttl| ttl.max(if tells { SHORTEST_TTL_TOLD } else { SHORTEST_TTL }))
@@ -312,14 +315,6 @@ async fn after(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
-    }
-}
-
-async fn gone(conversation: &Conversation) -> Failure {
-    match conversation {
-        Conversation::Modern(modern) => modern.transport.gone().await,
-        // Its sessions say so themselves.
-        Conversation::Legacy(_) => std::future::pending().await,
     }
 }
 

@@ -4,7 +4,9 @@
 //! and a flood of the same costs what one of it costs. `Listener` keeps the upstream's word for changes: subscriptions of
 //! a legacy session, or one `subscriptions/listen` that is opened anew when what is wanted changes.
 
-use crate::conversation::{Conversation, Lease, Legacy, Members, Modern, of_resource};
+use crate::conversation::{
+    Conversation, Held as _, LISTEN, Lease, Legacy, Members, Modern, Session, of_resource,
+};
 use crate::transport::Failure;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -80,16 +82,16 @@ impl Notices {
 pub(crate) struct Listener {
     conversation: Arc<Conversation>,
     task: Option<JoinHandle<()>>,
-    /// Reads what a modern upstream says over a pipe beside all requests.
-    outside: Option<JoinHandle<()>>,
     /// The session that is subscribed, and to what.
-    lease: Option<Lease>,
+    lease: Option<Lease<Session>>,
     subscribed: BTreeSet<String>,
+    /// Whether there was nothing to listen to for a while.
+    stopped: bool,
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        for task in self.task.iter().chain(&self.outside) {
+        if let Some(task) = &self.task {
             task.abort();
         }
     }
@@ -97,16 +99,19 @@ impl Drop for Listener {
 
 impl Listener {
     pub fn new(conversation: Arc<Conversation>) -> Self {
-        Self { conversation, task: None, outside: None, lease: None, subscribed: BTreeSet::new() }
+        Self { conversation, task: None, lease: None, subscribed: BTreeSet::new(), stopped: false }
     }
 
     /// Hear of changes to these resources from now on, and of lists.
     pub async fn want(&mut self, uris: BTreeSet<String>) {
         match &*self.conversation.clone() {
             Conversation::Legacy(legacy) => self.subscribe(legacy, uris).await,
+            // Its process was idle and ended: it is listened to again when there is one.
+            Conversation::Modern(modern) if !modern.pool.is_awake() && uris.is_empty() => self.stop(),
             Conversation::Modern(modern) => {
-                if modern.transport.one_session() && self.outside.is_none() {
-                    self.outside = Some(tokio::spawn(outside(self.conversation.clone())));
+                if self.stopped {
+                    self.stopped = false;
+                    modern.place.notices.changed(Change::Tools);
                 }
                 self.listen(uris);
             }
@@ -141,6 +146,13 @@ impl Listener {
         self.subscribed = uris;
     }
 
+    fn stop(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
+        self.stopped = true;
+    }
+
     fn listen(&mut self, uris: BTreeSet<String>) {
         if self.task.is_some() && uris == self.subscribed {
             return;
@@ -153,24 +165,16 @@ impl Listener {
     }
 }
 
-async fn outside(conversation: Arc<Conversation>) {
-    let Conversation::Modern(modern) = &*conversation else { return };
-    let Ok(mut stream) = modern.transport.unsolicited(http::HeaderMap::new()).await else { return };
-    while let Some(Ok(message)) = stream.next().await {
-        modern.overhear(&message);
-    }
-}
-
 async fn listening(conversation: Arc<Conversation>, uris: BTreeSet<String>) {
     let Conversation::Modern(modern) = &*conversation else { return };
     let Some(wanted) = wanted(modern, &uris) else { return };
+    // A process that somebody hears from is not idle; that its lists might change is not worth one.
+    let _lease = if uris.is_empty() { None } else { modern.watcher().await.ok() };
     let mut wait = FIRST_WAIT;
     loop {
         let begun = tokio::time::Instant::now();
         // Refused once, it will be again: changes are then found by looking.
-        if let Err(crate::conversation::Trouble::Refused(rpc)) =
-            modern.query("subscriptions/listen", wanted.clone()).await
-        {
+        if let Err(crate::conversation::Trouble::Refused(rpc)) = modern.query(LISTEN, wanted.clone()).await {
             tracing::info!(upstream = %modern.place.name, code = rpc.code, "it does not tell of changes");
             return;
         }

@@ -144,11 +144,6 @@ pub(crate) fn of_failure(upstream: &str, failure: &Failure) -> ToolError {
     ToolError::new(kind, format!("upstream {upstream}: {}", failure.message))
 }
 
-/// A failure of our own making.
-pub(crate) fn failure(kind: Kind, message: impl Into<String>) -> Failure {
-    Failure { kind, message: message.into(), unseen: false, status: None, wait: None, body: None }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,7 +180,7 @@ mod tests {
 
     #[test]
     fn the_gateways_own_credentials_are_not_the_callers() {
-        let error = of_failure("notes", &failure(Kind::Unauthenticated, "HTTP 401"));
+        let error = of_failure("notes", &Failure::new(Kind::Unauthenticated, "HTTP 401"));
         assert_eq!((error.kind, &*error.message), (Kind::Unavailable, "upstream notes: HTTP 401"));
     }
 }

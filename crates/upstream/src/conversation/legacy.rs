@@ -7,8 +7,9 @@
 use super::ask;
 use super::fault::{Rpc, Trouble, URL_ELICITATION, session_lost};
 use super::park::{Carried, Open, Whose};
-use super::pool::{Lease, Owner, Pool};
+use super::pool::{Alive, Lease, Owner, Pool};
 use super::read::Said;
+use super::running::Manner;
 use super::session::{self, Session};
 use super::{Face, Members, Operation, Place, output, patience, rest, write};
 use crate::transport::{Failure, Transport};
@@ -29,7 +30,7 @@ const BEAT: Duration = Duration::from_secs(1);
 /// A legacy upstream.
 pub(crate) struct Legacy {
     pub place: Arc<Place>,
-    pub pool: Pool,
+    pub pool: Pool<Session>,
     pub face: Face,
 }
 
@@ -37,18 +38,23 @@ impl Legacy {
     /// Begin on a fresh transport, with the gateway's own session.
     pub async fn begin(place: Arc<Place>, transport: Arc<dyn Transport>) -> Result<Self, Failure> {
         let pool = Pool::new(place.clone(), transport);
-        let face = pool.lease(Owner::Watcher, None, &json!({})).await?.session.face.clone();
-        Ok(Self { place, pool, face })
-    }
-
-    /// End sessions that nobody used for so long. The gateway's own costs nothing over HTTP and a process over a pipe.
-    pub fn reap(&self, idle: Duration) {
-        self.pool.reap(idle);
+        let mut legacy = Self { place, pool, face: Face::default() };
+        legacy.face = legacy.watcher().await?.session.face.clone();
+        Ok(legacy)
     }
 
     /// The gateway's own session.
-    pub async fn watcher(&self) -> Result<Lease, Failure> {
-        self.pool.lease(Owner::Watcher, None, &json!({})).await
+    pub async fn watcher(&self) -> Result<Lease<Session>, Failure> {
+        self.lease((Owner::Watcher, None), &json!({})).await
+    }
+
+    async fn lease(
+        &self,
+        owner: (Owner, Option<Alive>),
+        abilities: &Value,
+    ) -> Result<Lease<Session>, Failure> {
+        let make = |begin| Session::begin(&self.place, begin, abilities);
+        self.pool.lease(owner, abilities, make).await
     }
 
     pub async fn query(
@@ -61,7 +67,7 @@ impl Legacy {
         let owner = || caller.map_or(Owner::Watcher, |caller| Owner::of_caller(share, caller));
         let mut again = true;
         loop {
-            let lease = self.pool.lease(owner(), None, &json!({})).await?;
+            let lease = self.lease((owner(), None), &json!({})).await?;
             match lease.session.query(method, params.clone()).await {
                 // What only asks may be asked twice.
                 Err(Trouble::Lost(failure))
@@ -112,19 +118,14 @@ impl Legacy {
 
     async fn once(&self, operation: &Operation, ctx: &Ctx) -> Result<Arc<RawValue>, Attempt> {
         let abilities = ask::capabilities(ctx.link());
-        let (owner, alive) = Owner::of(self.place.settings.share, ctx);
-        let lease = self.pool.lease(owner, alive, &abilities).await.map_err(Attempt::before)?;
+        let owner = Owner::of(self.place.settings.share, ctx);
+        let lease = self.lease(owner, &abilities).await.map_err(Attempt::before)?;
         let session = lease.session.clone();
         session.loudness(ctx.link().and_then(Link::loudness)).await;
-        let started =
-            session.start(operation.method, operation.params.clone(), ctx.trace.as_ref(), true).await;
-        let ended = match started {
-            Ok(running) => {
-                let carried = Carried { running, _lease: lease, open: Vec::new(), asked: 0 };
-                self.drive(carried, operation, ctx).await
-            }
-            Err(failure) => Err(Trouble::Lost(failure)),
-        };
+        let running =
+            session.start(operation.method, operation.params.clone(), ctx.trace.as_ref(), Manner::Call);
+        let carried = Carried { running, _lease: lease, open: Vec::new(), asked: 0 };
+        let ended = self.drive(carried, operation, ctx).await;
         ended.map_err(|trouble| match trouble {
             // An answer of the session's not being there means that nothing was executed.
             Trouble::Lost(failure) if lost(&session, &failure) => {
@@ -162,7 +163,7 @@ impl Legacy {
         let open = std::mem::take(&mut carried.open);
         for open in open {
             match answers.get(&open.ask.key) {
-                Some(answer) => carried.answer(&open, Ok(answer)).await,
+                Some(answer) => open.answer(&carried.running.route, Ok(answer)).await,
                 // Asked again.
                 None => carried.open.push(open),
             }
@@ -204,7 +205,7 @@ impl Legacy {
                 };
                 let open = Open { id, ask };
                 match ask::refusal(&open.ask, ctx.link()) {
-                    Some((code, why)) => carried.answer(&open, Err(Rpc::new(code, why))).await,
+                    Some((code, why)) => open.answer(&carried.running.route, Err(Rpc::new(code, why))).await,
                     None => carried.open.push(open),
                 }
             }
@@ -233,7 +234,7 @@ impl Legacy {
             None => carried.open.clear(),
             Some(Ok(answers)) => {
                 for (open, answer) in std::mem::take(&mut carried.open).iter().zip(&answers) {
-                    carried.answer(open, Ok(answer)).await;
+                    open.answer(&carried.running.route, Ok(answer)).await;
                 }
             }
             Some(Err(error)) if error.kind == Kind::InputRequired => {
@@ -242,7 +243,7 @@ impl Legacy {
             }
             Some(Err(error)) => {
                 for open in std::mem::take(&mut carried.open) {
-                    carried.answer(&open, Err(Rpc::new(-1, error.message.clone()))).await;
+                    open.answer(&carried.running.route, Err(Rpc::new(-1, error.message.clone()))).await;
                 }
             }
         }

@@ -10,6 +10,7 @@ mod modern;
 mod park;
 mod pool;
 pub(crate) mod probe;
+mod process;
 mod read;
 mod running;
 mod session;
@@ -17,19 +18,20 @@ mod write;
 
 pub(crate) use fault::Trouble;
 pub(crate) use legacy::{Legacy, of_resource};
-pub(crate) use modern::Modern;
+pub(crate) use modern::{LISTEN, Modern};
 pub(crate) use park::Lot;
-pub(crate) use pool::Lease;
+pub(crate) use pool::{Held, Lease};
+pub(crate) use session::Session;
 pub(crate) use write::Members;
 
-use crate::settings::Upstream;
+use crate::settings::{self, Upstream};
 use crate::transport::{Failure, Open, Transport};
 use crate::watch::Notices;
 use http::HeaderName;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use toolgate_core::caller::Caller;
 use toolgate_core::{Ctx, Effect, Kind, ToolError, ToolOutput};
@@ -45,12 +47,22 @@ pub(crate) struct Place {
     /// What the upstream says of its own accord.
     pub notices: Arc<Notices>,
     numbers: AtomicU64,
+    /// Whether it turned out to speak HTTP+SSE.
+    old_http: AtomicBool,
 }
 
 impl Place {
     pub fn new(name: &str, settings: Upstream, open: Open, lot: Arc<Lot>) -> Self {
         let notices = Arc::default();
-        Self { name: name.into(), settings, open, lot, notices, numbers: AtomicU64::new(1) }
+        Self {
+            name: name.into(),
+            settings,
+            open,
+            lot,
+            notices,
+            numbers: AtomicU64::new(1),
+            old_http: AtomicBool::default(),
+        }
     }
 
     /// JSON text of the next request's id.
@@ -59,7 +71,16 @@ impl Place {
     }
 
     pub async fn open(&self) -> Result<Arc<dyn Transport>, Failure> {
+        if self.old_http.load(Ordering::Acquire) {
+            let settings = Upstream { transport: settings::Transport::Sse, ..self.settings.clone() };
+            return (self.open)(&self.name, &settings).await;
+        }
         (self.open)(&self.name, &self.settings).await
+    }
+
+    /// Whether to open HTTP+SSE where the operator left that open.
+    pub fn old_http(&self, old: bool) {
+        self.old_http.store(old, Ordering::Release);
     }
 }
 
@@ -143,9 +164,18 @@ impl Conversation {
         }
     }
 
+    /// End what nobody used for so long. The gateway's own session stays where it costs no process.
+    pub fn reap(&self, idle: Duration) {
+        match self {
+            Self::Modern(modern) => modern.pool.reap(idle),
+            Self::Legacy(legacy) => legacy.pool.reap(idle),
+        }
+    }
+
+    /// Sessions of a legacy upstream, processes of a modern one.
     pub fn sessions(&self) -> usize {
         match self {
-            Self::Modern(_) => 0,
+            Self::Modern(modern) => modern.processes(),
             Self::Legacy(legacy) => legacy.pool.len(),
         }
     }

@@ -4,10 +4,13 @@
 //! seals. A legacy client is asked here, round after round, and sees one call.
 
 use super::ask;
-use super::fault::{Trouble, failure};
-use super::read::{Said, read};
-use super::running::{Route, Running};
+use super::fault::Trouble;
+use super::pool::{Alive, Begin, Lease, Owner, Pool};
+use super::process::Process;
+use super::read::Said;
+use super::running::{Manner, Route, Running};
 use super::{Face, Members, Operation, Place, member, output, patience, rest, write};
+use crate::settings::Share;
 use crate::transport::{Failure, Transport};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -28,11 +31,15 @@ const MAX_QUESTIONS: usize = 32;
 // Wait before a call is made again whose upstream asks for nothing but that, doubled each time.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 
+/// The request whose answer is a stream of changes.
+pub(crate) const LISTEN: &str = "subscriptions/listen";
+
 /// A modern upstream.
 pub(crate) struct Modern {
     pub place: Arc<Place>,
-    pub transport: Arc<dyn Transport>,
+    pub pool: Pool<Process>,
     pub face: Face,
+    pub has_headers: bool,
     /// Mirrored parameters of its tools, by their own names.
     mirrors: Mutex<HashMap<String, Arc<Mirrors>>>,
 }
@@ -54,14 +61,15 @@ impl About<'_> {
 }
 
 /// Send a modern request.
-pub(crate) async fn start(
+pub(crate) fn start(
     place: &Place,
     transport: &Arc<dyn Transport>,
     version: &str,
     method: &str,
     params: Members,
     about: &About<'_>,
-) -> Result<Running, Failure> {
+    manner: Manner,
+) -> Running {
     let id = place.number();
     let meta = write::meta(Some(&id), about.trace);
     let meta = write::modern_meta(meta, version, about.capabilities, about.loudness);
@@ -71,12 +79,40 @@ pub(crate) async fn start(
     write::mirror(&mut headers, method, about.name, about.mirrored);
     write::mirror(&mut back, "notifications/cancelled", None, &[]);
     let route = Route { transport: transport.clone(), headers: back, says: !transport.has_headers() };
-    Running::start(&route, id, body, headers, None).await
+    Running::new(&route, id, body, headers, manner, None)
 }
 
 impl Modern {
     pub fn new(place: Arc<Place>, transport: Arc<dyn Transport>, face: Face) -> Self {
-        Self { place, transport, face, mirrors: Mutex::default() }
+        let has_headers = transport.has_headers();
+        let pool = Pool::new(place.clone(), transport);
+        Self { place, pool, face, has_headers, mirrors: Mutex::default() }
+    }
+
+    /// The connection of a call: everybody's, unless the operator wants one for each and it is a process.
+    async fn of_call(&self, ctx: &Ctx) -> Result<Lease<Process>, Failure> {
+        match self.place.settings.share {
+            share @ (Share::Caller | Share::Session) if !self.has_headers => {
+                self.lease(Owner::of(share, ctx)).await
+            }
+            _ => self.watcher().await,
+        }
+    }
+
+    /// The connection that lists and listens.
+    pub async fn watcher(&self) -> Result<Lease<Process>, Failure> {
+        self.lease((Owner::Watcher, None)).await
+    }
+
+    async fn lease(&self, owner: (Owner, Option<Alive>)) -> Result<Lease<Process>, Failure> {
+        let make = |begin: Begin| {
+            std::future::ready(Ok(Process::begin(&self.place, begin.transport, begin.watcher)))
+        };
+        self.pool.lease(owner, &Value::Null, make).await
+    }
+
+    pub fn processes(&self) -> usize {
+        if self.has_headers { 0 } else { self.pool.len() }
     }
 
     /// What the tools mirror, as their last list says.
@@ -91,8 +127,17 @@ impl Modern {
     pub async fn query(&self, method: &'static str, params: Members) -> Result<Arc<RawValue>, Trouble> {
         let nothing = json!({});
         let about = About::own(&nothing);
-        let running = start(&self.place, &self.transport, &self.face.version, method, params, &about).await?;
-        self.hear(running, None).await
+        let manner = if method == LISTEN { Manner::Standing } else { Manner::Query };
+        let version = &self.face.version;
+        let lease = self.watcher().await?;
+        let transport = lease.session.transport.clone();
+        // What listens does not keep a process from being idle.
+        let _lease = (manner != Manner::Standing).then_some(lease);
+        let running = start(&self.place, &transport, version, method, params, &about, manner);
+        match self.hear(running, None).await {
+            Err(Trouble::Lost(failure)) => Err(failure.into()),
+            ended => ended,
+        }
     }
 
     pub async fn call(&self, operation: &Operation, ctx: &Ctx) -> Result<ToolOutput, ToolError> {
@@ -169,16 +214,14 @@ impl Modern {
                     super::doubt(&self.place, &failure);
                     return Err(failure.into());
                 }
-                Trouble::Refused(rpc)
-                    if rpc.code == HEADER_MISMATCH && !relisted && self.transport.has_headers() =>
-                {
+                Trouble::Refused(rpc) if rpc.code == HEADER_MISMATCH && !relisted && self.has_headers => {
                     // Its schemas say something else by now.
                     relisted = true;
                     crate::catalogue::refresh_mirrors(self).await?;
                     self.place.notices.changed(toolgate_core::link::Change::Tools);
                 }
                 Trouble::Refused(rpc) if rpc.code == UNSUPPORTED_VERSION => {
-                    self.place.notices.gone(failure(
+                    self.place.notices.gone(Failure::new(
                         Kind::Unavailable,
                         format!("it does not speak {} any more", self.face.version),
                     ));
@@ -201,13 +244,16 @@ impl Modern {
             mirrored: &mirrored,
         };
         let params = operation.params.clone().and(more);
-        let running =
-            start(&self.place, &self.transport, &self.face.version, operation.method, params, &about).await;
-        match running {
-            Ok(running) => self.hear(running, Some(ctx)).await,
+        let version = &self.face.version;
+        let lease = self.of_call(ctx).await.map_err(Trouble::Lost)?;
+        let transport = &lease.session.transport;
+        let running = start(&self.place, transport, version, operation.method, params, &about, Manner::Call);
+        match self.hear(running, Some(ctx)).await {
             // A refusal of the protocol may come as a status with a body.
-            Err(failure) if failure.body.is_some() && failure.wait.is_none() => Err(failure.into()),
-            Err(failure) => Err(Trouble::Lost(failure)),
+            Err(Trouble::Lost(failure)) if failure.body.is_some() && failure.wait.is_none() => {
+                Err(failure.into())
+            }
+            ended => ended,
         }
     }
 
@@ -226,13 +272,6 @@ impl Modern {
                 // A modern upstream asks nothing in the middle of a request.
                 _ => {}
             }
-        }
-    }
-
-    /// Hear what belongs to no request.
-    pub fn overhear(&self, message: &[u8]) {
-        if let Said::Changed(change) = read(message, None) {
-            self.place.notices.changed(change);
         }
     }
 

@@ -6,7 +6,8 @@
 
 use super::fault::Rpc;
 use super::pool::Lease;
-use super::running::Running;
+use super::running::{Route, Running};
+use super::session::Session;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,7 +25,7 @@ const WAITS: Duration = Duration::from_secs(15 * 60);
 pub(crate) struct Carried {
     pub running: Running,
     /// Its session is in use as long as it waits.
-    pub _lease: Lease,
+    pub _lease: Lease<Session>,
     /// What it waits for.
     pub open: Vec<Open>,
     /// Questions so far, for keys.
@@ -38,15 +39,15 @@ pub(crate) struct Open {
     pub ask: Ask,
 }
 
-impl Carried {
-    /// Answer a question upstream.
-    pub async fn answer(&self, open: &Open, answer: Result<&serde_json::Value, Rpc>) {
+impl Open {
+    /// Answer it upstream.
+    pub async fn answer(&self, route: &Route, answer: Result<&serde_json::Value, Rpc>) {
         let body = match answer {
-            Ok(result) => super::write::answer(&open.id, result),
-            Err(rpc) => super::write::refusal(&open.id, rpc.code, &rpc.message),
+            Ok(result) => super::write::answer(&self.id, result),
+            Err(rpc) => super::write::refusal(&self.id, rpc.code, &rpc.message),
         };
         // An answer that does not get there shows in the call itself.
-        let _ = self.running.route.send(body).await;
+        let _ = route.send(body).await;
     }
 }
 

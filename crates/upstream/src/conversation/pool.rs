@@ -1,10 +1,9 @@
-//! `Pool`: the sessions of a legacy upstream, by who they belong to and what their clients can do.
+//! `Pool`: the sessions of a legacy upstream, or the processes of a modern one, by who they belong to and what their
+//! clients can do. Both are called sessions here.
 //!
 //! Made lazily, ended when idle, bounded in number: when all are in use a call is refused, never queued behind a stranger's.
 
 use super::Place;
-use super::fault::failure;
-use super::session::Session;
 use crate::settings::Share;
 use crate::transport::{Failure, Transport};
 use serde_json::Value;
@@ -29,7 +28,7 @@ pub(crate) enum Owner {
     Session(usize),
 }
 
-type Alive = Weak<dyn Any + Send + Sync>;
+pub(crate) type Alive = Weak<dyn Any + Send + Sync>;
 
 impl Owner {
     /// Whose session a call uses, and what must live for it to go on.
@@ -59,35 +58,50 @@ struct Key {
     abilities: String,
 }
 
-struct Slot {
-    session: OnceCell<Arc<Session>>,
+/// What a pool holds.
+pub(crate) trait Held: Send + Sync + 'static {
+    /// It is of no use any more.
+    fn is_lost(&self) -> bool;
+}
+
+/// What a session is made of.
+pub(crate) struct Begin {
+    pub transport: Arc<dyn Transport>,
+    /// Whether all its calls are of one owner.
+    pub only: bool,
+    /// Whether it is the gateway's own.
+    pub watcher: bool,
+}
+
+struct Slot<S> {
+    session: OnceCell<Arc<S>>,
     uses: AtomicUsize,
     used: Mutex<Instant>,
     alive: Option<Alive>,
 }
 
 /// The use of a session; while one lasts the session is not idle.
-pub(crate) struct Lease {
-    slot: Arc<Slot>,
-    pub session: Arc<Session>,
+pub(crate) struct Lease<S: Held> {
+    slot: Arc<Slot<S>>,
+    pub session: Arc<S>,
 }
 
-impl Drop for Lease {
+impl<S: Held> Drop for Lease<S> {
     fn drop(&mut self) {
         self.slot.release();
     }
 }
 
 // Counts a use from before the session is made.
-struct Use(Arc<Slot>);
+struct Use<S: Held>(Arc<Slot<S>>);
 
-impl Drop for Use {
+impl<S: Held> Drop for Use<S> {
     fn drop(&mut self) {
         self.0.release();
     }
 }
 
-impl Slot {
+impl<S: Held> Slot<S> {
     fn release(&self) {
         *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         self.uses.fetch_sub(1, Ordering::AcqRel);
@@ -107,16 +121,16 @@ impl Slot {
 }
 
 /// The sessions of one upstream.
-pub(crate) struct Pool {
+pub(crate) struct Pool<S: Held> {
     place: Arc<Place>,
     /// What all sessions share over HTTP; over pipes each has a process of its own.
     shared: Option<Arc<dyn Transport>>,
     /// The process that was asked for its era: it serves the first session.
     first: Mutex<Option<Arc<dyn Transport>>>,
-    slots: Mutex<HashMap<Key, Arc<Slot>>>,
+    slots: Mutex<HashMap<Key, Arc<Slot<S>>>>,
 }
 
-impl Pool {
+impl<S: Held> Pool<S> {
     /// `transport`: what the era was found out on.
     pub fn new(place: Arc<Place>, transport: Arc<dyn Transport>) -> Self {
         let (shared, first) =
@@ -132,7 +146,7 @@ impl Pool {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<Slot>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<Slot<S>>>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -140,13 +154,21 @@ impl Pool {
         self.lock().len()
     }
 
-    /// The session of an owner with these abilities, made when there is none.
-    pub async fn lease(
+    /// Whether the gateway's own session is there.
+    pub fn is_awake(&self) -> bool {
+        self.lock().keys().any(|key| key.owner == Owner::Watcher)
+    }
+
+    /// The session of an owner with these abilities, made with `make` when there is none.
+    pub async fn lease<F>(
         &self,
-        owner: Owner,
-        alive: Option<Alive>,
+        (owner, alive): (Owner, Option<Alive>),
         abilities: &Value,
-    ) -> Result<Lease, Failure> {
+        make: impl FnOnce(Begin) -> F + Send,
+    ) -> Result<Lease<S>, Failure>
+    where
+        F: Future<Output = Result<S, Failure>> + Send,
+    {
         let plain = abilities.as_object().is_none_or(serde_json::Map::is_empty);
         // Everybody's session for clients that cannot be asked is the gateway's own.
         let owner = if owner == Owner::All && plain { Owner::Watcher } else { owner };
@@ -155,14 +177,12 @@ impl Pool {
         let only = !matches!(key.owner, Owner::All | Owner::Watcher);
         let made = used.0.session.get_or_try_init(|| async {
             let transport = self.transport().await?;
-            Session::begin(&self.place, transport, abilities, only, key.owner == Owner::Watcher)
-                .await
-                .map(Arc::new)
+            make(Begin { transport, only, watcher: key.owner == Owner::Watcher }).await.map(Arc::new)
         });
         let limit = self.place.settings.start.0;
         let made = tokio::time::timeout(limit, made).await.unwrap_or_else(|_| {
             let why = format!("no session within {} s (start)", limit.as_secs_f64());
-            Err(Failure { unseen: true, ..failure(Kind::Timeout, why) })
+            Err(Failure::new(Kind::Timeout, why).unseen())
         });
         let session = match made {
             Ok(session) => session.clone(),
@@ -179,10 +199,10 @@ impl Pool {
     }
 
     // The slot of a key, with one use counted.
-    fn slot(&self, key: &Key, alive: Option<Alive>) -> Result<Arc<Slot>, Failure> {
+    fn slot(&self, key: &Key, alive: Option<Alive>) -> Result<Arc<Slot<S>>, Failure> {
         let mut slots = self.lock();
         let lost =
-            |slot: &Slot| slot.session.get().is_some_and(|session| session.is_lost()) || slot.is_orphan();
+            |slot: &Slot<S>| slot.session.get().is_some_and(|session| session.is_lost()) || slot.is_orphan();
         if slots.get(key).is_some_and(|slot| lost(slot)) {
             slots.remove(key);
         }
@@ -200,7 +220,7 @@ impl Pool {
                 let why = format!(
                     "all its {most} sessions are in use (max_sessions); try again when a call has ended"
                 );
-                return Err(Failure { unseen: true, ..failure(Kind::RateLimited, why) });
+                return Err(Failure::new(Kind::RateLimited, why).unseen());
             };
             let oldest = oldest.clone();
             slots.remove(&oldest);
@@ -211,7 +231,7 @@ impl Pool {
         Ok(slot)
     }
 
-    fn forget(&self, key: &Key, slot: &Arc<Slot>) {
+    fn forget(&self, key: &Key, slot: &Arc<Slot<S>>) {
         let mut slots = self.lock();
         if slots.get(key).is_some_and(|there| Arc::ptr_eq(there, slot) && there.session.get().is_none()) {
             slots.remove(key);

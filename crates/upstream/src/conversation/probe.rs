@@ -3,11 +3,12 @@
 //! Called by `supervise` for each new connection, so that an upstream that changed its era is found out by the same way.
 //! A credential that is refused and an address that cannot be reached say nothing of an era: they end the attempt.
 
-use super::fault::{Trouble, failure};
+use super::fault::Trouble;
 use super::modern::{self, About};
 use super::read::Said;
+use super::running::Manner;
 use super::{Conversation, Face, Legacy, Modern, Place, member};
-use crate::settings::EraChoice;
+use crate::settings::{self, EraChoice};
 use crate::transport::{Failure, Transport};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -21,6 +22,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 
 /// Connect, in the era that the upstream speaks or that the operator says it does.
 pub(crate) async fn connect(place: &Arc<Place>) -> Result<Conversation, Failure> {
+    place.old_http(false);
     let transport = place.open().await?;
     if place.settings.era == EraChoice::Legacy {
         return Ok(Conversation::Legacy(Legacy::begin(place.clone(), transport).await?));
@@ -32,7 +34,7 @@ pub(crate) async fn connect(place: &Arc<Place>) -> Result<Conversation, Failure>
     if place.settings.era == EraChoice::Modern {
         return Err(match trouble {
             Trouble::Lost(failure) => failure,
-            trouble => failure(Kind::Unavailable, format!("server/discover: {}", trouble.text())),
+            trouble => Failure::new(Kind::Unavailable, format!("server/discover: {}", trouble.text())),
         });
     }
     let mut transport = transport;
@@ -45,13 +47,23 @@ pub(crate) async fn connect(place: &Arc<Place>) -> Result<Conversation, Failure>
             transport = place.open().await?;
         }
     }
-    match Legacy::begin(place.clone(), transport).await {
-        Ok(legacy) => Ok(Conversation::Legacy(legacy)),
-        Err(failed) => {
-            let why = format!("{} (before that, to server/discover: {})", failed.message, trouble.text());
-            Err(Failure { message: why, ..failed })
+    let failed = match Legacy::begin(place.clone(), transport).await {
+        Ok(legacy) => return Ok(Conversation::Legacy(legacy)),
+        Err(failed) => failed,
+    };
+    // What takes no messages at its address may be of 2024-11-05, with a stream to open first.
+    if place.settings.url.is_some()
+        && place.settings.transport == settings::Transport::Auto
+        && matches!(failed.status, Some(400 | 404 | 405))
+    {
+        place.old_http(true);
+        if let Ok(transport) = place.open().await {
+            return Ok(Conversation::Legacy(Legacy::begin(place.clone(), transport).await?));
         }
+        place.old_http(false);
     }
+    let why = format!("{} (before that, to server/discover: {})", failed.message, trouble.text());
+    Err(Failure { message: why, ..failed })
 }
 
 // What is wrong is not the word.
@@ -70,7 +82,8 @@ async fn discover(place: &Place, transport: &Arc<dyn Transport>) -> Result<Face,
     let about = About::own(&nothing);
     let asking = async {
         let params = super::Members::default();
-        let mut running = modern::start(place, transport, version, "server/discover", params, &about).await?;
+        let method = "server/discover";
+        let mut running = modern::start(place, transport, version, method, params, &about, Manner::Query);
         // A legacy upstream would have to understand a cancellation before its session begins.
         running.quiet();
         loop {
@@ -84,9 +97,9 @@ async fn discover(place: &Place, transport: &Arc<dyn Transport>) -> Result<Face,
     };
     let result = tokio::time::timeout(SILENCE, asking).await.unwrap_or_else(|_| {
         let why = format!("no answer to server/discover within {} s", SILENCE.as_secs());
-        Err(Trouble::Lost(failure(Kind::Timeout, why)))
+        Err(Trouble::Lost(Failure::new(Kind::Timeout, why)))
     })?;
-    face(&result).map_err(|why| Trouble::Lost(failure(Kind::Unavailable, why)))
+    face(&result).map_err(|why| Trouble::Lost(Failure::new(Kind::Unavailable, why)))
 }
 
 fn face(result: &RawValue) -> Result<Face, String> {

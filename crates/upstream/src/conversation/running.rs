@@ -3,10 +3,9 @@
 //! Used by both conversations. Dropped before its answer has come it tells the upstream, where the era has a word for it;
 //! over modern HTTP the end of the exchange is that word.
 
-use super::fault::failure;
 use super::read::{Said, read};
 use super::write;
-use crate::transport::{Exchange, Failure, Outgoing, Transport};
+use crate::transport::{Exchange, Failure, Incoming, Outgoing, Transport};
 use bytes::Bytes;
 use http::HeaderMap;
 use std::collections::VecDeque;
@@ -14,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use toolgate_core::Kind;
+use toolgate_core::tool::BoxFuture;
 
 /// Messages of one request that are kept while nobody can take them.
 pub(crate) const MAX_BACKLOG: usize = 64;
@@ -38,11 +38,48 @@ impl Route {
     }
 }
 
+/// How a request is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// Of the gateway itself: the transport judges its silence.
+    Query,
+    /// Of a caller: its silence is judged here, because a user who is asked may take long.
+    Call,
+    /// A stream that stays open.
+    Standing,
+}
+
+enum Way {
+    /// The head of the answer is not there yet.
+    Heading(BoxFuture<'static, Result<Exchange, Failure>>),
+    Open(Exchange),
+    Closed,
+}
+
+impl Way {
+    // May be dropped before it ends: nothing is lost by that.
+    async fn next(&mut self) -> Option<Result<Incoming, Failure>> {
+        if let Self::Heading(heading) = self {
+            match heading.await {
+                Ok(exchange) => *self = Self::Open(exchange),
+                Err(failure) => {
+                    *self = Self::Closed;
+                    return Some(Err(failure));
+                }
+            }
+        }
+        match self {
+            Self::Open(exchange) => exchange.next().await,
+            _ => None,
+        }
+    }
+}
+
 /// A request under way.
 pub(crate) struct Running {
     pub id: Arc<str>,
     pub route: Route,
-    exchange: Exchange,
+    way: Way,
     backlog: VecDeque<Said>,
     /// What came for it outside of its exchange.
     inbox: Option<mpsc::Receiver<Bytes>>,
@@ -50,18 +87,27 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Send a request. `headers`: all of it.
-    pub async fn start(
+    /// A request that is sent when it is first heard for. `headers`: all of it.
+    pub fn new(
         route: &Route,
         id: Arc<str>,
         body: Bytes,
         headers: HeaderMap,
+        manner: Manner,
         inbox: Option<mpsc::Receiver<Bytes>>,
-    ) -> Result<Self, Failure> {
-        let mut cancel = Cancel { route: route.clone(), id: id.clone(), armed: route.says };
-        let message = Outgoing { body, id: Some(id.clone()), token: Some(id.clone()), headers };
-        let exchange = route.transport.exchange(message).await.inspect_err(|_| cancel.armed = false)?;
-        Ok(Self { id, route: route.clone(), exchange, backlog: VecDeque::new(), inbox, cancel })
+    ) -> Self {
+        let cancel = Cancel { route: route.clone(), id: id.clone(), armed: route.says };
+        let message = Outgoing {
+            body,
+            id: Some(id.clone()),
+            token: Some(id.clone()),
+            headers,
+            standing: manner == Manner::Standing,
+            untimed: manner == Manner::Call,
+        };
+        let transport = route.transport.clone();
+        let way = Way::Heading(Box::pin(async move { transport.exchange(message).await }));
+        Self { id, route: route.clone(), way, backlog: VecDeque::new(), inbox, cancel }
     }
 
     /// Say nothing when it is given up.
@@ -71,7 +117,10 @@ impl Running {
 
     /// `Mcp-Session-Id` of the answer.
     pub fn session(&self) -> Option<Arc<str>> {
-        self.exchange.session.clone()
+        match &self.way {
+            Way::Open(exchange) => exchange.session.clone(),
+            _ => None,
+        }
     }
 
     /// What comes next. After an answer or a loss nothing does.
@@ -87,7 +136,7 @@ impl Running {
         let said = loop {
             let message = tokio::select! {
                 biased;
-                message = self.exchange.next() => message,
+                message = self.way.next() => message,
                 Some(message) = outside(self.inbox.as_mut()) => Some(Ok(message)),
             };
             match message {
@@ -98,7 +147,7 @@ impl Running {
                 Some(Err(failure)) => break Said::Lost(failure),
                 None => {
                     let why = "it closed the stream of the request without an answer";
-                    break Said::Lost(failure(Kind::Unavailable, why));
+                    break Said::Lost(Failure::new(Kind::Unavailable, why));
                 }
             }
         };
@@ -129,9 +178,12 @@ impl Running {
                     let _ = self.route.send(write::answer(&id, &serde_json::json!({}))).await;
                 }
                 said @ Said::Asked { .. } => {
-                    if !self.keep(said) {
-                        self.backlog
-                            .push_back(Said::Lost(failure(Kind::Unavailable, "it asks too many questions")));
+                    let kept = self.keep(said);
+                    if !kept {
+                        self.backlog.push_back(Said::Lost(Failure::new(
+                            Kind::Unavailable,
+                            "it asks too many questions",
+                        )));
                         return;
                     }
                 }

@@ -3,12 +3,13 @@
 //! Made by `pool`. Listens to what belongs to no request: pings are answered here, changes are told on, and a question goes
 //! to the call that it can only belong to. Ended when it is dropped.
 
-use super::fault::{Trouble, failure, session_lost};
+use super::fault::{Trouble, session_lost};
+use super::pool::{Begin, Held};
 use super::read::{Said, read};
-use super::running::{Route, Running, spawn};
+use super::running::{Manner, Route, Running, spawn};
 use super::write::{self, Members};
 use super::{Face, Place, member};
-use crate::transport::{Failure, Transport};
+use crate::transport::Failure;
 use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::value::RawValue;
@@ -63,15 +64,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Held for Session {
+    fn is_lost(&self) -> bool {
+        self.inner.lost.load(Ordering::Acquire)
+    }
+}
+
 impl Session {
-    /// Begin a session. `only`: whether it has one owner; `watcher`: whether it is the gateway's own.
-    pub async fn begin(
-        place: &Arc<Place>,
-        transport: Arc<dyn Transport>,
-        capabilities: &Value,
-        only: bool,
-        watcher: bool,
-    ) -> Result<Self, Failure> {
+    /// Begin a session that declares these capabilities.
+    pub async fn begin(place: &Arc<Place>, begin: Begin, capabilities: &Value) -> Result<Self, Failure> {
+        let Begin { transport, only, watcher } = begin;
         let id = place.number();
         let params = Members::default()
             .text("protocolVersion", Version::LATEST_LEGACY.as_str())
@@ -79,20 +81,20 @@ impl Session {
             .value("clientInfo", &write::client_info());
         let body = write::request(&id, "initialize", &params);
         let route = Route { transport: transport.clone(), headers: HeaderMap::new(), says: false };
-        let mut running = Running::start(&route, id, body, HeaderMap::new(), None).await?;
-        let session = running.session();
+        let mut running = Running::new(&route, id, body, HeaderMap::new(), Manner::Query, None);
         let answer = loop {
             match running.next().await {
                 Said::Answer(Ok(result)) => break result,
                 Said::Answer(Err(rpc)) => {
                     let why = format!("it refused initialize: {} ({})", rpc.message, rpc.code);
-                    return Err(failure(Kind::Unavailable, why));
+                    return Err(Failure::new(Kind::Unavailable, why));
                 }
                 Said::Lost(failure) => return Err(failure),
                 Said::Asked { id, method, .. } => refuse(&route, &id, &method).await,
                 _ => {}
             }
         };
+        let session = running.session();
         let face = face(&answer)?;
         let mut headers = write::headers(&face.version, None);
         if let Some(session) = &session {
@@ -113,10 +115,6 @@ impl Session {
         Ok(Self { inner, face, id: session, listener })
     }
 
-    pub fn is_lost(&self) -> bool {
-        self.inner.lost.load(Ordering::Acquire)
-    }
-
     /// The upstream does not know it any more.
     pub fn lose(&self) {
         self.inner.lost.store(true, Ordering::Release);
@@ -127,13 +125,14 @@ impl Session {
     }
 
     /// Send a request. Questions that come outside of its exchange reach it as long as it runs.
-    pub async fn start(
+    pub fn start(
         &self,
         method: &str,
         params: Members,
         trace: Option<&toolgate_core::trace::TraceContext>,
-        asked: bool,
-    ) -> Result<Running, Failure> {
+        manner: Manner,
+    ) -> Running {
+        let asked = manner == Manner::Call;
         let id = self.inner.place.number();
         let params = params.raw("_meta", &write::meta(asked.then_some(&*id), trace).object());
         let body = write::request(&id, method, &params);
@@ -146,18 +145,17 @@ impl Session {
             calls.push((id.clone(), sender));
             receiver
         });
-        Running::start(&self.inner.route, id, body, headers, inbox).await
+        Running::new(&self.inner.route, id, body, headers, manner, inbox)
     }
 
     /// A request whose answer is all that counts.
     pub async fn query(&self, method: &str, params: Members) -> Result<Arc<RawValue>, Trouble> {
-        let started = self.start(method, params, None, false).await;
-        // Not looked into: whether it says that the session is lost is for the caller to see.
-        let mut running = started.map_err(Trouble::Lost)?;
+        let mut running = self.start(method, params, None, Manner::Query);
         loop {
             match running.next().await {
                 Said::Answer(Ok(result)) => return Ok(result),
                 Said::Answer(Err(rpc)) => return Err(Trouble::Refused(rpc)),
+                // Not looked into: whether it says that the session is lost is for the caller to see.
                 Said::Lost(failure) => return Err(Trouble::Lost(failure)),
                 Said::Asked { id, method, .. } => refuse(&running.route, &id, &method).await,
                 Said::Changed(change) => self.inner.place.notices.changed(change),
@@ -210,7 +208,7 @@ fn face(answer: &RawValue) -> Result<Face, Failure> {
         let known = Version::names(Era::Legacy).join(", ");
         let why =
             format!("it answered initialize with version {shown:?}, which is not spoken here ({known})");
-        return Err(failure(Kind::Unavailable, why));
+        return Err(Failure::new(Kind::Unavailable, why));
     }
     Ok(Face {
         version: version.to_owned(),
@@ -259,11 +257,7 @@ impl Inner {
         match read(&message, None) {
             Said::Changed(change) => self.place.notices.changed(change),
             Said::Asked { id, method, .. } if method == "ping" => refuse(&self.route, &id, &method).await,
-            Said::Asked { id, method, .. } => {
-                if !self.pass(message) {
-                    refuse(&self.route, &id, &method).await;
-                }
-            }
+            Said::Asked { id, method, .. } if !self.pass(message) => refuse(&self.route, &id, &method).await,
             _ => {}
         }
     }

@@ -57,6 +57,8 @@ pub struct Wire {
     news: Notify,
     pub opened: AtomicUsize,
     pub ended: AtomicUsize,
+    /// Transports that somebody holds.
+    pub alive: AtomicUsize,
     /// The streams beside requests, of the latest openings.
     pub outside: Mutex<Vec<Out>>,
 }
@@ -129,6 +131,12 @@ pub fn status(status: u16) -> Failure {
     Failure { status: Some(status), ..failure(&format!("HTTP {status}")) }
 }
 
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.wire.alive.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 impl Transport for Fake {
     fn exchange<'a>(&'a self, message: Outgoing) -> BoxFuture<'a, Result<Exchange, Failure>> {
         Box::pin(async move {
@@ -136,7 +144,12 @@ impl Transport for Fake {
             assert_eq!(message.id.as_deref(), Some(body["id"].to_string().as_str()));
             let (out, messages) = mpsc::channel(64);
             let session = (self.script)(Turn { body, out })?;
-            Ok(Exchange { messages, session: session.map(Into::into), status: 200, guard: Box::new(()) })
+            Ok(Exchange {
+                messages: messages.into(),
+                session: session.map(Into::into),
+                status: 200,
+                guard: Box::new(()),
+            })
         })
     }
 
@@ -148,7 +161,8 @@ impl Transport for Fake {
     fn unsolicited<'a>(&'a self, _headers: HeaderMap) -> BoxFuture<'a, Result<Exchange, Failure>> {
         let (out, messages) = mpsc::channel(64);
         self.wire.outside.lock().unwrap().push(out);
-        let exchange = Exchange { messages, session: None, status: 200, guard: Box::new(()) };
+        let exchange =
+            Exchange { messages: messages.into(), session: None, status: 200, guard: Box::new(()) };
         Box::pin(std::future::ready(Ok(exchange)))
     }
 

@@ -2,10 +2,13 @@
 
 use super::fake::{Turn, status};
 use super::world::{Client, World, call, call_as, ctx, find, pipe, script, settings, tool};
+use crate::settings::Share;
 use crate::transport::Failure;
+use crate::{State, Upstream};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use toolgate_core::Kind;
 use toolgate_core::link::Loudness;
 use toolgate_core::trace::TraceContext;
@@ -189,5 +192,34 @@ async fn giving_up_is_said_over_a_pipe_and_is_the_end_of_the_exchange_over_http(
             body["method"] == "notifications/cancelled" && body["params"]["requestId"] == sent["id"]
         };
         assert_eq!(sent_all.iter().filter(|(body, _)| fits(body)).count(), said);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_is_everybodys_or_each_callers_and_ends_when_idle() {
+    for (share, processes) in [(Share::Auto, 1), (Share::Caller, 3)] {
+        let upstream = Upstream { share, ..pipe() };
+        let (world, mount) = World::with(
+            upstream,
+            script(false, json!([tool("t")]), |turn: &Turn| {
+                match turn.method() {
+                    "subscriptions/listen" => std::mem::forget(turn.out.clone()),
+                    _ => turn.answer(&json!({"content": []})),
+                }
+                Ok(())
+            }),
+        )
+        .await;
+        for caller in ["ann", "bob", "ann"] {
+            call_as(&find(&mount, "t"), json!({}), caller, None).await.unwrap();
+        }
+        assert_eq!(world.wire.opened.load(Ordering::SeqCst), processes, "{share:?}");
+        assert_eq!(world.upstreams.status()[0].sessions, processes);
+        world.wire.method("subscriptions/listen").await;
+        tokio::time::sleep(Duration::from_secs(700)).await;
+        assert_eq!(world.wire.alive.load(Ordering::SeqCst), 0, "{share:?}: all ended");
+        assert_eq!(world.upstreams.status()[0].state, State::Ready, "and what it offers stays");
+        call_as(&find(&mount, "t"), json!({}), "ann", None).await.unwrap();
+        assert_eq!(world.wire.alive.load(Ordering::SeqCst), 1);
     }
 }

@@ -99,6 +99,7 @@ impl World {
                     return Err(Failure { unseen: true, ..failure("connection refused") });
                 }
                 wire.opened.fetch_add(1, Ordering::SeqCst);
+                wire.alive.fetch_add(1, Ordering::SeqCst);
                 Ok(Arc::new(Fake { pipe, wire, script, dead }) as Arc<dyn Transport>)
             })
         });

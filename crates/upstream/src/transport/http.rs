@@ -38,7 +38,7 @@ impl StreamableHttp {
     }
 
     async fn ask(&self, message: Outgoing) -> Result<Exchange, Failure> {
-        let Outgoing { body, id, headers, standing, .. } = message;
+        let Outgoing { body, id, headers, standing, untimed, .. } = message;
         let resumable = (!is_modern(&headers) && !standing).then(|| headers.clone());
         let endpoint = &self.endpoint;
         let answer = endpoint.post(endpoint.origin.home(), headers, body).await?;
@@ -55,7 +55,7 @@ impl StreamableHttp {
                 }
                 let uri = endpoint.origin.home().clone();
                 Events::new(Arc::clone(endpoint), uri, headers, mode, answer.into_body())
-                    .answering(id, !standing)
+                    .answering(id, !standing && !untimed)
                     .into_messages()
             }
             Form::Nothing => {

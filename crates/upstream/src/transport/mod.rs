@@ -38,6 +38,8 @@ pub struct Outgoing {
     pub headers: HeaderMap,
     /// The answer is a stream that stays open (`subscriptions/listen`): its silence means nothing.
     pub standing: bool,
+    /// Silence of the answer once it has begun is for the sender to judge: a user may be asked meanwhile.
+    pub untimed: bool,
 }
 
 /// One message of the upstream: the text of one JSON object, already checked to be one and within bounds

@@ -183,6 +183,11 @@ impl Transport for SseHttp {
         true
     }
 
+    // The stream is the session.
+    fn one_session(&self) -> bool {
+        true
+    }
+
     fn gone<'a>(&'a self) -> BoxFuture<'a, Failure> {
         let mut gone = self.gone.clone();
         Box::pin(async move {
