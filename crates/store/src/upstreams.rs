@@ -76,10 +76,16 @@ fn check(upstream: &NewUpstream) -> Result<(), StoreError> {
     row::bounded("the upstream's name", &upstream.name, 128)?;
     row::bounded("the upstream's settings", &upstream.settings, MAX_SETTINGS)?;
     row::bounded("the upstream's source", &upstream.source, 32)?;
-    upstream.origin.as_deref().map_or(Ok(()), |origin| row::at_most("the upstream's origin", origin, MAX_ORIGIN))
+    upstream
+        .origin
+        .as_deref()
+        .map_or(Ok(()), |origin| row::at_most("the upstream's origin", origin, MAX_ORIGIN))
 }
 
-async fn get<'e>(on: impl sqlx::Executor<'e, Database = Sqlite>, name: &str) -> Result<Option<StoredUpstream>, StoreError> {
+async fn get<'e>(
+    on: impl sqlx::Executor<'e, Database = Sqlite>,
+    name: &str,
+) -> Result<Option<StoredUpstream>, StoreError> {
     let found = sqlx::query(include_str!("../sql/upstreams_get.sql")).bind(name).fetch_optional(on).await?;
     found.as_ref().map(read).transpose()
 }
@@ -116,7 +122,8 @@ async fn before<'e>(on: impl sqlx::Executor<'e, Database = Sqlite>) -> Result<Ve
     let rows = sqlx::query(include_str!("../sql/upstreams_undo_list.sql")).fetch_all(on).await?;
     rows.iter()
         .map(|row| {
-            let was = row::text_opt(row, 1)?.map(|text| serde_json::from_str(&text).map_err(StoreError::internal));
+            let was =
+                row::text_opt(row, 1)?.map(|text| serde_json::from_str(&text).map_err(StoreError::internal));
             Ok(Before { name: row::text(row, 0)?, was: was.transpose()?, imported_at: row::int(row, 2)? })
         })
         .collect()

@@ -1,13 +1,14 @@
 //! The life of a serving process: taking changes over while it runs, and ending in order.
 //!
-//! Used by `serve` and `stdio`. What the store holds (keys, stopped servers) is taken over
+//! Used by `serve` and `stdio`. What the store holds (keys, stopped servers, upstreams) is taken over
 //! when the control socket says so (at once) or when the store's version, asked every second, shows that another process
-//! wrote. SIGHUP reads policy and keys again. The first SIGTERM or SIGINT ends in order,
+//! wrote. SIGHUP reads policy, upstreams and keys again. The first SIGTERM or SIGINT ends in order,
 //! the second at once.
 
 use crate::config::Sources;
 use crate::control::Control;
 use crate::servers;
+use crate::upstreams::Configured;
 use crate::wiring::Gate;
 use anyhow::{Context, Result};
 use std::sync::Arc;
@@ -43,7 +44,7 @@ pub async fn watch(gate: &Arc<Gate>, sources: &Sources, url: Option<String>) -> 
     tasks.spawn(async move {
         while hangup.recv().await.is_some() {
             match reload(&gate, &sources).await {
-                Ok(()) => tracing::info!("policy and keys read again"),
+                Ok(()) => tracing::info!("policy, upstreams and keys read again"),
                 // The old ones stay in force: a typing error must not open or close the door.
                 Err(problem) => failed("reload", &problem),
             }
@@ -58,6 +59,7 @@ async fn reload(gate: &Gate, sources: &Sources) -> Result<()> {
         tokio::task::spawn_blocking(move || crate::config::load(&sources, servers::names())).await??;
     // Journaled first: what cannot be recorded is not done.
     gate.event("policy_reloaded", None).await?;
+    gate.upstreams.reconfigure(Configured { file: fresh.file, upstreams: fresh.document.upstreams });
     gate.reload().await?;
     gate.engine.replace_policy(fresh.policy);
     Ok(())

@@ -30,7 +30,10 @@ async fn kept_replaced_and_removed() {
 
     let store = Store::open(dir.path()).await.unwrap();
     let second = store.upstream("notes").await.unwrap().unwrap();
-    assert_eq!((second.enabled, second.settings.as_str(), second.origin.as_deref()), (false, "{\"a\":1}", Some("{}")));
+    assert_eq!(
+        (second.enabled, second.settings.as_str(), second.origin.as_deref()),
+        (false, "{\"a\":1}", Some("{}"))
+    );
     assert_eq!(second.created_at, first.created_at);
     assert!(second.updated_at >= first.updated_at);
     assert!(store.delete_upstream("notes").await.unwrap());

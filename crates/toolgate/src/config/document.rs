@@ -13,6 +13,7 @@ use toolgate_engine::journal;
 use toolgate_host::egress::EgressRules;
 use toolgate_host::exec::ExecRules;
 use toolgate_host::files::Root;
+use toolgate_upstream::Upstream;
 
 /// Configuration of Toolgate.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -43,6 +44,9 @@ pub struct Document {
     /// The audit journal.
     pub journal: journal::Options,
     pub servers: Servers,
+    /// Upstream MCP servers, by name: their tools are offered beside the built-in ones, under the same rules. More can be
+    /// added while the gateway runs (`toolgate upstreams`); of two with one name the one here is used.
+    pub upstreams: BTreeMap<String, Upstream>,
     pub a2a: A2a,
 }
 
@@ -63,6 +67,7 @@ impl Default for Document {
             files: Files::default(),
             journal: journal::Options::default(),
             servers: Servers::default(),
+            upstreams: BTreeMap::new(),
             a2a: A2a::default(),
         }
     }

@@ -56,6 +56,8 @@ pub struct Settings {
     /// Paths closed to tools, the data directory among them.
     pub denied: Vec<PathBuf>,
     pub a2a_db: PathBuf,
+    /// What is doubtful, and stops nothing.
+    pub warnings: Vec<Problem>,
     /// The merged document as written, and where the values not from the file come from.
     pub written: Value,
     pub origins: Origins,
@@ -143,6 +145,9 @@ pub fn load(sources: &Sources, servers: &[&str]) -> Result<Settings, ConfigError
         problems.push(Problem { origin: origin_of(path), path: path.to_owned(), message });
     };
 
+    for upstream in document.upstreams.values_mut() {
+        semantic::absolute_upstream(upstream, &from_file);
+    }
     semantic::check(&document, servers, &mut report);
     let listen = semantic::listen(&document.listen, &mut report);
     let data = match &document.data {
@@ -169,6 +174,9 @@ pub fn load(sources: &Sources, servers: &[&str]) -> Result<Settings, ConfigError
     let a2a_db =
         document.a2a.db_path.as_deref().map_or_else(|| data.join(toolgate_store::SHELF_FILE), from_file);
 
+    let warnings = semantic::upstream_warnings(&document)
+        .map(|(path, message)| Problem { origin: label.clone(), path, message })
+        .collect();
     document.journal.anchor = document.journal.anchor.as_deref().map(&from_file);
     let policy_path = document.policy.as_deref().map(from_file);
     let inline = !document.roles.is_empty() || !document.server_policies.is_empty();
@@ -198,9 +206,19 @@ pub fn load(sources: &Sources, servers: &[&str]) -> Result<Settings, ConfigError
         problems.push(Problem { origin: policy_label.clone(), path: path.to_owned(), message });
     });
     match (listen, policy) {
-        (Some(listen), Some(policy)) if problems.is_empty() => {
-            Ok(Settings { document, file, listen, data, policy, roots, denied, a2a_db, written, origins })
-        }
+        (Some(listen), Some(policy)) if problems.is_empty() => Ok(Settings {
+            document,
+            file,
+            listen,
+            data,
+            policy,
+            roots,
+            denied,
+            a2a_db,
+            warnings,
+            written,
+            origins,
+        }),
         _ => Err(ConfigError { problems }),
     }
 }

@@ -4,10 +4,12 @@
 
 use super::document::Document;
 use super::schema;
+use crate::upstreams::check as of_upstream;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use toolgate_core::policy::{Policy, PolicyFile};
+use toolgate_upstream::Upstream;
 
 /// Collects a problem: path, message.
 pub type Report<'a> = &'a mut dyn FnMut(&str, String);
@@ -76,12 +78,51 @@ pub fn check(document: &Document, servers: &[&str], report: Report<'_>) {
     if document.journal.checkpoint_after.0.is_zero() {
         report("journal.checkpoint_after", "\"0\" is too short; at least \"1ms\"".to_owned());
     }
+    upstreams(document, servers, report);
     limits(document, servers, report);
     let known: Vec<String> = servers.iter().map(|name| (*name).to_owned()).collect();
     for (i, name) in document.servers.enabled.iter().flatten().enumerate() {
         if !servers.contains(&name.as_str()) {
             report(&format!("servers.enabled[{i}]"), schema::unknown("server", name, &known));
         }
+    }
+}
+
+fn upstreams(document: &Document, servers: &[&str], report: Report<'_>) {
+    for (name, upstream) in &document.upstreams {
+        let path = format!("upstreams.{name}");
+        if let Err(message) = of_upstream::name(name, servers) {
+            report(&path, message);
+        }
+        for (below, message) in of_upstream::check(upstream).problems {
+            report(&joined(&path, &below), message);
+        }
+    }
+}
+
+/// What is doubtful of the upstreams: path and sentence.
+pub fn upstream_warnings(document: &Document) -> impl Iterator<Item = (String, String)> + '_ {
+    document.upstreams.iter().flat_map(|(name, upstream)| {
+        let path = format!("upstreams.{name}");
+        of_upstream::check(upstream)
+            .warnings
+            .into_iter()
+            .map(move |(below, message)| (joined(&path, &below), message))
+    })
+}
+
+fn joined(path: &str, below: &str) -> String {
+    if below.is_empty() { path.to_owned() } else { format!("{path}.{below}") }
+}
+
+/// Paths of an upstream, relative to the file that it is written in, made absolute; so is a command with a slash.
+pub fn absolute_upstream(upstream: &mut Upstream, from_file: &dyn Fn(&Path) -> std::path::PathBuf) {
+    let single = [&mut upstream.cwd, &mut upstream.ca];
+    for path in single.into_iter().flatten().chain(&mut upstream.read).chain(&mut upstream.write) {
+        *path = from_file(path);
+    }
+    if let Some(command) = upstream.command.as_mut().filter(|command| command.contains('/')) {
+        *command = from_file(Path::new(command.as_str())).display().to_string();
     }
 }
 
@@ -109,7 +150,7 @@ fn limits(document: &Document, servers: &[&str], report: Report<'_>) {
     let known: Vec<String> = servers.iter().map(|name| (*name).to_owned()).collect();
     for (name, server) in &limits.servers {
         let path = format!("limits.servers.{name}");
-        if !servers.contains(&name.as_str()) {
+        if !servers.contains(&name.as_str()) && !document.upstreams.contains_key(name) {
             report(&path, schema::unknown("server", name, &known));
         }
         if server.concurrency == Some(0) {
