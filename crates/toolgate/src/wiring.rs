@@ -85,8 +85,9 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
     }
     let configured = Configured { file: settings.file, upstreams: settings.document.upstreams };
     let serves = kind != "cli";
+    let egress = settings.document.egress;
     let upstreams =
-        Federation::new(engine.clone(), store.clone(), host.clone(), dir.path(), configured, serves);
+        Federation::new(engine.clone(), store.clone(), host.clone(), egress, dir.path(), configured, serves);
     Ok(Gate {
         upstreams,
         dir,

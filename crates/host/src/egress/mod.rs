@@ -11,6 +11,7 @@ mod connect;
 mod origin;
 #[cfg(test)]
 mod origin_tests;
+pub(crate) mod dial;
 mod pattern;
 mod pin;
 #[cfg(test)]

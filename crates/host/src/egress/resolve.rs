@@ -55,6 +55,12 @@ impl Resolve for Resolver {
     }
 }
 
+/// Ask DNS once; the addresses that may be connected to.
+pub(super) async fn judged(name: &str, scope: Scope, denied: &[IpAddr]) -> Result<Vec<IpAddr>, HostError> {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    keep(&name, lookup(&name).await?, scope, denied)
+}
+
 async fn lookup(name: &str) -> Result<Vec<IpAddr>, HostError> {
     if address::is_localhost(name) {
         // RFC 6761: never asked of DNS.

@@ -8,7 +8,7 @@ pub mod admin;
 pub mod change;
 pub mod check;
 pub mod import;
-mod open;
+pub mod open;
 pub mod secret;
 pub mod view;
 
@@ -23,6 +23,7 @@ use toolgate_core::name::ServerName;
 use toolgate_core::{Error, Kind};
 use toolgate_engine::Engine;
 use toolgate_host::Host;
+use toolgate_host::egress::EgressRules;
 use toolgate_store::{Store, StoredUpstream};
 use toolgate_upstream::{Event, Report, State, Status, Upstream, Upstreams};
 
@@ -49,18 +50,28 @@ pub struct Federation {
 
 impl Federation {
     /// None is connected yet.
+    #[expect(clippy::too_many_arguments, reason = "called once, by `wiring`, with what it has joined")]
     pub fn new(
         engine: Engine,
         store: Arc<Store>,
         host: Host,
+        egress: EgressRules,
         data: &Path,
         configured: Configured,
         serves: bool,
     ) -> Arc<Self> {
+        if serves {
+            let left = open::children(data);
+            // What a gateway that was killed left behind; nothing waits for it.
+            tokio::task::spawn_blocking(move || match toolgate_host::child::sweep(&left) {
+                0 => {}
+                ended => tracing::warn!(ended, "servers that an earlier gateway left behind were ended"),
+            });
+        }
         let mounted = engine.clone();
         let sink = Arc::new(move |event| heard(&mounted, event));
         Arc::new(Self {
-            upstreams: Upstreams::new(open::opener(host, data), sink),
+            upstreams: Upstreams::new(open::opener(host, data, egress), sink),
             engine,
             store,
             data: data.to_path_buf(),

@@ -13,6 +13,7 @@ mod sort;
 pub mod sse_http;
 
 pub use endpoint::Credentials;
+pub mod stdio;
 
 use crate::settings::Upstream;
 use ::http::HeaderMap;
