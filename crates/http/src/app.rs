@@ -4,12 +4,13 @@
 //! the answer. Handlers find the caller as `Extension<Arc<Caller>>` and the socket's ends as `Extension<Ends>`.
 
 use crate::guard::{Page, Rules};
+use crate::holdings::Holdings;
 use crate::listen::{Ends, Tls};
 use crate::refusal::Refusal;
 use crate::reports::Reports;
 use crate::settings::Settings;
 use crate::traffic::Traffic;
-use crate::{bounds, coding, cors, identify, mcp, openapi, rest, trace};
+use crate::{coding, cors, identify, mcp, openapi, rest, trace};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
@@ -20,7 +21,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use toolgate_core::tool::BoxFuture;
 use toolgate_core::trace::TraceContext;
@@ -56,7 +57,7 @@ impl Edge {
 }
 
 /// Bounds that handlers apply themselves.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Limits {
     /// Largest request body in bytes.
     pub max_body: usize,
@@ -64,8 +65,8 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// Whether it may be compressed.
     pub compression: bool,
-    /// Bytes that bodies in memory may still take, of all requests together.
-    pub room: Arc<Semaphore>,
+    /// What bodies in memory take, of each caller and of all.
+    pub(crate) bodies: Arc<Holdings>,
 }
 
 /// What every handler shares. Cheap to clone.
@@ -100,12 +101,13 @@ impl AppState {
         if edge.settings.open_metrics {
             open_paths.push(rest::METRICS);
         }
+        let max_body = usize::try_from(edge.settings.max_body.0).unwrap_or(usize::MAX);
         Ok(Self(Arc::new(Shared {
             limits: Limits {
-                max_body: usize::try_from(edge.settings.max_body.0).unwrap_or(usize::MAX),
+                max_body,
                 body_timeout: edge.settings.body_timeout.0,
                 compression: edge.settings.compression,
-                room: bounds::room(edge.settings.max_bodies),
+                bodies: Holdings::new(edge.settings.max_bodies, max_body),
             },
             rules: Rules::new(&edge.settings.allowed_hosts, &edge.settings.allowed_origins)?,
             reports: Reports::default(),

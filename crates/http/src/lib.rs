@@ -10,6 +10,7 @@ mod bounds;
 mod coding;
 mod cors;
 mod guard;
+mod holdings;
 mod identify;
 mod listen;
 pub mod mcp;

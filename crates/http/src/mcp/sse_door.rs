@@ -178,7 +178,7 @@ pub(super) async fn message_in(
         shared.doors.lock().get(which.session.as_str()).filter(|d| d.caller == caller).map(|d| d.to.clone());
     let gone = || Refusal::not_found("there is no such session; open GET /sse to begin one").into_response();
     let Some(to) = door else { return gone() };
-    let body = match bounds::read(&head.headers, body, app.limits()).await {
+    let body = match bounds::read(&head.headers, body, app.limits(), &caller).await {
         Ok(body) => body,
         Err(refusal) => return refusal.into_response(),
     };
