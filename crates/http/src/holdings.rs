@@ -67,6 +67,27 @@ impl Holdings {
 }
 
 impl Held {
+    /// How many bytes it is.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Give all of it back.
+    pub fn release(&mut self) {
+        if self.bytes == 0 {
+            return;
+        }
+        let mut table = self.holdings.lock();
+        table.all -= self.bytes;
+        if let Some(own) = table.callers.get_mut(&self.caller) {
+            *own -= self.bytes;
+            if *own == 0 {
+                table.callers.remove(&self.caller);
+            }
+        }
+        self.bytes = 0;
+    }
+
     /// Hold so many more.
     pub fn grow(&mut self, more: usize) -> Result<(), Full> {
         let mut table = self.holdings.lock();
@@ -99,17 +120,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if self.bytes == 0 {
-            return;
-        }
-        let mut table = self.holdings.lock();
-        table.all -= self.bytes;
-        if let Some(own) = table.callers.get_mut(&self.caller) {
-            *own -= self.bytes;
-            if *own == 0 {
-                table.callers.remove(&self.caller);
-            }
-        }
+        self.release();
     }
 }
 
