@@ -10,7 +10,7 @@ use crate::refusal::Refusal;
 use crate::reports::Reports;
 use crate::settings::Settings;
 use crate::traffic::Traffic;
-use crate::{coding, cors, identify, mcp, openapi, rest, trace};
+use crate::{coding, cors, identify, mcp, openapi, rest, sending, trace};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
@@ -76,6 +76,8 @@ pub struct AppState(Arc<Shared>);
 struct Shared {
     edge: Edge,
     limits: Limits,
+    /// What answers take that are not sent yet, of each caller and of all.
+    answers: Arc<Holdings>,
     rules: Rules,
     reports: Reports,
     traffic: Traffic,
@@ -109,6 +111,7 @@ impl AppState {
                 compression: edge.settings.compression,
                 bodies: Holdings::new(edge.settings.max_bodies, max_body),
             },
+            answers: Holdings::new(edge.settings.max_bodies, 0),
             rules: Rules::new(&edge.settings.allowed_hosts, &edge.settings.allowed_origins)?,
             reports: Reports::default(),
             traffic: Traffic::default(),
@@ -128,6 +131,10 @@ impl AppState {
 
     pub fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    pub(crate) fn answers(&self) -> &Arc<Holdings> {
+        &self.0.answers
     }
 
     pub fn settings(&self) -> &Settings {
@@ -210,14 +217,13 @@ async fn edge(State(state): State<AppState>, request: Request, next: Next) -> Re
 }
 
 async fn identified(state: &AppState, mut request: Request, next: Next) -> Response {
-    match caller(state, request.uri(), request.headers()) {
-        Ok(Some(caller)) => {
-            request.extensions_mut().insert(caller);
-        }
-        Ok(None) => {}
+    let caller = match caller(state, request.uri(), request.headers()) {
+        Ok(Some(caller)) => caller,
+        Ok(None) => return next.run(request).await,
         Err(refusal) => return refusal.into_response(),
-    }
-    next.run(request).await
+    };
+    request.extensions_mut().insert(caller.clone());
+    sending::counted(next.run(request).await, &state.0.answers, &caller)
 }
 
 // Nobody, on the few paths that need no key.

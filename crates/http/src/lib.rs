@@ -18,6 +18,7 @@ mod openapi;
 mod refusal;
 mod reports;
 mod rest;
+mod sending;
 mod settings;
 mod strict;
 mod trace;

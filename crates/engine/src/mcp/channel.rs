@@ -9,6 +9,7 @@
 use super::progress::Outbox;
 use super::{Out, Peer, Reply, Session, Step, batch, cancelled, notice, start};
 use crate::Engine;
+use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,24 +27,31 @@ const MAX_RUNNING: usize = 256;
 // Messages waiting to be written.
 const OUTGOING: usize = 256;
 
+/// Gives an answer its place in memory until it is sent; `None` when there is no room for it.
+pub type Hold = Arc<dyn Fn(Vec<u8>) -> Option<Bytes> + Send + Sync>;
+
 /// Open a channel: the future answers what comes in, the receiver gives what goes out. With a scope, only that server's
-/// tools, by their own names. The receiver ends when everything is answered; dropping the future cancels what runs.
+/// tools, by their own names. The receiver ends when everything is answered; dropping the future cancels what runs. An answer
+/// that `hold` has no room for is replaced by an error.
 pub fn open<S>(
     engine: Engine,
     caller: Arc<Caller>,
     scope: Option<ServerName>,
     incoming: S,
+    hold: Option<Hold>,
 ) -> (impl Future<Output = std::io::Result<()>> + Send, mpsc::Receiver<Out>)
 where
     S: Stream<Item = std::io::Result<Line>> + Unpin + Send,
 {
     let (out, outgoing) = mpsc::channel(OUTGOING);
+    let answers = Answers { out: out.clone(), hold };
     let client = Client {
         engine,
         caller,
         scope,
         opened: None,
         out,
+        answers,
         running: HashMap::new(),
         endless: Vec::new(),
         tasks: JoinSet::new(),
@@ -67,6 +75,31 @@ pub async fn run(
     }
 }
 
+// Where answers go.
+#[derive(Clone)]
+struct Answers {
+    out: Outbox,
+    hold: Option<Hold>,
+}
+
+impl Answers {
+    // A writer that is gone ends the channel (`run`), so what cannot be sent is dropped here.
+    async fn send(&self, id: Option<&Id>, body: Vec<u8>) {
+        let held = match &self.hold {
+            None => Out::Message(body),
+            Some(hold) => match hold(body) {
+                Some(body) => Out::Answer(body),
+                None => {
+                    let why =
+                        "answers that you have not read take too much memory; read them, then ask again";
+                    Out::Message(Fault::new(Kind::Unavailable.rpc_code(), why).answer(id))
+                }
+            },
+        };
+        let _ = self.out.send(held).await;
+    }
+}
+
 struct Client {
     engine: Engine,
     caller: Arc<Caller>,
@@ -74,6 +107,7 @@ struct Client {
     /// What the last `initialize` agreed on.
     opened: Option<Arc<Session>>,
     out: Outbox,
+    answers: Answers,
     running: HashMap<Id, AbortHandle>,
     // Of subscriptions, which have no end of their own.
     endless: Vec<AbortHandle>,
@@ -206,7 +240,7 @@ impl Client {
                 if let Some(before) = opened.and_then(|opened| self.opened.replace(opened)) {
                     before.end();
                 }
-                self.send(body).await;
+                self.answers.send(Some(&request.id), body).await;
             }
             Step::Call(_) if self.tasks.len() >= MAX_RUNNING => {
                 let why = format!("{MAX_RUNNING} requests are running; wait for one to end");
@@ -214,11 +248,11 @@ impl Client {
             }
             Step::Call(pending) => {
                 let endless = pending.is_endless();
-                let (engine, out) = (self.engine.clone(), self.out.clone());
+                let (engine, answers) = (self.engine.clone(), self.answers.clone());
                 let task = self.tasks.spawn(async move {
                     let id = pending.id().clone();
                     let reply = pending.run(&engine).await;
-                    let _ = out.send(Out::Message(reply.body)).await;
+                    answers.send(Some(&id), reply.body).await;
                     Some(id)
                 });
                 if endless {
@@ -249,9 +283,9 @@ impl Client {
         if batch.is_empty() {
             return;
         }
-        let (engine, out) = (self.engine.clone(), self.out.clone());
+        let (engine, answers) = (self.engine.clone(), self.answers.clone());
         self.tasks.spawn(async move {
-            let _ = out.send(Out::Message(batch.run(&engine).await)).await;
+            answers.send(None, batch.run(&engine).await).await;
             None
         });
     }

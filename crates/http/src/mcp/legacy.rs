@@ -136,6 +136,7 @@ async fn resumable(
     let opening = stream.opening(0);
     let put = |stream: &Stream, out| match out {
         Out::Message(message) => stream.push(&message),
+        Out::Answer(message) => stream.push(&message),
         Out::Pause => stream.pause(),
     };
     put(&stream, first);

@@ -1,16 +1,25 @@
-//! `Places`: how many channels (WebSocket, HTTP+SSE) are open, of one caller and in all.
+//! `Places`: how many channels (WebSocket, HTTP+SSE) are open, of one caller and in all, and where their
+//! answers wait.
 //!
 //! The bounds are those of sessions: a channel is one.
 
 use super::Limits;
+use crate::{AppState, sending};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use toolgate_core::{Caller, Error, Kind};
+use toolgate_engine::mcp::channel::Hold;
 
 pub(super) struct Places {
     limits: Limits,
     open: Mutex<HashMap<Arc<str>, usize>>,
+}
+
+/// Where the answers of a caller's channels have their place until they are sent.
+pub(super) fn hold(app: &AppState, caller: &Caller) -> Hold {
+    let (answers, caller) = (app.answers().clone(), caller.id.clone());
+    Arc::new(move |answer| sending::piece(&answers, &caller, answer.into()))
 }
 
 /// One open channel; dropping it gives the place back.

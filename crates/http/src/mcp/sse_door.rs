@@ -5,7 +5,7 @@
 //! brings one message in and is answered 202. A session belongs to its caller: anyone else who shows its id, or the same
 //! one with other roles, is told that there is no such session.
 
-use super::places::Place;
+use super::places::{self, Place};
 use super::session::fresh_id;
 use super::{Shared, answer, negotiate};
 use crate::{AppState, Refusal, bounds};
@@ -92,7 +92,9 @@ pub(super) async fn open(
     });
     let (engine, holder) = (app.engine().clone(), caller.clone());
     let gone: Gone = Box::pin(async move { engine.gone(&holder).await });
-    let (reading, outgoing) = channel::open(app.engine().clone(), caller, None, Box::pin(incoming));
+    let hold = places::hold(&app, &caller);
+    let (reading, outgoing) =
+        channel::open(app.engine().clone(), caller, None, Box::pin(incoming), Some(hold));
     let live = Live {
         first: Some(format!("event: endpoint\ndata: /message?sessionId={id}\n\n").into()),
         reading: Some(Box::pin(reading)),
@@ -147,6 +149,7 @@ impl Live {
             };
             match out? {
                 Out::Message(message) => return Some(sse::message(&message).into()),
+                Out::Answer(message) => return Some(sse::message(&message).into()),
                 Out::Pause => {}
             }
         }

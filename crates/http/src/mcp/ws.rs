@@ -6,8 +6,8 @@
 //! the protocol or not UTF-8, 1003 binary, 1008 the key is no longer good, too many pings or a message that does not end,
 //! 1009 larger than `http.max_body`, 1011 no pong, 1013 no room for what comes in. Absent on purpose: sub-protocols, compression of frames, WebSocket over HTTP/2.
 
-use super::Shared;
 use super::arriving::{Arriving, Step};
+use super::{Shared, places};
 use crate::listen::{Received, Slot};
 use crate::{AppState, Refusal};
 use axum::extract::State;
@@ -114,8 +114,9 @@ impl Door {
             let message = self.next(stream, &mut arriving, &mut closing).await;
             Some((message, (stream, arriving, closing)))
         });
-        let engine = self.app.engine().clone();
-        let (reading, outgoing) = channel::open(engine, self.caller.clone(), None, Box::pin(incoming));
+        let (engine, hold) = (self.app.engine().clone(), places::hold(&self.app, &self.caller));
+        let (reading, outgoing) =
+            channel::open(engine, self.caller.clone(), None, Box::pin(incoming), Some(hold));
         if let Err(problem) = channel::run(reading, self.write(&mut sink, outgoing)).await {
             tracing::debug!(%problem, "WebSocket ended");
         }
@@ -214,6 +215,8 @@ impl Door {
         let (mut sent, mut due) = (0_u64, None);
         let mut gone = std::pin::pin!(self.app.engine().gone(&self.caller));
         loop {
+            // Until it is sent: the library copies what it sends.
+            let mut place = None;
             let message = tokio::select! {
                 () = &mut gone => return Err(self.no_key()),
                 () = self.pinged.notified() => None,
@@ -222,6 +225,10 @@ impl Door {
                     // There is no coming back to a channel, so nobody is let go.
                     Some(Out::Pause) => continue,
                     Some(Out::Message(body)) => {
+                        Some(Message::Text(Utf8Bytes::try_from(body).map_err(io::Error::other)?))
+                    }
+                    Some(Out::Answer(body)) => {
+                        place = Some(body.clone());
                         Some(Message::Text(Utf8Bytes::try_from(body).map_err(io::Error::other)?))
                     }
                 },
@@ -249,6 +256,7 @@ impl Door {
                 () = self.flooded.notified() => return Err(io::ErrorKind::ConnectionAborted.into()),
                 written = written => written.map_err(io::Error::other)?,
             }
+            drop(place);
             self.pings.store(0, SeqCst);
         }
     }

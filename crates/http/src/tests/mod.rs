@@ -6,6 +6,7 @@ mod document;
 mod door;
 mod pages;
 mod sockets;
+mod unread;
 
 use crate::{AppState, Edge, Settings, bind, serve};
 use http::Method;
