@@ -40,7 +40,7 @@ pub(crate) async fn read(
         return Err(too_large(limits));
     }
     if let Some(coding) = coding {
-        body = coding::decoded(coding, body);
+        body = coding::decoded(coding, body, limits.max_body);
     }
     let collected =
         tokio::time::timeout(limits.body_timeout, collect(body, coding.is_none(), limits, caller));
@@ -58,7 +58,10 @@ async fn collect(mut body: Body, drained: bool, limits: &Limits, caller: &Caller
     let mut whole = BytesMut::new();
     let mut held = limits.bodies.take(&caller.id, 0).map_err(no_room)?;
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Refusal::invalid("the request body broke off or is malformed"))?;
+        let frame = frame.map_err(|error| match coding::is_too_large(&error) {
+            true => too_large(limits),
+            false => Refusal::invalid("the request body broke off or is malformed"),
+        })?;
         let Ok(data) = frame.into_data() else { continue };
         if whole.len() + data.len() > limits.max_body {
             if drained {
