@@ -10,7 +10,7 @@ use crate::refusal::Refusal;
 use crate::reports::Reports;
 use crate::settings::Settings;
 use crate::traffic::Traffic;
-use crate::{coding, cors, identify, mcp, openapi, rest, sending, trace};
+use crate::{coding, cors, identify, lent, mcp, openapi, rest, sending, trace};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
@@ -195,15 +195,23 @@ fn behind_edge(endpoints: Router<AppState>, state: AppState) -> Router {
     if compression { router.layer(coding::answers()) } else { router }
 }
 
-async fn edge(State(state): State<AppState>, request: Request, next: Next) -> Response {
+async fn edge(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let asked = state.0.traffic.asked(&request);
+    let lender = lent::lend(&mut request);
     let trace = trace::of(request.headers());
     let Some(ends) = request.extensions().get::<Ends>().copied() else {
         return Refusal::from(Error::internal("a request without its socket's ends")).into_response();
     };
-    let (mut response, page) = match state.0.rules.check(request.uri(), request.headers(), ends) {
-        Err(refusal) => (refusal.into_response(), Page::Own),
-        Ok(page) if cors::is_preflight(&request) => (cors::preflight(), page),
+    let checked = state.0.rules.check(request.uri(), request.headers(), ends);
+    let (mut response, page) = match checked {
+        Err(refusal) => {
+            drop(request);
+            (refusal.into_response(), Page::Own)
+        }
+        Ok(page) if cors::is_preflight(&request) => {
+            drop(request);
+            (cors::preflight(), page)
+        }
         Ok(page) => {
             // The panic itself is reported by the process's panic hook.
             let barrier = AssertUnwindSafe(identified(&state, request, next)).catch_unwind();
@@ -211,6 +219,9 @@ async fn edge(State(state): State<AppState>, request: Request, next: Next) -> Re
             (barrier.await.unwrap_or_else(panicked), page)
         }
     };
+    if let Some(lender) = lender {
+        lender.settle(response.headers_mut()).await;
+    }
     dress(response.headers_mut(), &page, trace.as_ref());
     state.0.traffic.answered(asked, response.status());
     response

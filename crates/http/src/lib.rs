@@ -12,6 +12,7 @@ mod cors;
 mod guard;
 mod holdings;
 mod identify;
+mod lent;
 mod listen;
 pub mod mcp;
 mod openapi;

@@ -5,6 +5,7 @@ mod codings;
 mod document;
 mod door;
 mod pages;
+mod reuse;
 mod sockets;
 mod unread;
 
