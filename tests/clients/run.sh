@@ -3,8 +3,8 @@
 #
 # Starts the gateway on a fresh data directory, drives it with every client over Streamable HTTP and, while it runs, over
 # stdio on the same directory, and asks it to stop. Its own tools ask nobody and take no time: what needs that (a user
-# asked, a call given up, a stream taken up again) is driven against the fixture server behind the same
-# edge and engine. Needs PYTHON, PYTHON_PACKAGES and NODE, as scripts/test.sh sets them.
+# asked, a call given up, a stream taken up again, a server killed in the middle) is driven against the fixture server
+# behind the same edge and engine. rmcp's client, in Rust, does the same among the integration tests. Needs PYTHON, PYTHON_PACKAGES and NODE, as scripts/test.sh sets them.
 set -euo pipefail
 TOOLGATE="$(realpath "$1")"
 GATE="$(realpath "$2")"
@@ -13,10 +13,11 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 DATA="$(mktemp -d)"
 GATEWAY=
-FIXTURE=
+KEEPER=
 end() {
   local code=$?
-  for process in $GATEWAY $FIXTURE; do kill -KILL "$process" 2>/dev/null && wait "$process" 2>/dev/null || true; done
+  # The one that starts the fixture before the fixture, or there is a new one.
+  for process in $GATEWAY $KEEPER $(cat "$DATA/fixture.pid" 2>/dev/null); do kill -KILL "$process" 2>/dev/null && wait "$process" 2>/dev/null || true; done
   if ((code != 0)); then
     for log in "$DATA"/*.log; do
       [[ -e $log ]] || continue
@@ -38,6 +39,19 @@ wait_until_up() {
     kill -0 "$1" 2>/dev/null || { printf 'run.sh: the gateway ended before it listened\n' >&2; exit 1; }
     ((SECONDS < deadline)) || { printf 'run.sh: the gateway does not listen after 30 s\n' >&2; exit 1; }
     sleep 0.1
+  done
+}
+
+# keep COMMAND...: run it again whenever it is killed; its process id is in fixture.pid. One that ends by itself is broken.
+keep() {
+  local code
+  while :; do
+    "$@" &
+    printf '%s' $! >"$DATA/fixture.new"
+    mv "$DATA/fixture.new" "$DATA/fixture.pid"
+    code=0
+    wait $! || code=$?
+    ((code == 137)) || { printf 'run.sh: the fixture ended with %s\n' "$code" >&2; return 1; }
   done
 }
 
@@ -68,12 +82,12 @@ GATEWAY=
 wait "$STOPPED"
 
 PORT="$(free_port)"
-"$GATE" "127.0.0.1:$PORT" >"$DATA/gate.log" 2>&1 &
-FIXTURE=$!
-wait_until_up "$FIXTURE" "$PORT"
+keep "$GATE" "127.0.0.1:$PORT" >"$DATA/gate.log" 2>&1 &
+KEEPER=$!
+wait_until_up "$KEEPER" "$PORT"
 unset MCP_KEY
 MCP_URL="http://127.0.0.1:$PORT/mcp/conformance"
-export MCP_METRICS="http://127.0.0.1:$PORT/metrics"
+export MCP_METRICS="http://127.0.0.1:$PORT/metrics" MCP_PID_FILE="$DATA/fixture.pid"
 for client in mcp fastmcp; do python python/gate.py "$client"; done
 for client in client sdk; do "$NODE" node/gate.mjs "$client"; done
-INSPECT_TOOL=test_simple_text INSPECT_URI=test://static-text "$NODE" node/inspector.mjs
+INSPECT_TOOL=test_simple_text INSPECT_URI=test://static-text "$NODE" node/inspector.mjs all

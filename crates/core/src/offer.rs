@@ -17,6 +17,8 @@ pub trait Resource: Tool<Output = Reading> {
     const TITLE: &'static str;
     /// Media type of what it holds, when that is always the same.
     const MIME: Option<&'static str> = None;
+    /// Whether its server tells when what it holds changes (`Ctx::changed`). Only then can clients subscribe to it.
+    const TELLS: bool = false;
 
     /// What there is under a template, for lists; a resource without variables lists itself.
     fn list(server: &Self::Server) -> impl Future<Output = Vec<Listed>> + Send {
@@ -76,6 +78,7 @@ pub struct ResourceDef<S> {
     pub(crate) uri: &'static str,
     pub(crate) title: &'static str,
     pub(crate) mime: Option<&'static str>,
+    pub(crate) tells: bool,
     pub(crate) tool: ToolDef<S>,
     list: ListFn<S>,
     complete: CompleteFn<S>,
@@ -87,10 +90,16 @@ impl<S: Send + Sync + 'static> ResourceDef<S> {
             uri: R::URI,
             title: R::TITLE,
             mime: R::MIME,
+            tells: R::TELLS,
             tool: ToolDef::of::<R>(),
             list: |server| Box::pin(R::list(server)),
             complete: |server, name, typed| Box::pin(R::complete(server, name, typed)),
         }
+    }
+
+    /// Its name, unique in its server.
+    pub fn name(&self) -> &'static str {
+        self.tool.spec.name
     }
 }
 
@@ -108,6 +117,11 @@ impl<S: Send + Sync + 'static> PromptDef<S> {
             tool: ToolDef::of::<P>(),
             complete: |server, name, typed| Box::pin(P::complete(server, name, typed)),
         }
+    }
+
+    /// Its name, unique in its server.
+    pub fn name(&self) -> &'static str {
+        self.tool.spec.name
     }
 }
 
@@ -132,6 +146,7 @@ pub struct MountedResource {
     pub template: Arc<Template>,
     pub title: &'static str,
     pub mime: Option<&'static str>,
+    pub tells: bool,
     pub run: Arc<dyn AnyTool>,
     pub completer: Arc<dyn Completer>,
 }
@@ -157,6 +172,7 @@ impl<S: Send + Sync + 'static> ResourceDef<S> {
             template,
             title: self.title,
             mime: self.mime,
+            tells: self.tells,
             run: crate::server::mounted(self.tool, server),
             completer: Arc::new(completer),
         }

@@ -41,8 +41,6 @@ pub struct Spec {
     pub timeout: Duration,
     /// How long a result may be served again to callers of the same rights. Only for calls that read.
     pub cache: Option<Duration>,
-    /// Relative weight in budgets, which nothing keeps yet; 1 is a cheap local read.
-    pub cost: u32,
     /// Bytes of result kept; the rest is cut and said.
     pub max_output: usize,
     /// Other names it answers to.
@@ -68,6 +66,8 @@ pub enum Task {
     Optional,
     /// Always; a client that cannot take one is refused.
     Required,
+    /// The upstream that it is of says so, call by call (`Link::defer`).
+    Upstream,
 }
 
 impl Spec {
@@ -78,7 +78,6 @@ impl Spec {
             most: effect,
             timeout: Duration::from_secs(30),
             cache: None,
-            cost: 1,
             max_output: 10 * 1024 * 1024,
             aliases: &[],
             open_world: false,
@@ -126,11 +125,6 @@ impl Spec {
 
     pub const fn cache(mut self, ttl: Duration) -> Self {
         self.cache = Some(ttl);
-        self
-    }
-
-    pub const fn cost(mut self, cost: u32) -> Self {
-        self.cost = cost;
         self
     }
 

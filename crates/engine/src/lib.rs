@@ -38,6 +38,7 @@ use futures_util::FutureExt;
 use snapshot::Snapshot;
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use toolgate_core::foreign::Relay;
@@ -109,7 +110,9 @@ pub struct Readable {
     pub server: ServerName,
     /// As its server writes it.
     pub uri: String,
-    // Of an upstream that tells of changes, if it is asked to.
+    /// Whether changes of it are told.
+    pub tells: bool,
+    // Of an upstream, which must be asked to tell.
     relay: Option<Arc<dyn Relay>>,
 }
 
@@ -229,8 +232,8 @@ impl Engine {
             Some(template) => template.canonical(uri)?,
             None => uri.strip_prefix(&format!("{}+", entry.server)).unwrap_or(uri).to_owned(),
         };
-        let relay = entry.relay.clone().filter(|_| entry.resources.as_ref().is_some_and(|r| r.subscribe));
-        Some(Readable { server: entry.server.clone(), uri: own, relay })
+        let relay = entry.relay.clone().filter(|_| entry.tells);
+        Some(Readable { server: entry.server.clone(), uri: own, tells: entry.tells, relay })
     }
 
     // The one thing of this name that this caller may use now.
@@ -262,16 +265,20 @@ impl Engine {
         self.0.changes.listen()
     }
 
-    /// Decide, run, record. The only path to a tool. Dropping the future cancels the call (and records that).
+    /// Decide, run, record. The only path to a tool. Dropping the future cancels the call (and records that), and a call
+    /// ends with its caller's key.
     ///
     /// `Ok(Outcome::Refused)` is a tool's own no, invalid arguments included; `Err` is the gateway's.
     pub async fn call(&self, call: &Call) -> Result<Outcome, Error> {
         let id = call.id;
-        let whole = async {
+        let whole = pin!(async {
             let mut trail = Trail::begin(self.0.clone(), call);
-            let answer = contained(id, self.0.answer(call, &mut trail)).await;
+            let answer = {
+                let work = pin!(self.0.answer(call, &mut trail));
+                self.while_known(&call.caller, contained(id, work)).await
+            };
             trail.settle(answer).await
-        };
+        });
         // Recording has a barrier of its own: whoever waits for an answer gets one.
         contained(id, whole).await
     }
@@ -286,7 +293,8 @@ fn fresh_key() -> [u8; 32] {
 }
 
 // Code of tools runs outside their `run` too: it parses arguments and names their effect.
-async fn contained(id: CallId, part: impl Future<Output = Answer>) -> Answer {
+// Pinned where it is: each move would hold it twice for as long as the call runs.
+async fn contained(id: CallId, part: Pin<&mut impl Future<Output = Answer>>) -> Answer {
     AssertUnwindSafe(part).catch_unwind().await.unwrap_or_else(|_panic| {
         tracing::error!(target: "error", error_type = "panic", error_message = "a call panicked", context = %id);
         Err(Error::internal("a panic"))

@@ -46,7 +46,9 @@ pub(crate) async fn run(inner: &Inner, permit: Permit<'_>, trail: &mut Trail) ->
     Ok(match outcome {
         Ok(output) => {
             let output = clean(output).await?;
-            keep(inner, entry, cache_key, &output);
+            if !output.failed {
+                keep(inner, entry, cache_key, &output);
+            }
             Outcome::Done(output)
         }
         Err(mut error) => {
@@ -113,7 +115,7 @@ fn masked(output: ToolOutput) -> Result<ToolOutput, Error> {
         std::borrow::Cow::Borrowed(_) => Ok(output),
         std::borrow::Cow::Owned(masked) => {
             let json = serde_json::value::RawValue::from_string(masked).map_err(Error::internal)?;
-            Ok(ToolOutput { json: Arc::from(json), whole: output.whole })
+            Ok(ToolOutput { json: Arc::from(json), ..output })
         }
     }
 }
@@ -128,7 +130,7 @@ mod tests {
         let output = |more: usize| {
             let text = serde_json::json!({ "text": format!("{secret} {}", "x".repeat(more)) }).to_string();
             let json = serde_json::value::RawValue::from_string(text).unwrap();
-            ToolOutput { json: Arc::from(json), whole: false }
+            ToolOutput { json: Arc::from(json), whole: false, failed: false }
         };
         assert!(clean(output(10)).now_or_never().is_some_and(|shown| shown.is_ok()));
         assert!(clean(output(MAX_INLINE)).now_or_never().is_none(), "it would hold a thread of the runtime");

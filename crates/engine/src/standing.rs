@@ -1,16 +1,18 @@
 //! Whether a caller still is somebody: sessions and streams outlive the request that presented the key, and must not
 //! outlive the key.
 //!
-//! Asked by whoever holds something open for a caller (`mcp::notice`, `mcp::tasks`, sessions and streams of the edge, stdio). A key ends
+//! Asked by `Engine::call` for what runs, on every transport, and by whoever holds something open for a caller
+//! (`mcp::notice`, `mcp::tasks`, sessions, streams and channels of the edge, stdio). A key ends
 //! by revocation, by replacement with other roles, and by expiry; a caller without a key (the operator's own command
 //! line) never does.
 
+use crate::trail::Answer;
 use crate::{Engine, Inner};
 use jiff::Timestamp;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::watch;
-use toolgate_core::Caller;
+use toolgate_core::{Caller, Error, Kind};
 
 /// Begins the id of every caller that holds a key.
 pub(crate) const KEY: &str = "key:";
@@ -51,6 +53,18 @@ impl Engine {
     /// Ends when this caller is known no more.
     pub async fn gone(&self, caller: &Caller) {
         gone_from(Arc::downgrade(&self.0), caller).await;
+    }
+
+    /// What this work comes to, unless its caller is gone before. Work that need not wait asks nothing.
+    pub(crate) async fn while_known(&self, caller: &Caller, work: impl Future<Output = Answer>) -> Answer {
+        tokio::select! {
+            biased;
+            answer = work => answer,
+            () = self.gone(caller) => Err(Error::new(
+                Kind::Unauthenticated,
+                "the key of this call was revoked, has expired or has other roles now",
+            )),
+        }
     }
 
     /// To be told when keys end, whosever.

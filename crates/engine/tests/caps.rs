@@ -73,6 +73,7 @@ impl Tool for Note {
 impl Resource for Note {
     const URI: &'static str = "note://{name}";
     const TITLE: &'static str = "A note";
+    const TELLS: bool = true;
 }
 
 struct Bench {

@@ -337,7 +337,7 @@ fn the_next_process_takes_over() {
             let seen = bench.get("a", DOOR, lost).await;
             assert_eq!(seen["status"], "failed", "{seen}");
             let why = seen["error"]["message"].as_str().unwrap();
-            assert!(why.contains("the process that ran this task ended"), "{why}");
+            assert!(why.contains("the gateway restarted while this task ran"), "{why}");
             assert_eq!(store.status(lost), "failed");
         }
         // Another process that lives runs it.

@@ -15,7 +15,7 @@ use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 use toolgate_core::unit::Size;
-use toolgate_core::{Caller, Kind};
+use toolgate_core::{Caller, Error, Kind};
 
 /// Of a body that is too large, so much more is read and thrown away: a client that is still sending when the connection
 /// closes never sees the answer that tells it why.
@@ -56,7 +56,7 @@ pub(crate) async fn read(
 // Of a body that is decompressed no more than fits is: the rest could be any size.
 async fn collect(mut body: Body, drained: bool, limits: &Limits, caller: &Caller) -> Result<Bytes, Refusal> {
     let mut whole = BytesMut::new();
-    let mut held = limits.bodies.take(&caller.id, 0).map_err(no_room)?;
+    let mut held = limits.bodies.nothing(&caller.id);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| match coding::is_too_large(&error) {
             true => too_large(limits),
@@ -74,7 +74,7 @@ async fn collect(mut body: Body, drained: bool, limits: &Limits, caller: &Caller
             if drained {
                 drain(&mut body).await;
             }
-            return Err(no_room(full));
+            return Err(no_room(full).into());
         }
         // One frame is the usual case and needs no copy.
         if whole.is_empty() && body.is_end_stream() {
@@ -85,7 +85,8 @@ async fn collect(mut body: Body, drained: bool, limits: &Limits, caller: &Caller
     Ok(held.with(whole.freeze()))
 }
 
-fn no_room(full: Full) -> Refusal {
+/// Why there is no room.
+pub(crate) fn no_room(full: Full) -> Error {
     let why = match full {
         Full::Share => {
             "the bodies of your requests take too much memory now (a share of http.max_bodies); send fewer at a time"
@@ -94,7 +95,7 @@ fn no_room(full: Full) -> Refusal {
             "the bodies of all requests together take too much memory now (http.max_bodies); try again in a moment"
         }
     };
-    Refusal::new(Kind::Unavailable, why).header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+    Error::new(Kind::Unavailable, why).retry_after(Duration::from_secs(1))
 }
 
 async fn drain(body: &mut Body) {

@@ -52,9 +52,14 @@ impl Holdings {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Nothing yet.
+    pub fn nothing(self: &Arc<Self>, caller: &Arc<str>) -> Held {
+        Held { holdings: self.clone(), caller: caller.clone(), bytes: 0 }
+    }
+
     /// Room for so many bytes of this caller.
     pub fn take(self: &Arc<Self>, caller: &Arc<str>, bytes: usize) -> Result<Held, Full> {
-        let mut held = Held { holdings: self.clone(), caller: caller.clone(), bytes: 0 };
+        let mut held = self.nothing(caller);
         held.grow(bytes)?;
         Ok(held)
     }

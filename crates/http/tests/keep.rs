@@ -89,6 +89,7 @@ impl Tool for Note {
 impl Resource for Note {
     const URI: &'static str = "note://{name}";
     const TITLE: &'static str = "A note";
+    const TELLS: bool = true;
 }
 
 #[derive(Default)]

@@ -14,6 +14,7 @@ pub struct Builder {
     binary: PathBuf,
     config: String,
     environment: Vec<(String, String)>,
+    tls: Option<Option<reqwest::Identity>>,
 }
 
 /// A running gateway. Killed when dropped.
@@ -22,6 +23,7 @@ pub struct TestGate {
     home: tempfile::TempDir,
     child: Option<Child>,
     environment: Vec<(String, String)>,
+    tls: bool,
     pub address: String,
     /// The administrator's key.
     pub key: String,
@@ -41,19 +43,31 @@ impl Builder {
         self
     }
 
+    /// Its `config` has `http.tls`: the requests of tests take any certificate, and present this one where they are asked.
+    pub fn tls(mut self, identity: Option<reqwest::Identity>) -> Self {
+        self.tls = Some(identity);
+        self
+    }
+
     pub async fn start(self) -> Result<TestGate> {
         let home = tempfile::tempdir()?;
         std::fs::create_dir(home.path().join("work"))?;
         std::fs::write(home.path().join("toolgate.yaml"), format!("version: 1\n{}", self.config))?;
-        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
+        let mut http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30));
+        let tls = self.tls.is_some();
+        if let Some(identity) = self.tls {
+            http = http.tls_danger_accept_invalid_certs(true);
+            http = identity.into_iter().fold(http, reqwest::ClientBuilder::identity);
+        }
         let mut gate = TestGate {
             binary: self.binary,
             home,
             child: None,
             environment: self.environment,
+            tls,
             address: String::new(),
             key: String::new(),
-            http,
+            http: http.build()?,
         };
         gate.start().await?;
         Ok(gate)
@@ -63,7 +77,7 @@ impl Builder {
 impl TestGate {
     /// `binary`: `env!("CARGO_BIN_EXE_toolgate")`.
     pub fn builder(binary: &str) -> Builder {
-        Builder { binary: binary.into(), config: String::new(), environment: Vec::new() }
+        Builder { binary: binary.into(), config: String::new(), environment: Vec::new(), tls: None }
     }
 
     /// With every default, and the rate limits out of the way.
@@ -76,12 +90,23 @@ impl TestGate {
 
     /// Start the process (again) on the same data directory.
     pub async fn start(&mut self) -> Result<()> {
+        self.start_at(false).await
+    }
+
+    /// Start it again where it was, for clients that know the address.
+    pub async fn start_there(&mut self) -> Result<()> {
+        self.start_at(true).await
+    }
+
+    async fn start_at(&mut self, keep: bool) -> Result<()> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.home.path().join("log"))?;
         // Another process may take the port between the look and the start, so a lost race is tried again.
         let begun = Instant::now();
         loop {
-            let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-            self.address = format!("127.0.0.1:{port}");
+            if !keep || self.address.is_empty() {
+                let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+                self.address = format!("127.0.0.1:{port}");
+            }
             let child = self
                 .command(&["serve", "--listen", &self.address])
                 .stdin(Stdio::null())
@@ -157,7 +182,7 @@ impl TestGate {
     }
 
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("{}://{}{path}", if self.tls { "https" } else { "http" }, self.address)
     }
 
     /// The data directory.

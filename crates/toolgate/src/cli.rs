@@ -16,7 +16,8 @@ Exit codes:
   69  something needed is not available
   78  the configuration cannot be used
 
-Environment: TOOLGATE_CONFIG, TOOLGATE_DATA, TOOLGATE_LISTEN, TOOLGATE_LOG, TOOLGATE_KEY; NO_COLOR.";
+Environment: TOOLGATE_CONFIG, TOOLGATE_DATA, TOOLGATE_LISTEN, TOOLGATE_LOG, TOOLGATE_KEY,
+TOOLGATE_CLIENT_CERT; NO_COLOR.";
 
 /// The gateway between AI agents and the tools they use (MCP).
 #[derive(Debug, Parser)]
@@ -50,7 +51,11 @@ pub enum Command {
         listen: Option<String>,
     },
     /// Serve MCP on standard input and output, for clients that start their servers
-    Stdio,
+    Stdio {
+        /// File with the key whose calls these are [default: TOOLGATE_KEY, then admin.key in the data directory]
+        #[arg(long, value_name = "FILE")]
+        key_file: Option<PathBuf>,
+    },
     /// Call a tool and print its result
     Call {
         /// Name of the server, as `toolgate tools` shows it
@@ -61,14 +66,14 @@ pub enum Command {
         #[arg(value_name = "JSON")]
         arguments: Option<String>,
         #[command(flatten)]
-        key: Key,
+        given: Credentials,
     },
     /// List the tools that can be called
     Tools {
         /// Only this server's
         server: Option<String>,
         #[command(flatten)]
-        key: Key,
+        given: Credentials,
     },
     /// Create, list and revoke API keys
     #[command(subcommand)]
@@ -82,7 +87,10 @@ pub enum Command {
     /// Connect a client: print its entry for Toolgate, or install it
     Connect(Connect),
     /// Say what is wrong with this set-up and how to mend it
-    Doctor,
+    Doctor {
+        #[command(flatten)]
+        given: Credentials,
+    },
     /// Print a completion script
     Completions {
         /// Which shell's
@@ -90,11 +98,16 @@ pub enum Command {
     },
 }
 
+/// What the running server wants to see.
 #[derive(Debug, Clone, Args)]
-pub struct Key {
+pub struct Credentials {
     /// API key for the running server [default: TOOLGATE_KEY, then admin.key in the data directory]
     #[arg(long, value_name = "KEY")]
     pub key: Option<String>,
+    /// Certificate and private key in one PEM file, for a running server that asks for one
+    /// (http.tls.client_ca) [default: TOOLGATE_CLIENT_CERT]
+    #[arg(long, value_name = "FILE")]
+    pub client_cert: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -214,6 +227,9 @@ pub struct Connect {
     /// Take the entry out again
     #[arg(long)]
     pub undo: bool,
+    /// Make the client a key of its own with this role, instead of the administrator's
+    #[arg(long, value_name = "ROLE", requires = "install")]
+    pub role: Option<String>,
     /// How the client reaches Toolgate
     #[arg(long, value_enum, default_value_t = Transport::Stdio)]
     pub transport: Transport,

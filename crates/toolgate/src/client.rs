@@ -1,18 +1,22 @@
 //! A small client for a running gateway's REST interface, for `call`, `tools` and `doctor`.
 //!
 //! Talks to the address the gateway left in `DATA/run`, and may reach that one only: the door is `Host`'s, as for
-//! everything that leaves this process, with a rule that names one service.
+//! everything that leaves this process, with a rule that names one service. Over TLS the gateway must present the
+//! certificate of this configuration's `http.tls.cert`, or no key is sent; see `trust`.
 
+mod trust;
+
+use crate::cli::Credentials;
 use crate::config::Settings;
 use crate::control;
 use crate::data_dir::DataDir;
-use crate::exit;
 use crate::key::KeyText;
 use anyhow::{Context, Result};
 use http::HeaderValue;
 use serde_json::Value;
 use std::time::Duration;
 use toolgate_host::egress::{EgressRules, Http, Outgoing};
+use trust::Trust;
 
 /// Longest a call through the gateway is waited for; the gateway's own limit is lower or equal.
 const LONGEST_CALL: Duration = Duration::from_secs(3600);
@@ -24,6 +28,7 @@ pub struct Client {
     pub url: String,
     key: Option<KeyText>,
     http: Http,
+    trust: Trust,
 }
 
 /// Status and body of an answer.
@@ -33,8 +38,8 @@ pub struct Answer {
 }
 
 impl Client {
-    /// The gateway that serves this data directory over HTTP, if one runs. `key`: given on the command line.
-    pub async fn find(settings: &Settings, key: Option<&str>) -> Result<Option<Self>> {
+    /// The gateway that serves this data directory over HTTP, if one runs.
+    pub async fn find(settings: &Settings, given: &Credentials) -> Result<Option<Self>> {
         if !settings.data.is_dir() {
             return Ok(None);
         }
@@ -42,16 +47,20 @@ impl Client {
         let Some(url) = control::running(&dir.run()).await.into_iter().find_map(|process| process.url) else {
             return Ok(None);
         };
-        Ok(Some(Self::new(url, given_key(key, &dir)?)?))
+        Ok(Some(Self::new(settings, url, given).await?))
     }
 
-    /// `url`: `http://host:port` or `https://host:port`.
-    pub fn new(url: String, key: Option<KeyText>) -> Result<Self> {
+    /// `url`: `http://host:port` or `https://host:port`. Errors: `Invalid` for a certificate of this client's that is
+    /// missing or cannot be used.
+    pub async fn new(settings: &Settings, url: String, given: &Credentials) -> Result<Self> {
+        let key = given_key(given.key.as_deref(), &DataDir::open(&settings.data)?)?;
         let service =
             url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")).unwrap_or(&url).to_owned();
         let rules =
             EgressRules { allow_private: vec![service], max_redirects: Some(0), ..EgressRules::default() };
-        Ok(Self { http: Http::new(rules)?, url, key })
+        let trust = Trust::of(settings, &url, given);
+        let http = trust.clone().door(rules).await?;
+        Ok(Self { http, url, key, trust })
     }
 
     /// Id of the key that is sent.
@@ -81,9 +90,8 @@ impl Client {
             request.headers.insert(http::header::AUTHORIZATION, value);
         }
         request.max_body = LARGEST_ANSWER;
-        let answer = self.http.send(request).await.map_err(|problem| {
-            exit::unavailable(format!("the gateway at {} does not answer: {problem}", self.url))
-        })?;
+        let answer =
+            self.http.send(request).await.map_err(|problem| self.trust.explain(&self.url, &problem))?;
         anyhow::ensure!(!answer.truncated, "the answer is larger than {} MiB", LARGEST_ANSWER >> 20);
         let body = serde_json::from_slice(&answer.body)
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&answer.body).into_owned()));

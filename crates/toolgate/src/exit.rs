@@ -66,7 +66,8 @@ pub fn report(error: &anyhow::Error, json: bool) -> ExitCode {
     ExitCode::from(code(error))
 }
 
-fn kind(error: &anyhow::Error) -> Kind {
+/// The kind of an error; `Internal` for one that carries none.
+pub fn kind(error: &anyhow::Error) -> Kind {
     if error.downcast_ref::<ConfigError>().is_some() {
         return Kind::Invalid;
     }

@@ -7,6 +7,7 @@ pub mod a2a_unified;
 pub mod batch;
 pub mod desktop_commander;
 mod ended;
+mod given;
 pub mod insight;
 pub mod omnipotent;
 #[cfg(test)]

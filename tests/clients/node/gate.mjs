@@ -1,26 +1,27 @@
 // The TypeScript MCP clients, driven against the fixture server behind the gateway's own edge and engine.
 //
-//     MCP_URL=http://127.0.0.1:PORT/mcp/conformance MCP_METRICS=http://127.0.0.1:PORT/metrics node gate.mjs client|sdk
+//     MCP_URL=http://127.0.0.1:PORT/mcp/conformance MCP_METRICS=http://127.0.0.1:PORT/metrics MCP_PID_FILE=FILE \
+//       node gate.mjs client|sdk
 //
 // `client` is the newest one, once of the handshake revisions and once of 2026-07-28; `sdk` is the one of the handshake
 // revisions alone. What the tools of the real binary do not show: a resource read, the user asked in the middle of a
-// call, a call given up, a stream let go by the server and taken up again. Prints one JSON line; exits 1 on a deviation.
+// call, a call given up, a stream let go by the server and taken up again, a session ended, and a server that is killed (its
+// process is in MCP_PID_FILE) and comes back without its sessions. Prints one JSON line; exits 1 on a deviation.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { Client as OldClient } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport as OldTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js';
+import { cancelledCalls, expect, held, recorded, restart } from './fixture.mjs';
 
 const ANSWER = { username: 'ada', email: 'ada@example.org' };
-const SLOW_SECONDS = 50;
+const ASKED = 'Who is it?';
+const CALLED = 'This is a simple text response for testing.';
+const HOLD_SECONDS = 50;
 const LIMIT_MILLISECONDS = 60_000;
 const ABOUT = { name: 'toolgate-gate', version: '1' };
 const CAPABILITIES = { elicitation: { form: {} } };
-
-function expect(condition, what) {
-  if (!condition) throw new Error(what);
-}
 
 // What differs between the two: how one is made, told to answer, and handed the options of a call.
 const FAMILIES = {
@@ -42,65 +43,103 @@ const FAMILIES = {
   },
 };
 
-// How often the gateway itself saw a call of slow_compute cancelled.
-async function cancelledCalls(metrics) {
-  const wanted = 'mcp_tool_errors_total{server="conformance",tool="slow_compute",error_type="cancelled"} ';
-  const page = await (await fetch(metrics)).text();
-  return page.split('\n').filter((line) => line.startsWith(wanted)).reduce((sum, line) => sum + Number(line.slice(wanted.length)), 0);
-}
-
-// Give up a call that would run for long; how many milliseconds later the gateway had stopped it.
-async function giveUp(call, metrics) {
+// Give up a call that would run for long; how many milliseconds later its tool had ended.
+async function giveUp(call, url, metrics) {
   const before = await cancelledCalls(metrics);
   const control = new AbortController();
-  const params = { name: 'slow_compute', arguments: { seconds: SLOW_SECONDS } };
+  const params = { name: 'hold', arguments: { seconds: HOLD_SECONDS } };
   const ended = call(params, { signal: control.signal }).then(() => 'a result', () => 'given up');
-  // Nothing outside shows that the call has begun; one cancelled before that would fail below.
-  await sleep(500);
-  const begin = Date.now();
+  await held(url, '1');
   control.abort();
   expect((await ended) === 'given up', 'a cancelled call came to an end of its own');
-  while ((await cancelledCalls(metrics)) === before) {
-    expect(Date.now() - begin < 10_000, 'the gateway still runs a call that was given up 10 s ago');
-    await sleep(50);
-  }
-  return Date.now() - begin;
+  const after = await held(url, '0');
+  await recorded(metrics, before);
+  return after;
 }
 
-async function walk(family, mode, url, metrics) {
+// One connection, and what it is asked to do with it.
+async function connection(family, mode, url, work) {
   const [client, transport, asked] = [family.make(mode), family.transport(url), []];
   family.answer(client, async (request) => {
     asked.push(request.params.message);
     return { action: 'accept', content: ANSWER };
   });
   await client.connect(transport);
+  const call = (params, options) => family.call(client, params, options);
+  const text = async (name, args) => {
+    const result = await call({ name, arguments: args });
+    expect(!result.isError, `${name} failed: ${JSON.stringify(result.content)}`);
+    return result.content[0].text;
+  };
+  const names = async () => (await client.listTools()).tools.map((tool) => tool.name);
   try {
-    const call = (params, options) => family.call(client, params, options);
-    const text = async (name, args) => {
-      const result = await call({ name, arguments: args });
-      expect(!result.isError, `${name} failed: ${JSON.stringify(result.content)}`);
-      return result.content[0].text;
-    };
-    const tools = (await client.listTools()).tools.map((tool) => tool.name);
-    for (const tool of ['test_simple_text', 'test_elicitation', 'slow_compute']) expect(tools.includes(tool), `${tool} is not listed`);
+    return await work({ client, transport, asked, call, text, names });
+  } finally {
+    await client.close();
+  }
+}
+
+// What everybody does first.
+async function greet({ asked, text, names }) {
+  const tools = await names();
+  for (const tool of ['test_simple_text', 'test_elicitation', 'hold']) expect(tools.includes(tool), `${tool} is not listed`);
+  const called = await text('test_simple_text', {});
+  expect(called === CALLED, `the call returned ${called}`);
+  const answered = await text('test_elicitation', { message: ASKED });
+  expect(JSON.stringify(asked) === JSON.stringify([ASKED]), `the user was asked ${JSON.stringify(asked)}`);
+  expect(Object.values(ANSWER).every((value) => answered.includes(value)), `the tool was answered ${answered}`);
+  return tools.length;
+}
+
+// The status that a request in this session gets.
+async function asks(url, session) {
+  const accept = 'application/json, text/event-stream';
+  const headers = { 'content-type': 'application/json', accept, 'mcp-session-id': session, 'mcp-protocol-version': '2025-11-25' };
+  const answer = await fetch(url, { method: 'POST', headers, body: '{"jsonrpc":"2.0","id":1,"method":"ping"}' });
+  await answer.arrayBuffer();
+  return answer.status;
+}
+
+// The server comes back without its sessions. A client of 2026-07-28 has none to lose and goes on; one of the others must
+// be told, and a new connection is as good as the first.
+async function comesBack(family, mode, url, metrics, { transport, text }) {
+  const old = transport.sessionId;
+  await restart(metrics);
+  const told = await Promise.race([
+    text('test_simple_text', {}).then((again) => (again === CALLED ? 'went on' : `returned ${again}`), (error) => `told: ${error.message}`),
+    sleep(15_000, 'nothing in 15 s', { ref: false }),
+  ]);
+  const right = mode === 'legacy' ? told.startsWith('told: ') && told.includes('there is no such session') : told === 'went on';
+  expect(right, `after the restart: ${told}`);
+  if (mode === 'legacy') expect((await asks(url, old)) === 404, 'the session from before the restart is still there');
+  await connection(family, mode, url, async (made) => {
+    await greet(made);
+    if (mode !== 'legacy') return;
+    // Ended by the client itself, a session is gone as well.
+    const second = made.transport.sessionId;
+    expect(second && second !== old && (await asks(url, second)) === 200, `the new session is ${second}, the old was ${old}`);
+    await made.transport.terminateSession();
+    expect((await asks(url, second)) === 404, 'a session that was ended is still there');
+  });
+  if (mode === 'legacy') await connection(family, mode, url, greet);
+  return told;
+}
+
+async function walk(family, mode, url, metrics) {
+  return connection(family, mode, url, async (made) => {
+    const { client, transport, call, text } = made;
+    const tools = await greet(made);
     const resources = (await client.listResources()).resources.map((resource) => resource.uri);
     expect(resources.includes('test://static-text'), `resources listed: ${resources}`);
     const read = (await client.readResource({ uri: 'test://static-text' })).contents[0].text;
     expect(read === 'This is the content of the static text resource.', `read ${read}`);
-    const called = await text('test_simple_text', {});
-    expect(called === 'This is a simple text response for testing.', `the call returned ${called}`);
-
-    const answered = await text('test_elicitation', { message: 'Who is it?' });
-    expect(JSON.stringify(asked) === '["Who is it?"]', `the user was asked ${JSON.stringify(asked)}`);
-    expect(Object.values(ANSWER).every((value) => answered.includes(value)), `the tool was answered ${answered}`);
-
-    const stopped = await giveUp(call, metrics);
+    const stopped = await giveUp(call, url, metrics);
     const again = await text('test_reconnection', {});
     expect(again === 'Reconnection test completed', `after the stream was let go: ${again}`);
-    return { protocol: family.protocol(client, transport), tools: tools.length, resources: resources.length, stopped_after_ms: stopped };
-  } finally {
-    await client.close();
-  }
+    const protocol = family.protocol(client, transport);
+    const told = await comesBack(family, mode, url, metrics, made);
+    return { protocol, tools, resources: resources.length, stopped_after_ms: stopped, after_restart: told };
+  });
 }
 
 const limit = setTimeout(() => {

@@ -1,21 +1,26 @@
 """The Python MCP clients, driven against the fixture server behind the gateway's own edge and engine.
 
-    MCP_URL=http://127.0.0.1:PORT/mcp/conformance MCP_METRICS=http://127.0.0.1:PORT/metrics gate.py mcp|fastmcp
+    MCP_URL=http://127.0.0.1:PORT/mcp/conformance MCP_METRICS=http://127.0.0.1:PORT/metrics MCP_PID_FILE=FILE gate.py mcp|fastmcp
 
 What the tools of the real binary do not show: a resource read, the user asked in the middle of a call, a call given up, a
-stream let go by the server and taken up again. Once as a client of the handshake revisions ("legacy") and once of
+stream let go by the server and taken up again, and a server that is killed (its process is in MCP_PID_FILE) and comes back
+without its sessions. Once as a client of the handshake revisions ("legacy") and once of
 2026-07-28 ("auto"). Prints one JSON line of what it saw; exits 1 on any deviation, naming it on standard error.
 """
 
 import asyncio
 import json
 import os
+import pathlib
+import signal
 import sys
 import time
 from typing import Any
 
 import fastmcp
+import httpx2
 import mcp.client
+from mcp import MCPError
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp_types import ElicitResult
@@ -24,7 +29,9 @@ from drive import MODERN, Deviation, expect, first_cause
 
 ANSWER = {"username": "ada", "email": "ada@example.org"}
 LIMIT_SECONDS = 60
-SLOW_SECONDS = 50
+CALLED = "This is a simple text response for testing."
+HOLD_SECONDS = 50
+ASKED = "Who is it?"
 
 
 def official(url: str, mode: str, asked: list[str]) -> Any:
@@ -58,27 +65,78 @@ async def text(client: Any, tool: str, arguments: dict[str, Any]) -> str:
 
 
 async def cancelled_calls(metrics: str) -> int:
-    """How often the gateway itself saw a call of slow_compute cancelled."""
+    """How often the gateway itself saw a call of hold cancelled."""
     async with create_mcp_http_client() as http:
         page = (await http.get(metrics)).text
-    wanted = 'mcp_tool_errors_total{server="conformance",tool="slow_compute",error_type="cancelled"} '
+    wanted = 'mcp_tool_errors_total{server="conformance",tool="hold",error_type="cancelled"} '
     return sum(int(line.removeprefix(wanted)) for line in page.splitlines() if line.startswith(wanted))
 
 
-async def give_up(client: Any, metrics: str) -> float:
-    """Give up a call that would run for long; how many seconds later the gateway had stopped it."""
-    before = await cancelled_calls(metrics)
-    call = asyncio.create_task(client.call_tool("slow_compute", {"seconds": SLOW_SECONDS}))
-    # Nothing outside shows that the call has begun; one cancelled before that would fail below.
-    await asyncio.sleep(0.5)
+async def held(url: str, wanted: str) -> float:
+    """Wait until so many calls of hold run, by the server's own word; how many seconds it took."""
     begin = time.monotonic()
+    async with create_mcp_http_client() as http:
+        while True:
+            answer = (await http.post(f"{url}/tools/holding", json={"params": {}})).json()
+            if answer["data"]["content"][0]["text"] == wanted:
+                return round(time.monotonic() - begin, 2)
+            expect(time.monotonic() - begin < 10, f"after 10 s {answer} is not {wanted} running calls")
+            await asyncio.sleep(0.05)
+
+
+async def give_up(client: Any, url: str, metrics: str) -> float:
+    """Give up a call that would run for long; how many seconds later its tool had ended."""
+    before = await cancelled_calls(metrics)
+    call = asyncio.create_task(client.call_tool("hold", {"seconds": HOLD_SECONDS}))
+    await held(url, "1")
     call.cancel()
     await asyncio.wait([call])
     expect(call.cancelled(), "a cancelled call came to an end of its own")
-    while await cancelled_calls(metrics) == before:
-        expect(time.monotonic() - begin < 10, "the gateway still runs a call that was given up 10 s ago")
+    ended = await held(url, "0")
+    begin = time.monotonic()
+    while await cancelled_calls(metrics) != before + 1:
+        expect(time.monotonic() - begin < 10, "the call was not recorded as cancelled")
         await asyncio.sleep(0.05)
-    return round(time.monotonic() - begin, 2)
+    return ended
+
+
+async def restart(metrics: str) -> None:
+    """Kill the server; run.sh starts another one in its place."""
+    file = pathlib.Path(os.environ["MCP_PID_FILE"])
+    old = file.read_text()
+    os.kill(int(old), signal.SIGKILL)
+    begin = time.monotonic()
+    async with create_mcp_http_client() as http:
+        while True:
+            await asyncio.sleep(0.05)
+            expect(time.monotonic() - begin < 20, "the server does not come back")
+            try:
+                if file.read_text() not in ("", old) and (await http.get(metrics)).status_code == 200:
+                    return
+            except httpx2.TransportError:
+                pass
+
+
+async def comes_back(name: str, url: str, metrics: str, mode: str, client: Any) -> str:
+    """What the client sees of a server that comes back without its sessions; a new connection must be as good as the first."""
+    await restart(metrics)
+    try:
+        again = await asyncio.wait_for(text(client, "test_simple_text", {}), 15)
+        seen = "went on"
+        expect(again == CALLED, f"after the restart the call returned {again!r}")
+    except MCPError as error:
+        seen = f"told: {error}"
+    # A client of 2026-07-28 has no session to lose; one of the others must hear that its own is gone.
+    right = seen == "went on" if mode == "auto" else seen.startswith("told: there is no such session")
+    expect(right, f"after the restart, mode {mode}: {seen}")
+    asked: list[str] = []
+    async with CLIENTS[name](url, mode, asked) as new:
+        tools = {tool.name for tool in items(await new.list_tools(), "tools")}
+        expect("test_simple_text" in tools, f"after the restart, tools listed: {sorted(tools)}")
+        expect(await text(new, "test_simple_text", {}) == CALLED, "the new connection's call returned something else")
+        await text(new, "test_elicitation", {"message": ASKED})
+        expect(asked == [ASKED], f"over the new connection the user was asked {asked}")
+    return seen
 
 
 async def walk(name: str, url: str, metrics: str, mode: str) -> dict[str, Any]:
@@ -87,22 +145,30 @@ async def walk(name: str, url: str, metrics: str, mode: str) -> dict[str, Any]:
         protocol = client.protocol_version if name == "mcp" else client.session.protocol_version
         expect((protocol == MODERN) == (mode == "auto"), f"mode {mode} ended in protocol {protocol}")
         tools = {tool.name for tool in items(await client.list_tools(), "tools")}
-        expect({"test_simple_text", "test_elicitation", "slow_compute"} <= tools, f"tools listed: {sorted(tools)}")
+        expect({"test_simple_text", "test_elicitation", "hold"} <= tools, f"tools listed: {sorted(tools)}")
         resources = {str(resource.uri) for resource in items(await client.list_resources(), "resources")}
         expect("test://static-text" in resources, f"resources listed: {resources}")
         read = items(await client.read_resource("test://static-text"), "contents")[0].text
         expect(read == "This is the content of the static text resource.", f"read {read!r}")
         called = await text(client, "test_simple_text", {})
-        expect(called == "This is a simple text response for testing.", f"the call returned {called!r}")
+        expect(called == CALLED, f"the call returned {called!r}")
 
-        answered = await text(client, "test_elicitation", {"message": "Who is it?"})
-        expect(asked == ["Who is it?"], f"the user was asked {asked}")
+        answered = await text(client, "test_elicitation", {"message": ASKED})
+        expect(asked == [ASKED], f"the user was asked {asked}")
         expect(all(value in answered for value in ANSWER.values()), f"the tool was answered {answered!r}")
 
-        stopped = await give_up(client, metrics)
+        stopped = await give_up(client, url, metrics)
         again = await text(client, "test_reconnection", {})
         expect(again == "Reconnection test completed", f"after the stream was let go: {again!r}")
-        return {"mode": mode, "protocol": protocol, "tools": len(tools), "resources": len(resources), "stopped_after": stopped}
+        back = await comes_back(name, url, metrics, mode, client)
+    return {
+        "mode": mode,
+        "protocol": protocol,
+        "tools": len(tools),
+        "resources": len(resources),
+        "stopped_after": stopped,
+        "after_restart": back,
+    }
 
 
 async def drive(name: str) -> dict[str, Any]:

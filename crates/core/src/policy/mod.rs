@@ -11,6 +11,7 @@ pub use file::{PolicyFile, Role, ServerPolicy, ToolPolicy};
 
 use crate::spec::Effect;
 use pattern::Pattern;
+pub use pattern::server as server_key;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

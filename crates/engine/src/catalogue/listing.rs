@@ -64,6 +64,14 @@ impl Offer<'_> {
         }
     }
 
+    pub fn tells(&self) -> bool {
+        match self {
+            Self::Resource(resource) => resource.tells,
+            Self::Resources(resources) => resources.subscribe,
+            Self::Tool(_) | Self::Prompt(_) => false,
+        }
+    }
+
     pub fn resources(&self) -> Option<Resources> {
         match self {
             Self::Resources(resources) => Some((*resources).clone()),

@@ -51,6 +51,8 @@ pub struct Entry {
     pub listing_bare: Box<RawValue>,
     /// Of a resource.
     pub(crate) template: Option<Arc<Template>>,
+    /// Of a resource: whether its server tells when it changes.
+    pub(crate) tells: bool,
     /// Of a resource or prompt.
     pub(crate) completer: Option<Arc<dyn Completer>>,
     /// Of an upstream's resources.
@@ -196,6 +198,7 @@ impl Catalogue {
                     listing: offer.listing(&exposed)?,
                     listing_bare: offer.listing(&name::short(&called))?,
                     template: offer.template(),
+                    tells: offer.tells(),
                     completer: offer.completer(),
                     resources: offer.resources(),
                     relay: relay.clone(),

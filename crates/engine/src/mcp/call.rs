@@ -1,16 +1,16 @@
 //! `tools/call`, `resources/read` and `prompts/get`: params to a `Call`, and what came of it to a result.
 
-use super::link::{Legacy, Modern};
+use super::link::{Deferral, Legacy, Modern};
 use super::progress::{Outbox, Progress};
 use super::seal::{self, Left};
-use super::tasks::{self, Begun, Plan};
-use super::{Peer, Reply, SERVER_INFO, initialize, leads_nowhere};
+use super::tasks::{self, Begun, Plan, When};
+use super::{Peer, Reply, SERVER_INFO, alias, initialize, leads_nowhere};
 use crate::Engine;
 use serde_json::{Map, Value, json};
 use std::error::Error as _;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use toolgate_core::id::CallId;
 use toolgate_core::link::{Ask, Link, Loudness, Resumed};
 use toolgate_core::{Call, Error, Face, Kind, Outcome, ToolError};
@@ -36,15 +36,27 @@ pub struct Pending {
 }
 
 enum Work {
-    Call {
-        era: Era,
-        call: Arc<Call>,
-        asks: Option<Arc<Modern>>,
-        state: Option<String>,
-        plan: Plan,
-    },
+    Call(Asked),
     /// Anything else that takes time.
     Other(Pin<Box<dyn Future<Output = Reply> + Send>>),
+}
+
+struct Asked {
+    era: Era,
+    call: Arc<Call>,
+    asks: Option<Arc<Modern>>,
+    state: Option<String>,
+    plan: Plan,
+    form: Form,
+}
+
+/// How a result is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// As the method of the protocol does.
+    Protocol,
+    /// As `<server>/<tool>` does, see `alias`.
+    Named,
 }
 
 /// Read a call. Whether the thing exists and may be called is the engine's to say.
@@ -80,7 +92,7 @@ pub(super) fn of(
         _ => Plan::Call,
     };
     // A task does not hold on to the connection that it was made on.
-    let outbox = outbox.filter(|_| plan == Plan::Call);
+    let outbox = outbox.filter(|_| matches!(plan, Plan::Call | Plan::Task { when: When::Deferred, .. }));
     let (link, asks) = link(engine, era, peer, request, outbox)?;
     let call = Arc::new(Call {
         id: CallId::new(),
@@ -97,7 +109,7 @@ pub(super) fn of(
         Era::Modern => params.optional_text("requestState", params.request_state)?.map(|s| s.into_owned()),
         Era::Legacy => None,
     };
-    let work = Work::Call { era, call, asks, state, plan };
+    let work = Work::Call(Asked { era, call, asks, state, plan, form: Form::Protocol });
     Ok(Pending { id: request.id.clone(), work, endless: false })
 }
 
@@ -140,6 +152,7 @@ fn link(
         answers: Mutex::new(answers(request)?),
         asked: Mutex::default(),
         resumed: Mutex::default(),
+        deferral: Deferral::default(),
     });
     Ok((Some(modern.clone()), Some(modern)))
 }
@@ -166,6 +179,14 @@ impl Pending {
         Self { endless: true, ..self }
     }
 
+    /// With the result that `<server>/<tool>` has.
+    pub(super) fn named(mut self) -> Self {
+        if let Work::Call(asked) = &mut self.work {
+            asked.form = Form::Named;
+        }
+        self
+    }
+
     /// Whether it waits for changes and so has no end of its own.
     pub fn is_endless(&self) -> bool {
         self.endless
@@ -181,23 +202,14 @@ impl Pending {
         let Self { id, work, .. } = self;
         match work {
             Work::Other(work) => work.await,
-            Work::Call { era, call, asks, state, plan } => {
-                run(engine, &id, era, call, asks, state, plan).await
-            }
+            Work::Call(asked) => run(engine, &id, asked).await,
         }
     }
 }
 
-async fn run(
-    engine: &Engine,
-    id: &Id,
-    era: Era,
-    call: Arc<Call>,
-    asks: Option<Arc<Modern>>,
-    state: Option<String>,
-    plan: Plan,
-) -> Reply {
-    let (call_id, face) = (call.id, call.face);
+async fn run(engine: &Engine, id: &Id, asked: Asked) -> Reply {
+    let Asked { era, call, asks, state, plan, form } = asked;
+    let (call_id, face, begun) = (call.id, call.face, Instant::now());
     let door = call.scope.clone().map(|scope| (call.caller.clone(), scope));
     if let Err(error) = carry_on(engine, &call, state.as_deref(), asks.as_deref()) {
         return Reply::error(era, id, &error);
@@ -205,10 +217,10 @@ async fn run(
     let uri = (face == Face::Resource).then(|| call.tool.clone());
     let done = match (plan, &asks) {
         (Plan::Refuse, _) => Err(tasks::refuse(engine, &call).await),
-        (Plan::Task { limit, must }, Some(asks)) => {
-            match tasks::begin(engine, id, &call, asks, limit, must).await {
+        (Plan::Task { limit, when }, Some(asks)) => {
+            match tasks::begin(engine, id, &call, asks, limit, when).await {
                 Ok(Begun::Task(body)) => return Reply::whole(body),
-                Ok(Begun::Asked) => Ok(Outcome::Refused(ToolError::input_required())),
+                Ok(Begun::Ended(answer)) => answer,
                 Ok(Begun::Call) => engine.call(&call).await,
                 Err(error) => Err(error),
             }
@@ -223,7 +235,16 @@ async fn run(
             }
         }
         Ok(Outcome::Refused(error)) if face != Face::Tool => of_protocol(error, uri.as_deref()),
-        Ok(outcome) => return Reply::whole(written(era, id, face, &outcome)),
+        Ok(outcome) => {
+            let written = match form {
+                Form::Named => alias::written(engine, era, id, &call, &outcome, begun.elapsed()),
+                Form::Protocol => Ok(written(era, id, face, &outcome)),
+            };
+            match written {
+                Ok(body) => return Reply::whole(body),
+                Err(error) => error,
+            }
+        }
         Err(error) => error,
     };
     if let Some(source) = error.source() {

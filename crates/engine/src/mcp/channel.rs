@@ -10,9 +10,11 @@ use super::progress::Outbox;
 use super::{Out, Peer, Reply, Session, Step, batch, cancelled, notice, start};
 use crate::Engine;
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
-use std::collections::HashMap;
+use futures_util::{Stream, StreamExt, future};
+use std::any::Any;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use toolgate_core::name::ServerName;
@@ -30,6 +32,19 @@ const OUTGOING: usize = 256;
 /// Gives an answer its place in memory until it is sent; `None` when there is no room for it.
 pub type Hold = Arc<dyn Fn(Vec<u8>) -> Option<Bytes> + Send + Sync>;
 
+/// Room in memory for a message, as its transport counts it.
+pub enum Room {
+    /// The transport has bounds of its own.
+    Uncounted,
+    /// Kept until the message is answered.
+    Held(Box<dyn Any + Send>),
+    /// There is none: what would be kept, a request or a batch, is answered with this.
+    Full(Fault),
+}
+
+/// A message of a transport.
+pub type Arrived = (Line, Room);
+
 /// Open a channel: the future answers what comes in, the receiver gives what goes out. With a scope, only that server's
 /// tools, by their own names. The receiver ends when everything is answered; dropping the future cancels what runs. An answer
 /// that `hold` has no room for is replaced by an error.
@@ -41,7 +56,7 @@ pub fn open<S>(
     hold: Option<Hold>,
 ) -> (impl Future<Output = std::io::Result<()>> + Send, mpsc::Receiver<Out>)
 where
-    S: Stream<Item = std::io::Result<Line>> + Unpin + Send,
+    S: Stream<Item = std::io::Result<Arrived>> + Unpin + Send,
 {
     let (out, outgoing) = mpsc::channel(OUTGOING);
     let answers = Answers { out: out.clone(), hold };
@@ -108,29 +123,42 @@ struct Client {
     opened: Option<Arc<Session>>,
     out: Outbox,
     answers: Answers,
-    running: HashMap<Id, AbortHandle>,
+    running: HashMap<Id, Running>,
     // Of subscriptions, which have no end of their own.
     endless: Vec<AbortHandle>,
-    tasks: JoinSet<Option<Id>>,
+    tasks: JoinSet<Vec<Id>>,
+}
+
+struct Running {
+    /// The whole batch's, of a part of one.
+    task: AbortHandle,
+    part: Option<future::AbortHandle>,
 }
 
 impl Client {
     async fn serve(
         mut self,
-        mut incoming: impl Stream<Item = std::io::Result<Line>> + Unpin,
+        mut incoming: impl Stream<Item = std::io::Result<Arrived>> + Unpin,
     ) -> std::io::Result<()> {
         let mut changes = self.engine.changes();
         loop {
             tokio::select! {
-                Ok(told) = changes.recv() => self.tell(&told).await,
+                told = changes.recv() => match told {
+                    Ok(told) => self.tell(&told).await,
+                    Err(RecvError::Lagged(_)) => {
+                        changes = changes.resubscribe();
+                        self.tell_everything().await;
+                    }
+                    Err(RecvError::Closed) => break,
+                },
                 message = incoming.next() => match message.transpose()? {
-                    Some(Line::Text(text)) => self.message(&text).await,
-                    Some(Line::TooLong) => {
+                    Some((Line::Text(text), room)) => self.message(&text, room).await,
+                    Some((Line::TooLong, _)) => {
                         let most = self.engine.clients().max_line.0;
                         let why = format!("Invalid request: a line is longer than {most} bytes");
                         self.refuse(None, &Fault::invalid_request(why)).await;
                     }
-                    Some(Line::End) | None => break,
+                    Some((Line::End, _)) | None => break,
                 },
                 Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => self.ended(ended),
             }
@@ -154,14 +182,33 @@ impl Client {
         }
     }
 
-    fn ended(&mut self, ended: Result<Option<Id>, tokio::task::JoinError>) {
-        match ended {
-            Ok(Some(id)) => {
-                self.running.remove(&id);
-            }
-            // Cancelled, or a batch: nothing under this id any more.
-            _ => self.running.retain(|_, task| !task.is_finished()),
+    async fn tell_everything(&self) {
+        let Some(session) = &self.opened else { return };
+        let scope = self.scope.as_ref();
+        for body in notice::after_a_gap(&self.engine, session, &self.caller, scope) {
+            self.send(body).await;
         }
+    }
+
+    fn ended(&mut self, ended: Result<Vec<Id>, tokio::task::JoinError>) {
+        match ended {
+            Ok(ids) => ids.iter().for_each(|id| drop(self.running.remove(id))),
+            // Cancelled.
+            Err(_) => self.running.retain(|_, running| !running.task.is_finished()),
+        }
+    }
+
+    // Whether these requests may run beside those that do.
+    fn may_run(&self, ids: &[Id]) -> Result<(), Fault> {
+        let mut seen = HashSet::new();
+        if ids.iter().any(|id| self.running.contains_key(id) || !seen.insert(id)) {
+            return Err(Fault::invalid_request("Invalid request: a request with this id is still running"));
+        }
+        if self.tasks.len().max(self.running.len()) + ids.len() > MAX_RUNNING {
+            let why = format!("{MAX_RUNNING} requests are running; wait for one to end");
+            return Err(Fault::new(Kind::RateLimited.rpc_code(), why));
+        }
+        Ok(())
     }
 
     // A writer that is gone ends the channel (`run`), so what cannot be sent is dropped here.
@@ -177,9 +224,19 @@ impl Client {
         self.opened.as_ref().map_or(Version::LATEST_LEGACY, |opened| opened.version)
     }
 
-    async fn message(&mut self, line: &[u8]) {
-        match parse(line, self.engine.clients().max_depth) {
-            Ok(Body::One(Message::Request(request))) => self.request(request).await,
+    async fn message(&mut self, line: &[u8], room: Room) {
+        match (parse(line, self.engine.clients().of_body()), room) {
+            (Ok(Body::One(Message::Request(request))), Room::Full(fault)) => {
+                self.refuse(Some(&request.id), &fault).await
+            }
+            (Ok(Body::Batch(_)), Room::Full(fault)) => self.refuse(None, &fault).await,
+            (parsed, room) => self.parsed(parsed, room).await,
+        }
+    }
+
+    async fn parsed(&mut self, parsed: Result<Body<'_>, Malformed>, room: Room) {
+        match parsed {
+            Ok(Body::One(Message::Request(request))) => self.request(request, room).await,
             Ok(Body::One(Message::Notification { method, params })) => {
                 if let Some(id) = cancelled(&method, params) {
                     self.cancel(&id);
@@ -194,17 +251,21 @@ impl Client {
                 let why = "Invalid request: batches exist only in protocol version 2025-03-26";
                 self.refuse(None, &Fault::invalid_request(why)).await;
             }
-            Ok(Body::Batch(messages)) => match batch::check(&self.engine, messages.len()) {
-                Ok(()) => self.batch(messages),
-                Err(fault) => self.refuse(None, &fault).await,
-            },
+            Ok(Body::Batch(messages)) => self.batch(messages, room).await,
             Err(Malformed { id, fault }) => self.refuse(id.as_ref(), &fault).await,
         }
     }
 
     fn cancel(&mut self, id: &Id) {
-        if let Some(task) = self.running.remove(id) {
-            task.abort();
+        match self.running.get(id).map(|running| &running.part) {
+            // Its id is taken until the answer of the batch is there.
+            Some(Some(part)) => part.abort(),
+            Some(None) => {
+                if let Some(running) = self.running.remove(id) {
+                    running.task.abort();
+                }
+            }
+            None => {}
         }
     }
 
@@ -222,7 +283,7 @@ impl Client {
         Ok(Peer { caller, scope, version, http: false, client, session, trace: None })
     }
 
-    async fn request(&mut self, request: Request<'_>) {
+    async fn request(&mut self, request: Request<'_>, room: Room) {
         let request = match Incoming::of(request) {
             Ok(request) => request,
             Err(Malformed { id, fault }) => return self.refuse(id.as_ref(), &fault).await,
@@ -242,29 +303,33 @@ impl Client {
                 }
                 self.answers.send(Some(&request.id), body).await;
             }
-            Step::Call(_) if self.tasks.len() >= MAX_RUNNING => {
-                let why = format!("{MAX_RUNNING} requests are running; wait for one to end");
-                self.refuse(Some(&request.id), &Fault::new(Kind::RateLimited.rpc_code(), why)).await;
-            }
             Step::Call(pending) => {
+                if let Err(fault) = self.may_run(std::slice::from_ref(&request.id)) {
+                    return self.refuse(Some(&request.id), &fault).await;
+                }
                 let endless = pending.is_endless();
                 let (engine, answers) = (self.engine.clone(), self.answers.clone());
                 let task = self.tasks.spawn(async move {
+                    let _room = room;
                     let id = pending.id().clone();
                     let reply = pending.run(&engine).await;
                     answers.send(Some(&id), reply.body).await;
-                    Some(id)
+                    vec![id]
                 });
                 if endless {
                     self.endless.retain(|task| !task.is_finished());
                     self.endless.push(task.clone());
                 }
-                self.running.insert(request.id, task);
+                self.running.insert(request.id, Running { task, part: None });
             }
         }
     }
 
-    fn batch(&mut self, messages: Vec<Result<Message<'_>, Malformed>>) {
+    async fn batch(&mut self, messages: Vec<Result<Message<'_>, Malformed>>, room: Room) {
+        let ids = batch::ids(&messages);
+        if let Err(fault) = self.may_run(&ids) {
+            return self.refuse(None, &fault).await;
+        }
         let (caller, scope) = (self.caller.clone(), self.scope.clone());
         let client = self.opened.as_ref().and_then(|o| o.client.clone());
         let peer = Peer {
@@ -276,17 +341,22 @@ impl Client {
             session: self.opened.clone(),
             trace: None,
         };
-        let batch = batch::begin(&self.engine, &peer, messages);
-        for id in &batch.cancelled {
+        let (parts, entered): (Vec<_>, Vec<_>) = ids.iter().map(|_| future::AbortHandle::new_pair()).unzip();
+        let batch = batch::begin(&self.engine, &peer, messages, entered);
+        let cancelled = batch.cancelled.clone();
+        if !batch.is_empty() {
+            let (engine, answers, ended) = (self.engine.clone(), self.answers.clone(), ids.clone());
+            let task = self.tasks.spawn(async move {
+                let _room = room;
+                answers.send(None, batch.run(&engine).await).await;
+                ended
+            });
+            for (id, part) in ids.into_iter().zip(parts) {
+                self.running.insert(id, Running { task: task.clone(), part: Some(part) });
+            }
+        }
+        for id in &cancelled {
             self.cancel(id);
         }
-        if batch.is_empty() {
-            return;
-        }
-        let (engine, answers) = (self.engine.clone(), self.answers.clone());
-        self.tasks.spawn(async move {
-            answers.send(None, batch.run(&engine).await).await;
-            None
-        });
     }
 }

@@ -1,6 +1,6 @@
 //! The first exchange: `initialize` (legacy) and `server/discover` (modern).
 
-use super::{LISTS_HOLD, Peer, Reply, SERVER_INFO, Session, offers, tasks};
+use super::{LISTS_HOLD, Peer, Reply, SERVER_INFO, Session, offers, subscribes, tasks};
 use crate::Engine;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -60,7 +60,10 @@ pub(super) fn discover(engine: &Engine, peer: &Peer, id: &Id) -> Result<Vec<u8>,
 fn capabilities(engine: &Engine, peer: &Peer) -> Value {
     let mut able = json!({ "tools": { "listChanged": true }, "logging": {} });
     if offers(engine, peer, Face::Resource) {
-        able["resources"] = json!({ "listChanged": true, "subscribe": true });
+        able["resources"] = json!({ "listChanged": true });
+        if subscribes(engine, peer) {
+            able["resources"]["subscribe"] = json!(true);
+        }
         able["completions"] = json!({});
     }
     if offers(engine, peer, Face::Prompt) {

@@ -11,14 +11,16 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use toolgate_core::foreign::Listing;
+use toolgate_core::uri::MAX_URI;
 use toolgate_core::{Error, Face, Kind};
 use toolgate_wire::result::ResultWriter;
 use toolgate_wire::{Fault, Id, Incoming};
 
 // Items in one page.
 pub(super) const PAGE: usize = 200;
-// Longest cursor read: ours are shorter, unless a URI is long.
-const MAX_CURSOR: usize = 4096;
+// Longest cursor read: ours hold a place and a name or URI, in Base64. No item has a longer one: names have 64 bytes, and
+// longer URIs are not listed.
+const MAX_CURSOR: usize = (MAX_URI + 32).div_ceil(3) * 4;
 // How long a server may take to say which resources it has.
 const LISTING: Duration = Duration::from_secs(5);
 // Resources of one template that are listed.
@@ -171,7 +173,9 @@ async fn found(engine: &Engine, entries: &[Arc<Entry>], bare: bool) -> Result<Ve
             let text = |listed: &toolgate_core::offer::Listed| {
                 serde_json::to_string(listed).map(|json| (listed.uri.clone(), json))
             };
-            let texts: Result<Vec<_>, _> = listed.iter().take(MAX_LISTED).map(text).collect();
+            // Nobody could read what is under a longer one.
+            let readable = listed.iter().filter(|listed| listed.uri.len() <= MAX_URI);
+            let texts: Result<Vec<_>, _> = readable.take(MAX_LISTED).map(text).collect();
             texts.map_err(|e| Error::new(Kind::Internal, "a list could not be written").because(e))
         }
     };

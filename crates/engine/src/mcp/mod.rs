@@ -32,7 +32,7 @@ pub use session::{Saved, Session};
 pub(crate) use tasks::{InMemory, Tasks};
 pub use tasks::{Kept, TaskStatus, TaskStore};
 
-use crate::Engine;
+use crate::{Engine, Readable};
 use list::List;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -184,19 +184,21 @@ fn legacy(
             session.set_loudness(call::level(request)?);
             now(Ok(empty()))
         }
-        ("resources/subscribe" | "resources/unsubscribe", Some(session))
-            if offers(engine, peer, Face::Resource) =>
-        {
+        ("resources/subscribe" | "resources/unsubscribe", Some(session)) if subscribes(engine, peer) => {
             let uri = request.params.text("uri", request.params.uri)?;
             match (method, engine.readable(&peer.caller, peer.scope.as_ref(), &uri)) {
                 // What may be read no more can still be left.
                 ("resources/unsubscribe", readable) => {
                     session.unsubscribe(&known_as(&uri, readable.as_ref()))
                 }
-                (_, Some(readable)) => {
+                (_, Some(readable)) if readable.tells => {
                     let uri = known_as(&uri, Some(&readable));
                     session.subscribe(&uri, engine.clients().subscriptions)?;
                     session.watched(&uri, readable.watch());
+                }
+                (_, Some(_)) => {
+                    let why = "this resource does not tell when it changes; read it again when you need it";
+                    return Err(Fault::invalid_params(why));
                 }
                 (_, None) => {
                     let error = crate::admit::no_such(Face::Resource, &uri);
@@ -210,7 +212,7 @@ fn legacy(
 }
 
 /// The name under which changes to a resource are told: the server's own, or with the server's name before it.
-fn known_as(uri: &str, readable: Option<&crate::Readable>) -> String {
+fn known_as(uri: &str, readable: Option<&Readable>) -> String {
     match readable {
         Some(readable) if !uri.ends_with(&readable.uri) => readable.uri.clone(),
         _ => uri.to_owned(),
@@ -228,6 +230,12 @@ fn later(pending: Result<Pending, Fault>) -> Result<Step, Fault> {
 // Whether this caller has any of it at this door.
 fn offers(engine: &Engine, peer: &Peer, face: Face) -> bool {
     engine.list(face, &peer.caller, peer.scope()).is_ok_and(|entries| !entries.is_empty())
+}
+
+// Whether anything that this caller may read at this door tells when it changes.
+fn subscribes(engine: &Engine, peer: &Peer) -> bool {
+    let tells = |entries: Vec<Arc<crate::Entry>>| entries.iter().any(|entry| entry.tells);
+    engine.list(Face::Resource, &peer.caller, peer.scope()).is_ok_and(tells)
 }
 
 fn completes(engine: &Engine, peer: &Peer) -> bool {

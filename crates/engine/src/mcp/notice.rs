@@ -165,6 +165,25 @@ pub fn for_session(
     Some(notify::of(method(&change), &params(&change)))
 }
 
+/// The notifications for a legacy session that missed changes. Which ones is not known, so everything that it would hear of
+/// may have changed.
+pub fn after_a_gap(
+    engine: &Engine,
+    session: &Session,
+    caller: &Caller,
+    scope: Option<&ServerName>,
+) -> Vec<Vec<u8>> {
+    let has = |face| {
+        engine.list(face, caller, scope.map(ServerName::as_str)).is_ok_and(|entries| !entries.is_empty())
+    };
+    let lists =
+        [(Face::Tool, Change::Tools), (Face::Prompt, Change::Prompts), (Face::Resource, Change::Resources)];
+    let lists = lists.into_iter().filter(|(face, _)| *face == Face::Tool || has(*face)).map(|(_, list)| list);
+    let readable = |uri: &String| engine.readable(caller, scope, uri).is_some();
+    let resources = session.subscriptions().into_iter().filter(readable).map(Change::Resource);
+    lists.chain(resources).map(|change| notify::of(method(&change), &params(&change))).collect()
+}
+
 /// `subscriptions/listen`: acknowledged first, then what changes, each tagged with the request's id, until the client or
 /// its key goes, or the gateway ends; only then it is answered.
 pub(super) fn listen(
@@ -235,12 +254,13 @@ fn tag(id: &Id) -> Value {
     serde_json::from_str(id.json()).unwrap_or_default()
 }
 
-// What is asked for and there: a list that this caller does not have never changes.
+// What is asked for and there: a list that this caller does not have never changes, and what cannot tell is never heard.
 fn honoured(engine: &Engine, peer: &Peer, asked: Filter) -> (Filter, Vec<Watch>) {
     let has = |face| offers(engine, peer, face);
     let mut watches = Vec::new();
     let mut readable = |uri: String| {
         let readable = engine.readable(&peer.caller, peer.scope.as_ref(), &uri)?;
+        let readable = Some(readable).filter(|readable| readable.tells)?;
         watches.extend(readable.watch());
         Some(super::known_as(&uri, Some(&readable)))
     };

@@ -150,6 +150,10 @@ impl Session {
         state.subscriptions.iter().filter(|uri| !state.watches.contains_key(*uri)).cloned().collect()
     }
 
+    pub(super) fn subscriptions(&self) -> BTreeSet<String> {
+        self.lock().subscriptions.clone()
+    }
+
     pub(super) fn is_subscribed(&self, uri: &str) -> bool {
         self.lock().subscriptions.contains(uri)
     }

@@ -3,6 +3,7 @@
 //! Called by the binary with standard input and output. The end of the input lets running calls finish; a writer that
 //! fails ends everything. What happens in between is `channel`'s.
 
+use super::channel::Room;
 use super::{Out, channel};
 use crate::Engine;
 use futures_util::stream;
@@ -33,7 +34,7 @@ where
     let incoming = stream::unfold(lines, |mut lines| async {
         match lines.next().await {
             Ok(Line::End) => None,
-            line => Some((line, lines)),
+            line => Some((line.map(|line| (line, Room::Uncounted)), lines)),
         }
     });
     let (reading, outgoing) = channel::open(engine, caller, scope, Box::pin(incoming), None);

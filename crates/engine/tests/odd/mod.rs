@@ -54,7 +54,7 @@ impl Setup {
     }
 
     pub fn caller(&self, role: &str) -> Arc<Caller> {
-        Arc::new(Caller::new(format!("key:{role}"), role, [role]))
+        Arc::new(Caller::new(role, role, [role]))
     }
 
     pub fn make(&self, role: &str, tool: &str, value: Value) -> Call {

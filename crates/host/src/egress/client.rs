@@ -6,8 +6,11 @@
 
 use super::{
     EgressRules, HttpStats, Incoming, Outgoing,
+    origin::Origin,
+    pin::{self, Pin},
     resolve::{Resolver, Scope},
     rules::{Guard, Target},
+    tls,
 };
 use crate::HostError;
 use bytes::{Bytes, BytesMut};
@@ -56,8 +59,10 @@ const HARMLESS: [HeaderName; 9] = [
 pub struct Http {
     guard: Guard,
     denied: Arc<[IpAddr]>,
+    pin: Option<Pin>,
     public: OnceCell<reqwest::Client>,
     named: OnceCell<reqwest::Client>,
+    roots: OnceCell<Arc<rustls::ClientConfig>>,
     requests: AtomicU64,
     failed: AtomicU64,
     refused: AtomicU64,
@@ -66,12 +71,23 @@ pub struct Http {
 impl Http {
     /// Validates the rules; opens no connection and reads no certificate until the first request.
     pub fn new(rules: EgressRules) -> Result<Self, HostError> {
+        Self::with(rules, None)
+    }
+
+    /// The same, where every TLS server reached must be the one of the pin.
+    pub fn pinned(rules: EgressRules, pin: Pin) -> Result<Self, HostError> {
+        Self::with(rules, Some(pin))
+    }
+
+    fn with(rules: EgressRules, pin: Option<Pin>) -> Result<Self, HostError> {
         let guard = Guard::new(&rules)?;
         Ok(Self {
             denied: guard.denied_addresses().into(),
             guard,
+            pin,
             public: OnceCell::new(),
             named: OnceCell::new(),
+            roots: OnceCell::new(),
             requests: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -79,8 +95,8 @@ impl Http {
     }
 
     /// Errors: `Invalid` for a request that cannot be sent, `Forbidden` when a rule stops it (also on a redirect),
-    /// `NotFound` for a host that does not exist, `Timeout`, `TooLarge` for bounds other than the answer's body,
-    /// `Unavailable` for everything on the way.
+    /// `NotFound` for a host that does not exist, `Unauthenticated` for a server other than the pinned one, `Timeout`,
+    /// `TooLarge` for bounds other than the answer's body, `Unavailable` for everything on the way.
     pub async fn send(&self, request: Outgoing) -> Result<Incoming, HostError> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         let limit = request.timeout.min(LONGEST_TIMEOUT);
@@ -99,6 +115,20 @@ impl Http {
             counter.fetch_add(1, Ordering::Relaxed);
         }
         result
+    }
+
+    /// A streaming client of the origin of `url`, which the operator configured; `ca` is a file of PEM certificates that
+    /// its certificate is checked against instead of the system's. Reads certificates; connects when first used.
+    ///
+    /// Errors: `Invalid` for what is no URL or no file of certificates, `Forbidden` for what `deny` or `only` closes.
+    pub async fn origin(&self, url: &str, ca: Option<&std::path::Path>) -> Result<Origin, HostError> {
+        let target = self.guard.origin(url)?;
+        let tls = match (target.url.scheme(), ca) {
+            ("https", Some(file)) => Some(tls::with_file(file).await?),
+            ("https", None) => Some(Arc::clone(self.roots.get_or_try_init(tls::with_system).await?)),
+            _ => None,
+        };
+        Origin::new(&target, tls, Arc::clone(&self.denied))
     }
 
     /// Requests sent, failed and refused by the guard since start.
@@ -179,7 +209,7 @@ impl Http {
         headers: &HeaderMap,
         body: &Bytes,
     ) -> Result<reqwest::Response, HostError> {
-        let client = self.client(if target.named { Scope::Named } else { Scope::Public }).await?;
+        let client = self.client(target.named).await?;
         let mut request = client.request(method.clone(), target.url.clone()).headers(headers.clone());
         if !body.is_empty() {
             request = request.body(body.clone());
@@ -195,15 +225,13 @@ impl Http {
         Ok(response)
     }
 
-    async fn client(&self, scope: Scope) -> Result<&reqwest::Client, HostError> {
-        let cell = match scope {
-            Scope::Public => &self.public,
-            Scope::Named => &self.named,
-        };
+    async fn client(&self, named: bool) -> Result<&reqwest::Client, HostError> {
+        let (cell, scope) = if named { (&self.named, Scope::Named) } else { (&self.public, Scope::Public) };
         let build = async || {
             let resolver = Arc::new(Resolver::new(scope, Arc::clone(&self.denied)));
+            let pin = self.pin.clone();
             // Reads the certificate store: files, many of them.
-            tokio::task::spawn_blocking(move || build(resolver))
+            tokio::task::spawn_blocking(move || build(resolver, pin.as_ref()))
                 .await
                 .map_err(|_| HostError::new(Kind::Internal, "the HTTP client could not be made"))?
         };
@@ -211,8 +239,9 @@ impl Http {
     }
 }
 
-/// With the system's certificates, or the built-in copy of Mozilla's where there are none (a bare container).
-pub(super) fn build(resolver: Arc<Resolver>) -> Result<reqwest::Client, HostError> {
+/// With the pinned certificate; without a pin the system's, or the built-in copy of Mozilla's where there are none (a
+/// bare container).
+pub(super) fn build(resolver: Arc<Resolver>, pin: Option<&Pin>) -> Result<reqwest::Client, HostError> {
     let base = || {
         reqwest::Client::builder()
             .user_agent(concat!("toolgate/", env!("CARGO_PKG_VERSION")))
@@ -225,16 +254,23 @@ pub(super) fn build(resolver: Arc<Resolver>) -> Result<reqwest::Client, HostErro
             .http2_max_header_list_size(LARGEST_HEAD as u32)
             .dns_resolver(Arc::clone(&resolver))
     };
+    let failed = |e: reqwest::Error| {
+        tracing::error!(error = %e, "the HTTP client could not be made");
+        HostError::new(
+            Kind::Internal,
+            "the HTTP client could not be made; the operator's log has the details",
+        )
+    };
+    if let Some(pin) = pin {
+        return base().tls_backend_preconfigured(pin.config()).build().map_err(failed);
+    }
     base().build().or_else(|e| {
         tracing::warn!(error = %e, "no usable certificate store in the system; using the built-in root certificates");
         let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS
             .iter()
             .filter_map(|der| reqwest::Certificate::from_der(der).ok())
             .collect::<Vec<_>>();
-        base().tls_certs_only(roots).build().map_err(|e| {
-            tracing::error!(error = %e, "the HTTP client could not be made");
-            HostError::new(Kind::Internal, "the HTTP client could not be made; the operator's log has the details")
-        })
+        base().tls_certs_only(roots).build().map_err(failed)
     })
 }
 
@@ -308,6 +344,9 @@ fn explain(error: reqwest::Error, target: &Target) -> HostError {
         cause = deeper;
         if let Some(own) = cause.downcast_ref::<HostError>() {
             return own.clone();
+        }
+        if let Some(own) = pin::refusal(cause) {
+            return own;
         }
     }
     if error.is_timeout() {

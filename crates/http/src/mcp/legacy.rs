@@ -11,7 +11,6 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header as http_header};
 use axum::response::Response;
 use futures_util::future::Abortable;
 use serde_json::value::RawValue;
-use std::pin::pin;
 use std::sync::{Arc, Weak};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::mpsc;
@@ -199,7 +198,7 @@ pub(super) async fn batch(
     accepts: Accepts,
     messages: Vec<Result<Message<'_>, Malformed>>,
 ) -> Response {
-    let used = match session(visit, None).await {
+    let mut used = match session(visit, None).await {
         Ok(used) => used,
         Err(refused) => return *refused,
     };
@@ -208,20 +207,18 @@ pub(super) async fn batch(
         return refuse(StatusCode::BAD_REQUEST, None, why);
     }
     let engine = visit.app.engine();
-    if let Err(fault) = batch::check(engine, messages.len()) {
-        return answer::fault(StatusCode::BAD_REQUEST, None, &fault);
-    }
-    let batch = batch::begin(engine, &peer(visit, &used.session), messages);
+    let entered = match used.batch(&batch::ids(&messages)) {
+        Ok(entered) => entered,
+        Err(why) => return refuse(StatusCode::BAD_REQUEST, None, why),
+    };
+    let batch = batch::begin(engine, &peer(visit, &used.session), messages, entered);
     for id in &batch.cancelled {
         used.session.cancel(id);
     }
     if batch.is_empty() {
         return answer::empty(StatusCode::ACCEPTED);
     }
-    match visit.while_known(pin!(batch.run(engine))).await {
-        Some(answers) => answer::whole(Reply::whole(answers), accepts),
-        None => failed(None, &key_gone()),
-    }
+    answer::whole(Reply::whole(batch.run(engine).await), accepts)
 }
 
 pub(super) async fn notification(visit: &Visit, method: &str, params: Option<&RawValue>) -> Response {
@@ -323,7 +320,12 @@ async fn tell(
                     stream.push(&body);
                 }
             }
-            Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Lagged(_)) => {
+                changes = changes.resubscribe();
+                for body in notice::after_a_gap(&engine, &session.mcp, &caller, scope.as_ref()) {
+                    stream.push(&body);
+                }
+            }
             Err(RecvError::Closed) => return,
         }
     }

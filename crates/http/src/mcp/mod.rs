@@ -32,7 +32,6 @@ use axum::response::Response;
 use axum::routing::MethodRouter;
 use axum::{Extension, Router};
 use session::Sessions;
-use std::pin::Pin;
 use std::sync::Arc;
 use toolgate_core::name::ServerName;
 use toolgate_core::trace::TraceContext;
@@ -56,7 +55,7 @@ pub(crate) fn routes(shared: Arc<Shared>, sse_door: bool) -> Router<AppState> {
 // What the handlers share beyond the engine.
 pub(crate) struct Shared {
     sessions: Arc<Sessions>,
-    places: Arc<places::Places>,
+    places: places::Places,
     doors: sse_door::Doors,
     beat: ws::Beat,
 }
@@ -69,7 +68,7 @@ impl Shared {
         };
         Self {
             sessions: Arc::new(sessions),
-            places: Arc::new(places::Places::new(limits)),
+            places: places::Places::new(limits),
             doors: sse_door::Doors::default(),
             beat: ws::Beat::default(),
         }
@@ -118,11 +117,6 @@ impl Visit {
         Ok(Self { app, shared, caller, scope, headers })
     }
 
-    // What this work comes to; `None` when its caller is no more before it has ended.
-    async fn while_known<T>(&self, work: Pin<&mut impl Future<Output = T>>) -> Option<T> {
-        while_known(self.app.engine(), &self.caller, work).await
-    }
-
     fn trace(&self) -> Option<TraceContext> {
         trace::of(&self.headers)
     }
@@ -132,18 +126,6 @@ impl Visit {
     fn connection(&self) -> Option<ConnectionGuard> {
         let scope = self.scope.as_ref().filter(|name| is_server(self.app.engine(), name))?;
         Some(self.app.engine().connection(Some(scope.as_str())))
-    }
-}
-
-async fn while_known<T>(
-    engine: &Engine,
-    caller: &Caller,
-    work: Pin<&mut impl Future<Output = T>>,
-) -> Option<T> {
-    tokio::select! {
-        biased;
-        done = work => Some(done),
-        () = engine.gone(caller) => None,
     }
 }
 

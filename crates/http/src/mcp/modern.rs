@@ -1,9 +1,8 @@
 //! A request of the modern era: stands alone, is checked against its headers, and is cancelled by closing its connection.
 
 use super::negotiate::Accepts;
-use super::{Visit, answer, key_gone, while_known};
+use super::{Visit, answer};
 use axum::response::Response;
-use std::pin::pin;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use toolgate_engine::mcp::{self, Peer, Reply, Step};
@@ -28,12 +27,10 @@ pub(super) async fn request(visit: &Visit, accepts: Accepts, request: &Incoming<
             Step::Done(reply) => answer::whole(reply, accepts),
             Step::Call(pending) => {
                 drop(outbox);
-                let (engine, caller) = (engine.clone(), visit.caller.clone());
+                let engine = engine.clone();
                 let run = async move {
                     let _connection = connection;
-                    let id = pending.id().clone();
-                    let reply = while_known(&engine, &caller, pin!(pending.run(&engine))).await;
-                    reply.unwrap_or_else(|| Reply::error(Era::Modern, &id, &key_gone()))
+                    pending.run(&engine).await
                 };
                 answer::progressing(run, notes, accepts).await
             }
@@ -41,10 +38,7 @@ pub(super) async fn request(visit: &Visit, accepts: Accepts, request: &Incoming<
     }
     let reply = match mcp::start(engine, &peer, request, None) {
         Step::Done(reply) => reply,
-        Step::Call(pending) => {
-            let reply = visit.while_known(pin!(pending.run(engine))).await;
-            reply.unwrap_or_else(|| Reply::error(Era::Modern, &request.id, &key_gone()))
-        }
+        Step::Call(pending) => pending.run(engine).await,
     };
     drop(connection);
     answer::whole(reply, accepts)

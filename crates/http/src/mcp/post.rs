@@ -45,7 +45,7 @@ async fn dispatch(visit: &Visit, accepts: Accepts, body: &[u8]) -> Response {
     };
     let era = |meta_names_version| era::of(said, meta_names_version);
     let refuse = |fault: &Fault| answer::fault(StatusCode::BAD_REQUEST, None, fault);
-    match parse(body, visit.app.engine().clients().max_depth) {
+    match parse(body, visit.app.engine().clients().of_body()) {
         Err(malformed) => answer::fault(StatusCode::BAD_REQUEST, malformed.id.as_ref(), &malformed.fault),
         Ok(Body::Batch(messages)) => match era(false) {
             Era::Legacy => legacy::batch(visit, accepts, messages).await,

@@ -5,10 +5,15 @@
 //! of the same caller; ending it cancels its calls and closes its streams. While a request or a stream is open it is in
 //! use.
 
+#[path = "session_use.rs"]
+mod in_use;
+
+pub(super) use in_use::Use;
+
 use super::keep::{Keeper, Kept, SessionStore, hash, kept_for};
 use super::room::Room;
 use super::stream::Stream;
-use futures_util::future::{AbortHandle, AbortRegistration};
+use futures_util::future::AbortHandle;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -163,54 +168,11 @@ impl Session {
         Some((stream, true))
     }
 
-    /// Cancel a running call.
+    /// Cancel a running call. Its id is taken until it is over.
     pub fn cancel(&self, id: &Id) {
-        if let Some(call) = lock(&self.state).running.remove(id) {
+        if let Some(call) = lock(&self.state).running.get(id) {
             call.abort();
         }
-    }
-}
-
-/// A session in use. Dropping it ends the use, and forgets the call or the stream that it was used for.
-pub(super) struct Use {
-    pub session: Arc<Session>,
-    call: Option<Id>,
-}
-
-impl Use {
-    fn begin(session: Arc<Session>) -> Self {
-        lock(&session.state).uses += 1;
-        Self { session, call: None }
-    }
-
-    /// Enter a call that `notifications/cancelled` can cancel. The error says why it cannot run.
-    pub fn call(&mut self, id: &Id) -> Result<AbortRegistration, &'static str> {
-        let mut state = lock(&self.session.state);
-        if state.ended {
-            return Err("the session has ended");
-        }
-        if state.running.contains_key(id) {
-            return Err("a request with this id is still running");
-        }
-        if state.running.len() >= MAX_RUNNING {
-            return Err("256 requests of this session are running; wait for one to end");
-        }
-        let (handle, registration) = AbortHandle::new_pair();
-        state.running.insert(id.clone(), handle);
-        self.call = Some(id.clone());
-        Ok(registration)
-    }
-}
-
-impl Drop for Use {
-    fn drop(&mut self) {
-        let mut state = lock(&self.session.state);
-        state.uses -= 1;
-        state.last_used = Instant::now();
-        if let Some(id) = &self.call {
-            state.running.remove(id);
-        }
-        self.session.keep(&mut state, Duration::MAX);
     }
 }
 
@@ -372,7 +334,7 @@ impl Sessions {
             Some(keeper) if found.is_none() && is_id(id) => keeper,
             _ => return Ok(found),
         };
-        let _turn = keeper.reading.acquire().await.map_err(Error::internal)?;
+        let _turn = keeper.turn(id).await?;
         // Another request may have brought it meanwhile; one that is in memory is somebody else's.
         let found = self.find(id, caller, scope);
         if found.is_some() || lock(&self.all).by_id.contains_key(id) {

@@ -5,7 +5,7 @@
 //! brings one message in and is answered 202. A session belongs to its caller: anyone else who shows its id, or the same
 //! one with other roles, is told that there is no such session.
 
-use super::places::{self, Place};
+use super::places;
 use super::session::fresh_id;
 use super::{Shared, answer, negotiate};
 use crate::{AppState, Refusal, bounds};
@@ -23,8 +23,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::watch;
+use toolgate_core::quota::Place;
 use toolgate_core::{Caller, Error, Kind};
-use toolgate_engine::mcp::{Out, channel};
+use toolgate_engine::mcp::Out;
+use toolgate_engine::mcp::channel::{self, Room};
 use toolgate_wire::line::Line;
 use toolgate_wire::sse;
 
@@ -88,7 +90,9 @@ pub(super) async fn open(
     shared.doors.lock().insert(id.clone(), Door { caller: caller.clone(), to });
     let incoming = stream::unfold((from, app.closing()), |(mut from, mut closing)| async move {
         let message = message(&mut from, &mut closing).await?;
-        Some((Ok(Line::Text(message.to_vec())), (from, closing)))
+        // The body knows what room it takes.
+        let room = Room::Held(Box::new(message.clone()));
+        Some((Ok((Line::Text(message.to_vec()), room)), (from, closing)))
     });
     let (engine, holder) = (app.engine().clone(), caller.clone());
     let gone: Gone = Box::pin(async move { engine.gone(&holder).await });

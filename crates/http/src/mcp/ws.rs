@@ -1,15 +1,18 @@
 //! `GET /ws`: a channel over WebSocket, one JSON-RPC message a text frame, both eras.
 //!
-//! The request that opens it passes Host, Origin and credential like every other. Afterwards the key is looked at again
-//! with each message and each ping: a channel does not outlive its key or the roles it was opened with. A ping goes out
+//! The request that opens it passes Host, Origin and credential like every other. Afterwards the channel ends as soon as
+//! its key does, or has other roles than it was opened with (`Engine::gone`). A ping goes out
 //! every 30 s; without its pong within 10 s the channel is closed. Close codes: 1001 the gateway ends, 1002 and 1007 not
 //! the protocol or not UTF-8, 1003 binary, 1008 the key is no longer good, too many pings or a message that does not end,
-//! 1009 larger than `http.max_body`, 1011 no pong, 1013 no room for what comes in. Absent on purpose: sub-protocols, compression of frames, WebSocket over HTTP/2.
+//! 1009 larger than `http.max_body`, 1011 no pong, 1013 no room for what has come of a message. A message counts in
+//! `http.max_bodies` from when it is whole until it is answered; without room a request is answered with an error and the
+//! channel goes on. What has come of a message that is not whole yet counts too (`arriving`). Absent on purpose:
+//! sub-protocols, compression of frames, WebSocket over HTTP/2.
 
 use super::arriving::{Arriving, Step};
 use super::{Shared, places};
 use crate::listen::{Received, Slot};
-use crate::{AppState, Refusal};
+use crate::{AppState, Refusal, bounds};
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
@@ -25,7 +28,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 use toolgate_core::{Caller, Kind};
-use toolgate_engine::mcp::{Out, channel};
+use toolgate_engine::mcp::Out;
+use toolgate_engine::mcp::channel::{self, Arrived, Room};
+use toolgate_wire::Fault;
 use toolgate_wire::line::Line;
 use tungstenite::Error as Broken;
 
@@ -107,7 +112,7 @@ impl Door {
     async fn serve(&self, socket: WebSocket, received: Option<Received>) {
         let (mut sink, mut stream) = socket.split();
         let limits = self.app.limits();
-        let Ok(held) = limits.bodies.take(&self.caller.id, 0) else { return };
+        let held = limits.bodies.nothing(&self.caller.id);
         let arriving = Arriving::new(received, limits.body_timeout, held);
         let begin = (&mut stream, arriving, self.app.closing());
         let incoming = stream::unfold(begin, |(stream, mut arriving, mut closing)| async {
@@ -129,7 +134,7 @@ impl Door {
         stream: &mut SplitStream<WebSocket>,
         arriving: &mut Arriving,
         closing: &mut watch::Receiver<bool>,
-    ) -> io::Result<Line> {
+    ) -> io::Result<Arrived> {
         loop {
             let due = arriving.due();
             let message = tokio::select! {
@@ -147,13 +152,18 @@ impl Door {
                 }
                 _ = closing.wait_for(|closing| *closing) => {
                     self.end(close_code::AWAY, "the gateway ends");
-                    return Ok(Line::End);
+                    return Ok((Line::End, Room::Uncounted));
                 }
             };
             match message {
                 Some(Ok(Message::Text(text))) => {
-                    self.stand()?;
-                    return Ok(Line::Text(text.as_bytes().to_vec()));
+                    // Copied, because the frame's own bytes would keep the whole buffer that they were read into.
+                    let text = text.as_bytes().to_vec();
+                    let room = match self.app.limits().bodies.take(&self.caller.id, text.len()) {
+                        Ok(room) => Room::Held(Box::new(room)),
+                        Err(full) => Room::Full(Fault::from(&bounds::no_room(full))),
+                    };
+                    return Ok((Line::Text(text), room));
                 }
                 Some(Ok(Message::Binary(_))) => {
                     return Err(self.end(close_code::UNSUPPORTED, "messages are JSON in text frames"));
@@ -201,10 +211,6 @@ impl Door {
         self.end(close_code::POLICY, "the key is no longer good, or its roles have changed")
     }
 
-    fn stand(&self) -> io::Result<()> {
-        if self.app.engine().is_known(&self.caller) { Ok(()) } else { Err(self.no_key()) }
-    }
-
     async fn write(
         &self,
         sink: &mut SplitSink<WebSocket, Message>,
@@ -218,6 +224,7 @@ impl Door {
             // Until it is sent: the library copies what it sends.
             let mut place = None;
             let message = tokio::select! {
+                biased;
                 () = &mut gone => return Err(self.no_key()),
                 () = self.pinged.notified() => None,
                 out = outgoing.recv() => match out {

@@ -1,9 +1,10 @@
 //! Calls over REST: results, refusals by their status, bounds of the body, panics, shutdown.
 
-use super::{ADMIN, READER, answer, gate};
+use super::{ADMIN, READER, answer, gate, key};
 use crate::Settings;
 use http::Method;
 use serde_json::{Value, json};
+use std::time::Duration;
 use toolgate_core::Kind;
 use toolgate_core::unit::Size;
 
@@ -114,6 +115,21 @@ async fn a_panic_is_an_answer() {
     let refused = gate.post(READER, "/mcp/lab/tools/boom", "{}").await;
     assert_eq!((refused.status, &refused.json()["error"]["kind"]), (500, &json!("internal")));
     assert_eq!(gate.post(READER, ECHO, r#"{"params":{"text":"on"}}"#).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_call_ends_with_its_key() {
+    let gate = gate(Settings::default()).await;
+    let call = tokio::spawn(answer(gate.request(Method::POST, "/mcp/lab/tools/wait").bearer_auth(READER)));
+    gate.arrived.notified().await;
+    // Somebody else's key is no matter of this call.
+    gate.engine.replace_keys(vec![key(READER, &["read_only"])]);
+    assert_eq!(gate.post(READER, ECHO, r#"{"params":{"text":"on"}}"#).await.status, 200);
+    assert!(!call.is_finished());
+    gate.engine.replace_keys(vec![key(ADMIN, &["admin"])]);
+    let ended = call.await.unwrap();
+    assert_eq!((ended.status, &ended.json()["error"]["kind"]), (401, &json!("unauthenticated")));
+    assert_eq!(gate.engine.drain(Duration::from_secs(5)).await, 0, "and runs no more");
 }
 
 #[tokio::test]

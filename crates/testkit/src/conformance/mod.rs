@@ -2,6 +2,7 @@
 //! built-in server. What it does the engine does for every server; nothing here speaks the protocol.
 
 mod asking;
+mod holding;
 mod offers;
 mod showing;
 mod tasks;
@@ -16,7 +17,7 @@ impl Server for Conformance {
     const ABOUT: &'static str = "What the conformance suite calls.";
 
     fn tools() -> Vec<ToolDef<Self>> {
-        [showing::tools(), asking::tools(), tasks::tools()].into_iter().flatten().collect()
+        [showing::tools(), asking::tools(), tasks::tools(), holding::tools()].into_iter().flatten().collect()
     }
 
     fn resources() -> Vec<ResourceDef<Self>> {

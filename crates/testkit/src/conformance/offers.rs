@@ -47,6 +47,7 @@ macro_rules! resource {
             const URI: &'static str = $uri;
             const TITLE: &'static str = $about;
             const MIME: Option<&'static str> = Some($mime);
+            const TELLS: bool = true;
         }
     };
 }

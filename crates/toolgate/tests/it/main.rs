@@ -18,6 +18,7 @@ mod oracle;
 mod schemas;
 mod sessions;
 mod tasks;
+mod tls;
 mod tools;
 
 /// The binary under test.

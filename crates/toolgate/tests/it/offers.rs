@@ -105,6 +105,10 @@ async fn subscribers_hear_of_memories_in_both_eras() {
             .unwrap();
         assert_eq!(reply.body["result"], json!({}), "{}", reply.text);
     }
+    // What never tells is not subscribed to.
+    let report = json!({"uri": "system://report"});
+    let refused = gate.legacy("/mcp", &gate.key, &session, "resources/subscribe", report).await.unwrap();
+    assert_eq!(refused.body["error"]["code"], -32602, "{}", refused.text);
     let request = gate.http.get(gate.url("/mcp")).bearer_auth(&gate.key).header("mcp-session-id", &session);
     let mut legacy = Events::of(request.header("mcp-protocol-version", "2025-11-25")).await.unwrap();
     let mut modern = listen(&gate, &gate.key, &uris).await;

@@ -80,7 +80,7 @@ async fn a_task_outlives_its_process() {
     let seen = get(&gate, &long).await;
     assert_eq!(seen["status"], "failed", "{seen}");
     let why = seen["error"]["message"].as_str().unwrap();
-    assert!(why.contains("process that ran this task ended"), "{seen}");
+    assert!(why.contains("gateway restarted while this task ran"), "{seen}");
 
     let other = gate.make_key("other", &["admin"]).unwrap();
     for method in ["tasks/get", "tasks/cancel"] {

@@ -64,7 +64,7 @@ struct Item {
 impl Tool for GetStackoverflowQa {
     type Server = A2aUnified;
     type Output = Questions;
-    const SPEC: Spec = Spec::read("get_stackoverflow_qa").cache(secs(3600)).cost(5).open_world();
+    const SPEC: Spec = Spec::read("get_stackoverflow_qa").cache(secs(3600)).open_world();
 
     async fn call(self, server: &A2aUnified, _ctx: &Ctx) -> Result<Questions, ToolError> {
         bounded("topic", &self.topic, MAX_TOPIC)?;

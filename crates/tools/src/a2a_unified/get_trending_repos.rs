@@ -59,7 +59,7 @@ struct Item {
 impl Tool for GetTrendingRepos {
     type Server = A2aUnified;
     type Output = Trending;
-    const SPEC: Spec = Spec::read("get_trending_repos").cache(secs(3600)).cost(5).open_world();
+    const SPEC: Spec = Spec::read("get_trending_repos").cache(secs(3600)).open_world();
 
     async fn call(self, server: &A2aUnified, _ctx: &Ctx) -> Result<Trending, ToolError> {
         let language = given(self.language);

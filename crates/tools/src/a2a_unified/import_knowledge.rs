@@ -34,7 +34,7 @@ pub struct Imported {
 impl Tool for ImportKnowledge {
     type Server = A2aUnified;
     type Output = Imported;
-    const SPEC: Spec = Spec::write("import_knowledge").timeout(secs(60)).cost(5).idempotent();
+    const SPEC: Spec = Spec::write("import_knowledge").timeout(secs(60)).idempotent();
 
     async fn call(self, server: &A2aUnified, ctx: &Ctx) -> Result<Imported, ToolError> {
         match self.documents.len() {

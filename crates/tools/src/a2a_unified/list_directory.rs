@@ -72,7 +72,7 @@ fn depth(pattern: &str) -> usize {
 impl Tool for ListDirectory {
     type Server = A2aUnified;
     type Output = Listing;
-    const SPEC: Spec = Spec::read("list_directory").cost(2).without_breaker();
+    const SPEC: Spec = Spec::read("list_directory").without_breaker();
 
     async fn call(self, server: &A2aUnified, _ctx: &Ctx) -> Result<Listing, ToolError> {
         let pattern = given(self.pattern).unwrap_or_else(|| "*".to_owned());

@@ -27,6 +27,7 @@ mod sql_query;
 mod testing;
 mod write_file;
 
+use crate::given::{at_most, bounded, given};
 use crate::insight::Insight;
 use api::Api;
 use library::Library;
@@ -34,7 +35,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use toolgate_core::server::{Health, Status};
 use toolgate_core::unit::Rate;
-use toolgate_core::{PromptDef, ResourceDef, Server, ToolDef, ToolError};
+use toolgate_core::{PromptDef, ResourceDef, Server, ToolDef};
 use toolgate_host::Host;
 use url::Url;
 
@@ -73,29 +74,6 @@ impl A2aUnified {
         let stackexchange = Api::new("Stack Exchange", sources.stackexchange);
         Self { host, library, insight, github, stackexchange }
     }
-}
-
-// Refuse an empty text or one of more than `max` bytes.
-fn bounded(what: &str, text: &str, max: usize) -> Result<(), ToolError> {
-    if text.trim().is_empty() {
-        return Err(ToolError::invalid(format!("{what} must not be empty")));
-    }
-    at_most(what, text, max)
-}
-
-fn at_most(what: &str, text: &str, max: usize) -> Result<(), ToolError> {
-    if text.len() > max {
-        return Err(ToolError::too_large(format!(
-            "{what} has {} bytes; at most {max} are allowed",
-            text.len()
-        )));
-    }
-    Ok(())
-}
-
-// Models send "" for what they leave out.
-fn given(text: Option<String>) -> Option<String> {
-    text.filter(|t| !t.trim().is_empty())
 }
 
 impl Server for A2aUnified {

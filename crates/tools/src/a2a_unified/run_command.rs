@@ -28,8 +28,7 @@ pub struct RunCommand {
 impl Tool for RunCommand {
     type Server = A2aUnified;
     type Output = Ended;
-    const SPEC: Spec =
-        Spec::read("run_command").up_to(Effect::Write).timeout(secs(40)).cost(10).without_breaker();
+    const SPEC: Spec = Spec::read("run_command").up_to(Effect::Write).timeout(secs(40)).without_breaker();
 
     fn effect(&self) -> Effect {
         exec::effect_of(&self.command)

@@ -70,8 +70,7 @@ pub struct Answered {
 impl Tool for SqlQuery {
     type Server = A2aUnified;
     type Output = Answered;
-    const SPEC: Spec =
-        Spec::read("sql_query").up_to(Effect::Write).timeout(secs(15)).cost(5).without_breaker();
+    const SPEC: Spec = Spec::read("sql_query").up_to(Effect::Write).timeout(secs(15)).without_breaker();
 
     fn effect(&self) -> Effect {
         effect_of(&self.query)

@@ -32,7 +32,6 @@ impl Tool for ExecuteCommand {
     const SPEC: Spec = Spec::read("execute_command")
         .up_to(Effect::Write)
         .timeout(secs(610))
-        .cost(10)
         .without_breaker()
         .task(Task::Optional);
 

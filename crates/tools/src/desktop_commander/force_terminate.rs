@@ -1,7 +1,7 @@
 //! Tool `force_terminate`.
 
 use super::DesktopCommander;
-use super::start_process::no_session;
+use super::start_process::session;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toolgate_core::{Ctx, Spec, Tool, ToolError, param};
@@ -24,11 +24,7 @@ impl Tool for ForceTerminate {
     const SPEC: Spec = Spec::write("force_terminate").idempotent().without_breaker();
 
     async fn call(self, server: &DesktopCommander, ctx: &Ctx) -> Result<SessionInfo, ToolError> {
-        let session = server
-            .host
-            .exec()
-            .session(self.session, &ctx.caller.id)
-            .ok_or_else(|| no_session(self.session))?;
+        let session = session(server, ctx, self.session)?;
         Ok(session.terminate(self.force).await)
     }
 }

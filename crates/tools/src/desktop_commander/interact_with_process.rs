@@ -1,7 +1,7 @@
 //! Tool `interact_with_process`.
 
 use super::DesktopCommander;
-use super::start_process::{Page, no_session};
+use super::start_process::{Page, session};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::time::Duration;
@@ -36,11 +36,7 @@ impl Tool for InteractWithProcess {
                 self.input.len()
             )));
         }
-        let session = server
-            .host
-            .exec()
-            .session(self.session, &ctx.caller.id)
-            .ok_or_else(|| no_session(self.session))?;
+        let session = session(server, ctx, self.session)?;
         let before = i64::try_from(session.info().lines).unwrap_or(i64::MAX);
         let line_end = if self.input.ends_with('\n') { "" } else { "\n" };
         session.send(&format!("{}{line_end}", self.input)).await?;

@@ -21,8 +21,7 @@ pub struct MakeCommand {
 impl Tool for MakeCommand {
     type Server = DesktopCommander;
     type Output = Ended;
-    const SPEC: Spec =
-        Spec::write("make_command").timeout(secs(610)).cost(10).without_breaker().task(Task::Optional);
+    const SPEC: Spec = Spec::write("make_command").timeout(secs(610)).without_breaker().task(Task::Optional);
 
     async fn call(self, server: &DesktopCommander, _ctx: &Ctx) -> Result<Ended, ToolError> {
         let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');

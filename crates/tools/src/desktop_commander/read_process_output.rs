@@ -1,7 +1,7 @@
 //! Tool `read_process_output`.
 
 use super::DesktopCommander;
-use super::start_process::{Page, no_session};
+use super::start_process::{Page, session};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::time::Duration;
@@ -32,11 +32,7 @@ impl Tool for ReadProcessOutput {
     const SPEC: Spec = Spec::read("read_process_output").timeout(secs(70)).without_breaker();
 
     async fn call(self, server: &DesktopCommander, ctx: &Ctx) -> Result<Page, ToolError> {
-        let session = server
-            .host
-            .exec()
-            .session(self.session, &ctx.caller.id)
-            .ok_or_else(|| no_session(self.session))?;
+        let session = session(server, ctx, self.session)?;
         let wait = Duration::from_millis(self.timeout_ms.get().into());
         Ok(session.read(self.offset, self.length.count(), wait).await.into())
     }

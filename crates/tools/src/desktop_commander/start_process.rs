@@ -8,7 +8,7 @@ use std::time::Duration;
 use toolgate_core::param::Within;
 use toolgate_core::spec::secs;
 use toolgate_core::{Ctx, Spec, Tool, ToolError};
-use toolgate_host::exec::{OutputPage, SessionInfo};
+use toolgate_host::exec::{OutputPage, Session, SessionInfo};
 
 /// Start a program that may run longer than one call: a server, a watcher, an interpreter. Returns its first output;
 /// read on with `read_process_output`, type with `interact_with_process`, end it with `force_terminate`.
@@ -67,14 +67,16 @@ impl From<OutputPage> for Page {
     }
 }
 
-pub(super) fn no_session(id: u64) -> ToolError {
-    ToolError::not_found(format!("you have no session {id}; list_sessions names yours"))
+/// A session of this caller.
+pub(super) fn session(server: &DesktopCommander, ctx: &Ctx, id: u64) -> Result<Session, ToolError> {
+    let no_session = || ToolError::not_found(format!("you have no session {id}; list_sessions names yours"));
+    server.host.exec().session(id, &ctx.caller.id).ok_or_else(no_session)
 }
 
 impl Tool for StartProcess {
     type Server = DesktopCommander;
     type Output = Page;
-    const SPEC: Spec = Spec::write("start_process").timeout(secs(70)).cost(10).without_breaker();
+    const SPEC: Spec = Spec::write("start_process").timeout(secs(70)).without_breaker();
 
     async fn call(self, server: &DesktopCommander, ctx: &Ctx) -> Result<Page, ToolError> {
         let command = server.host.exec().parse(&self.command)?;

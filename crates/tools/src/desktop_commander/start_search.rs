@@ -175,7 +175,7 @@ impl Tool for StartSearch {
     type Server = DesktopCommander;
     type Output = Found;
     const SPEC: Spec =
-        Spec::read("start_search").aliases(&["search_code"]).timeout(secs(120)).cost(5).without_breaker();
+        Spec::read("start_search").aliases(&["search_code"]).timeout(secs(120)).without_breaker();
 
     async fn call(self, server: &DesktopCommander, _ctx: &Ctx) -> Result<Found, ToolError> {
         if self.pattern.is_empty() {

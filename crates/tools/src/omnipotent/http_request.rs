@@ -94,7 +94,6 @@ impl Tool for HttpRequest {
         .up_to(Effect::Write)
         .aliases(&["http_request_secure"])
         .timeout(secs(130))
-        .cost(5)
         .open_world()
         .without_breaker();
 

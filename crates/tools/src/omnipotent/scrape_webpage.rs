@@ -58,7 +58,6 @@ impl Tool for ScrapeWebpage {
     const SPEC: Spec = Spec::read("scrape_webpage")
         .aliases(&["scrape_webpage_secure"])
         .timeout(secs(40))
-        .cost(5)
         .open_world()
         .without_breaker();
 

@@ -44,7 +44,7 @@ pub struct Found {
 impl Tool for SearchFiles {
     type Server = Omnipotent;
     type Output = Found;
-    const SPEC: Spec = Spec::read("search_files").timeout(secs(60)).cost(5).without_breaker();
+    const SPEC: Spec = Spec::read("search_files").timeout(secs(60)).without_breaker();
 
     async fn call(self, server: &Omnipotent, _ctx: &Ctx) -> Result<Found, ToolError> {
         let whole_path = self.pattern.contains('/');

@@ -91,6 +91,36 @@ async fn a_legacy_session_hears_of_lists_and_of_what_it_subscribed_to() {
     assert!(hear("shop://item/apple").await.is_none());
 }
 
+#[tokio::test]
+async fn nobody_subscribes_to_what_cannot_tell() {
+    let bench = bench();
+    // One of the server's resources tells, this one does not.
+    let talk = bench.legacy("viewer", json!({}));
+    let (_, error) = talk.send("resources/subscribe", json!({"uri": "shop://item/hours"})).await;
+    assert_eq!(error["code"], -32602);
+    assert!(error["message"].as_str().unwrap().contains("does not tell"), "{error}");
+    // None does at this door: there is no such method, and none is promised.
+    for (door, able) in [("shop", json!(true)), ("ruin", Value::Null)] {
+        let params = json!({"protocolVersion": "2025-11-25", "capabilities": {}});
+        let opened = bench.legacy("viewer", json!({})).at(door).result("initialize", params).await;
+        let found = bench.modern("viewer").at(door).result("server/discover", json!({})).await;
+        for said in [opened, found] {
+            let resources = &said["capabilities"]["resources"];
+            assert_eq!((&resources["listChanged"], &resources["subscribe"]), (&json!(true), &able), "{door}");
+        }
+    }
+    let ruin = bench.legacy("viewer", json!({})).at("ruin");
+    assert_eq!(ruin.code("resources/subscribe", json!({"uri": "ruin://x"})).await, -32601);
+    let (talk, mut out) = bench.modern("viewer").streaming();
+    let drive = async {
+        let honoured = next(&mut out).await["params"]["notifications"].take();
+        assert_eq!(honoured, json!({"resourceSubscriptions": ["shop://item/apple"]}));
+        bench.engine.end_subscriptions();
+    };
+    let wanted = json!({"resourceSubscriptions": ["shop://item/hours", "shop://item/apple", "ruin://x"]});
+    tokio::join!(listen(&talk, wanted), drive);
+}
+
 async fn listen(talk: &Talk<'_>, filter: Value) -> (u16, Value) {
     talk.send("subscriptions/listen", json!({"notifications": filter})).await
 }

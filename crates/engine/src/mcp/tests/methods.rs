@@ -149,7 +149,7 @@ async fn lists_in_pages() {
             break;
         }
     }
-    assert_eq!((pages, names.len()), (3, MANY + 5));
+    assert_eq!((pages, names.len()), (3, MANY + 7));
     assert_eq!(names[0], "lab__echo");
     assert_eq!(names.iter().collect::<std::collections::HashSet<_>>().len(), names.len());
     let (_, again) = door.send("tools/list", json!({})).await;
@@ -181,7 +181,7 @@ async fn lists_show_what_the_caller_may_call() {
     let door = Door::new(&bench, "viewer", Some("lab"), LEGACY);
     let (_, answer) = door.send("tools/list", json!({})).await;
     let names: Vec<_> = answer["result"]["tools"].as_array().unwrap().iter().map(|t| &t["name"]).collect();
-    assert_eq!(names, ["echo", "refuse"], "bare names, and only what reads");
+    assert_eq!(names, ["echo", "refuse", "report", "show"], "bare names, and only what reads");
     assert_eq!(answer["result"]["ttlMs"], Value::Null);
     let unseen = door.send("tools/call", json!({"name": "erase"})).await.1;
     let unknown = door.send("tools/call", json!({"name": "eraze"})).await.1;
@@ -228,13 +228,30 @@ async fn a_method_that_names_server_and_tool_is_a_call() {
         let context = json!({"user_id": "u", "workspace": "/w", "preferences": {}});
         let params = json!({"text": "x", "context": context});
         let (status, said) = door.send("lab/echo", params.clone()).await;
-        assert_eq!((status, &said["result"]["structuredContent"]["said"]), (200, &json!("x")), "{said}");
-        // Everything else is as with tools/call, too: no such tool, no arguments.
-        for tool in ["nothing", "echo"] {
-            let alias = door.send(&format!("lab/{tool}"), json!({"context": 1})).await;
-            let plain = Door::new(&bench, "admin", Some("lab"), version);
-            assert_eq!(alias, plain.send("tools/call", json!({"name": tool})).await, "{tool}");
+        let mut result = said["result"].clone();
+        let took = result["metadata"]["execution_time_ms"].take();
+        assert!(status == 200 && took.as_f64().unwrap() > 0.0, "{said}");
+        if version == MODERN {
+            assert_eq!(result["resultType"], "complete");
+            assert_eq!(result["_meta"]["io.modelcontextprotocol/serverInfo"]["name"], "toolgate");
+            result
+                .as_object_mut()
+                .unwrap()
+                .retain(|name, _| !["resultType", "_meta"].contains(&name.as_str()));
         }
+        let metadata = json!({"execution_time_ms": null, "server": "lab", "version": "3.2.1"});
+        assert_eq!(result, json!({"success": true, "said": "x", "metadata": metadata}));
+        // A tool's own no: of the arguments, and of itself.
+        for (tool, word) in [("echo", "text"), ("refuse", "not \"today\"")] {
+            let result = door.send(&format!("lab/{tool}"), json!({"context": 1})).await.1["result"].take();
+            assert_eq!((&result["success"], &result["error"]["kind"]), (&json!(false), &json!("invalid")));
+            assert!(result["error"]["message"].as_str().unwrap().contains(word), "{result}");
+            assert_eq!(result["metadata"]["server"], "lab");
+        }
+        // What is no tool's result is as with tools/call.
+        let plain = Door::new(&bench, "admin", Some("lab"), version);
+        let absent = plain.send("tools/call", json!({"name": "nothing"})).await;
+        assert_eq!(door.send("lab/nothing", json!({"context": 1})).await, absent);
         for method in ["nobody/echo", "echo", "lab__echo", "/echo", "Lab/echo"] {
             assert_eq!(door.code(method, params.clone()).await.1, -32601, "{method}");
         }
@@ -243,5 +260,35 @@ async fn a_method_that_names_server_and_tool_is_a_call() {
         assert_eq!(other.code("lab/echo", params.clone()).await.1, -32601);
         let nobody = Door::new(&bench, "nobody", None, version);
         assert_eq!(nobody.code("lab/echo", params).await.1, -32601);
+    }
+}
+
+#[tokio::test]
+async fn what_a_tool_says_itself_under_the_names_of_the_form_goes_first() {
+    let bench = bench();
+    let door = Door::new(&bench, "admin", None, LEGACY);
+    let report = json!({
+        "success": false, "a": 1.50, "isError": true,
+        "metadata": {"server": "theirs", "pages": 3}, "_meta": 1, "resultType": 2,
+    });
+    let result = door.send("lab/report", json!({"report": report})).await.1["result"].take();
+    assert_eq!(
+        (&result["success"], &result["a"], &result["isError"]),
+        (&json!(false), &json!(1.5), &json!(true))
+    );
+    let metadata = &result["metadata"];
+    assert_eq!((&metadata["server"], &metadata["pages"]), (&json!("theirs"), &json!(3)));
+    assert!(metadata["version"] == "3.2.1" && metadata["execution_time_ms"].is_f64());
+    assert!(result["_meta"].is_null() && result["resultType"].is_null(), "the protocol's own");
+    for (own, shown) in [(json!("text"), json!("text")), (json!(null), json!("lab"))] {
+        let report = json!({"metadata": own});
+        let result = door.send("lab/report", json!({"report": report})).await.1["result"].take();
+        let metadata = if own.is_null() { &result["metadata"]["server"] } else { &result["metadata"] };
+        assert_eq!((&result["success"], metadata), (&json!(true), &shown));
+    }
+    for well in [true, false] {
+        let result = door.send("lab/show", json!({"well": well})).await.1["result"].take();
+        assert_eq!((&result["success"], &result["isError"]), (&json!(well), &json!(!well)));
+        assert_eq!(result["content"], json!([{"type": "text", "text": "look"}]));
     }
 }

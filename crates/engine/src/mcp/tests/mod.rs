@@ -6,6 +6,7 @@ mod lines;
 mod methods;
 mod mounts;
 mod offers;
+mod pages;
 mod shop;
 
 use crate::journal::Journal;
@@ -14,6 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::sync::Notify;
+use toolgate_core::content::Shown;
 use toolgate_core::policy::Policy;
 use toolgate_core::{Caller, Ctx, Mount, Server, Spec, Tool, ToolDef, ToolError};
 
@@ -30,6 +32,7 @@ struct Lab(Arc<Signs>);
 impl Server for Lab {
     const NAME: &'static str = "lab";
     const ABOUT: &'static str = "Tools for tests.";
+    const VERSION: &'static str = "3.2.1";
     fn tools() -> Vec<ToolDef<Self>> {
         vec![
             ToolDef::of::<Echo>(),
@@ -37,6 +40,8 @@ impl Server for Lab {
             ToolDef::of::<Wait>(),
             ToolDef::of::<Steps>(),
             ToolDef::of::<Erase>(),
+            ToolDef::of::<Report>(),
+            ToolDef::of::<Show>(),
         ]
     }
 }
@@ -96,6 +101,36 @@ tools! {
     One {} of Many = Spec::read("tool");
 }
 
+/// Say what is given, as it is.
+#[derive(Deserialize, JsonSchema)]
+struct Report {
+    report: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Tool for Report {
+    type Server = Lab;
+    type Output = serde_json::Map<String, serde_json::Value>;
+    const SPEC: Spec = Spec::read("report");
+    async fn call(self, _: &Lab, _: &Ctx) -> Result<Self::Output, ToolError> {
+        Ok(self.report)
+    }
+}
+
+/// Show whether it went well.
+#[derive(Deserialize, JsonSchema)]
+struct Show {
+    well: bool,
+}
+
+impl Tool for Show {
+    type Server = Lab;
+    type Output = Shown;
+    const SPEC: Spec = Spec::read("show").shows();
+    async fn call(self, _: &Lab, _: &Ctx) -> Result<Shown, ToolError> {
+        Ok(Shown { is_error: !self.well, ..Shown::text("look") })
+    }
+}
+
 impl Echo {
     async fn run(self, _: &Lab, _: &Ctx) -> Result<String, ToolError> {
         Ok(self.text)
@@ -148,11 +183,15 @@ struct Bench {
 }
 
 fn bench() -> Bench {
+    bench_with(Settings::default())
+}
+
+fn bench_with(settings: Settings) -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::open(dir.path(), "test").unwrap();
     let signs = Arc::new(Signs::default());
     let servers = vec![Mount::of(Lab(signs.clone())), Mount::of(Many)];
-    let parts = Parts::new(Settings::default(), servers, Policy::default(), Vec::new(), journal);
+    let parts = Parts::new(settings, servers, Policy::default(), Vec::new(), journal);
     Bench { engine: Engine::new(parts).unwrap(), signs, _dir: dir }
 }
 

@@ -139,6 +139,7 @@ things! {
 impl Resource for Item {
     const URI: &'static str = "shop://item/{item}";
     const TITLE: &'static str = "Item";
+    const TELLS: bool = true;
     async fn list(_: &Shop) -> Vec<Listed> {
         let listed = |name: &str| Listed {
             uri: format!("shop://item/{name}"),
@@ -218,6 +219,19 @@ pub struct Bench {
 
 /// `viewer` sees all but the till; `clerk` may only order.
 pub fn bench() -> Bench {
+    bench_with(Settings::default())
+}
+
+pub fn bench_with(settings: Settings) -> Bench {
+    bench_made(vec![Mount::of(Shop), Mount::of(Ruin)], settings)
+}
+
+/// The same with other servers.
+pub fn bench_of(servers: Vec<Mount>) -> Bench {
+    bench_made(servers, Settings::default())
+}
+
+fn bench_made(servers: Vec<Mount>, settings: Settings) -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::open(dir.path(), "test").unwrap();
     let file: PolicyFile = serde_json::from_value(json!({
@@ -225,9 +239,8 @@ pub fn bench() -> Bench {
         "server_policies": {"shop": {"tools": {"till": {"requires": ["admin"]}}}},
     }))
     .unwrap();
-    let servers = vec![Mount::of(Shop), Mount::of(Ruin)];
     let policy = Policy::compile(&file).unwrap();
-    let parts = Parts::new(Settings::default(), servers, policy, Vec::new(), journal);
+    let parts = Parts::new(settings, servers, policy, Vec::new(), journal);
     Bench { engine: Engine::new(parts).unwrap(), dir }
 }
 

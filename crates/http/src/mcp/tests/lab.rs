@@ -170,4 +170,5 @@ impl Tool for Sign {
 impl Resource for Sign {
     const URI: &'static str = "lab://sign";
     const TITLE: &'static str = "Sign";
+    const TELLS: bool = true;
 }

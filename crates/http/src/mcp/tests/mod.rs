@@ -56,7 +56,11 @@ async fn gate_with(limits: Limits) -> Gate {
     let mut shared = Shared::new(limits, None);
     shared.beat = ws::BEAT;
     let shared = Arc::new(shared);
-    let settings = Settings { max_body: "64KiB".parse().unwrap(), ..Settings::default() };
+    let settings = Settings {
+        max_body: "64KiB".parse().unwrap(),
+        max_bodies: "256KiB".parse().unwrap(),
+        ..Settings::default()
+    };
     let state = AppState::new(Edge::new(engine.clone(), settings)).unwrap();
     let app = routes(shared.clone(), true)
         .layer(from_fn(|mut request: Request, next: Next| async {

@@ -102,7 +102,7 @@ async fn server_and_tool_as_the_method() {
     let echo = modern(1, "lab/echo", json!({"text": "x", "context": context}));
     for path in ["/mcp", "/mcp/lab"] {
         let (status, said) = answer(gate.modern(path, &echo)).await;
-        assert_eq!((status.as_u16(), &said["result"]["structuredContent"]["said"]), (200, &json!("x")));
+        assert_eq!((status.as_u16(), &said["result"]["said"]), (200, &json!("x")));
     }
     let wrong = gate.modern("/mcp", &echo).header("Mcp-Method", "lab/wait");
     assert_eq!(code(wrong).await, (400, -32020), "the header says another one");
@@ -113,7 +113,7 @@ async fn server_and_tool_as_the_method() {
     assert_eq!(code(with).await, (200, 0));
     let session = gate.session("/mcp", "2025-11-25").await;
     let (_, said) = answer(gate.in_session(&session, &request(1, "lab/echo", json!({"text": "y"})))).await;
-    assert_eq!(said["result"]["structuredContent"]["said"], "y");
+    assert_eq!(said["result"]["said"], "y");
 }
 
 #[tokio::test]

@@ -70,12 +70,16 @@ async fn both_eras_on_one_channel() {
     let params = json!({"text": "y", "context": {"user_id": "u", "workspace": "w", "preferences": {}}});
     let said =
         client.ask(&json!({"jsonrpc": "2.0", "id": "3", "method": "lab/echo", "params": params})).await;
-    assert_eq!((&said["id"], &said["result"]["structuredContent"]["said"]), (&json!("3"), &json!("y")));
+    assert_eq!((&said["id"], &said["result"]["success"]), (&json!("3"), &json!(true)));
+    assert_eq!(
+        (&said["result"]["said"], &said["result"]["metadata"]["server"]),
+        (&json!("y"), &json!("lab"))
+    );
     // A question to the client, and its answer.
     let question = client.ask(&request(4, "lab/sure", json!({}))).await;
     assert_eq!(question["method"], "elicitation/create");
     let yes = json!({"jsonrpc": "2.0", "id": question["id"], "result": {"action": "accept", "content": {}}});
-    assert_eq!(client.ask(&yes).await["result"]["structuredContent"]["said"], "\"accept\"");
+    assert_eq!(client.ask(&yes).await["result"]["said"], "\"accept\"");
     // What is no message is answered, and the channel goes on.
     client.0.send(Message::text("{")).await.unwrap();
     assert_eq!(client.read().await["error"]["code"], -32700);
@@ -156,6 +160,38 @@ async fn a_client_that_goes_away_takes_its_calls_along_and_gives_its_place() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("the place is not given again");
+}
+
+#[tokio::test]
+async fn messages_take_room_until_they_are_answered() {
+    let gate = gate().await;
+    let mut client = open(&gate).await.unwrap();
+    let padded = |id: i64, tool: &str| {
+        let text = if tool == "echo" { json!("x") } else { Value::Null };
+        let mut params = json!({"text": text, "context": {"user_id": "u".repeat(60 << 10)}});
+        if text.is_null() {
+            params.as_object_mut().unwrap().remove("text");
+        }
+        request(id, &format!("lab/{tool}"), params)
+    };
+    for id in 0..4 {
+        client.send(&padded(id, "wait")).await;
+        gate.signs.arrived.notified().await;
+    }
+    let refused = client.ask(&padded(4, "echo")).await;
+    assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!(4), &json!(-32050)));
+    assert!(refused["error"]["message"].as_str().unwrap().contains("http.max_bodies"), "{refused}");
+    // Everybody's bodies share the room.
+    let body = padded(5, "echo").to_string();
+    let elsewhere =
+        gate.post("/mcp", body).header("MCP-Protocol-Version", "2026-07-28").send().await.unwrap();
+    assert_eq!(elsewhere.status(), 503);
+    let small = request(6, "lab/echo", json!({"text": "small"}));
+    assert_eq!(client.ask(&small).await["result"]["said"], "small", "and the channel goes on");
+    let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 0}});
+    client.send(&cancel).await;
+    gate.signs.dropped.notified().await;
+    assert_eq!(client.ask(&padded(7, "echo")).await["result"]["said"], "x");
 }
 
 #[tokio::test]

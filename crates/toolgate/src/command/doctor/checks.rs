@@ -1,15 +1,18 @@
 //! The checks of `toolgate doctor`, one function each.
 
 use super::Finding;
-use crate::client::{self, Client};
+use crate::cli::Credentials;
+use crate::client::Client;
 use crate::config::Settings;
 use crate::control;
 use crate::data_dir::DataDir;
+use crate::exit;
 use crate::wiring;
 use jiff::Timestamp;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::SystemTime;
+use toolgate_core::Kind;
 use toolgate_engine::journal;
 use toolgate_store::Store;
 
@@ -17,7 +20,7 @@ use toolgate_store::Store;
 const SPACE_WRONG: u64 = 100 << 20;
 const SPACE_LOW: u64 = 1 << 30;
 
-pub async fn all(settings: &Settings) -> Vec<Finding> {
+pub async fn all(settings: &Settings, given: &Credentials) -> Vec<Finding> {
     let mut findings = Vec::new();
     match DataDir::open(&settings.data) {
         Err(_) if !settings.data.exists() => findings.push(Finding::warning(
@@ -38,7 +41,7 @@ pub async fn all(settings: &Settings) -> Vec<Finding> {
     findings.push(disk(&settings.data));
     findings.push(clock(&settings.data));
     findings.push(confinement(settings));
-    findings.extend(server(settings).await);
+    findings.extend(server(settings, given).await);
     findings
 }
 
@@ -224,13 +227,13 @@ fn confinement(settings: &Settings) -> Finding {
     }
 }
 
-async fn server(settings: &Settings) -> Vec<Finding> {
+async fn server(settings: &Settings, given: &Credentials) -> Vec<Finding> {
     let run = settings.data.join("run");
     let running = control::running(&run).await;
     let urls: Vec<String> = running.iter().filter_map(|process| process.url.clone()).collect();
     let mut findings = Vec::new();
     for url in &urls {
-        findings.push(reachable(settings, url).await);
+        findings.push(reachable(settings, url, given).await);
     }
     if !urls.is_empty() {
         return findings;
@@ -249,9 +252,8 @@ async fn server(settings: &Settings) -> Vec<Finding> {
     findings
 }
 
-async fn reachable(settings: &Settings, url: &str) -> Finding {
-    let key = DataDir::open(&settings.data).and_then(|dir| client::given_key(None, &dir)).ok().flatten();
-    let answer = match Client::new(url.to_owned(), key) {
+async fn reachable(settings: &Settings, url: &str, given: &Credentials) -> Finding {
+    let answer = match Client::new(settings, url.to_owned(), given).await {
         Ok(client) => client.get("/ready").await,
         Err(problem) => Err(problem),
     };
@@ -282,6 +284,16 @@ async fn reachable(settings: &Settings, url: &str) -> Finding {
             ),
             "its log says why",
         ),
-        Err(problem) => Finding::wrong("gateway", format!("{problem:#}"), "its log says why; restart it"),
+        Err(problem) => {
+            let found = format!("{problem:#}");
+            match exit::kind(&problem) {
+                // What this command was not given says nothing of the set-up.
+                Kind::Invalid => Finding::warning("gateway", found, "then it can be looked at as well"),
+                Kind::Unauthenticated => {
+                    Finding::wrong("gateway", found, "until then no command here talks to it")
+                }
+                _ => Finding::wrong("gateway", found, "its log says why; restart it"),
+            }
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! Prompt `ask_knowledge`.
 
-use super::super::resources::{knowledge, shows_no_secret};
+use super::super::resources::knowledge;
 use super::super::{A2aUnified, at_most, bounded, given};
-use super::Pile;
+use super::{Pile, beginning};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toolgate_core::content::Messages;
@@ -60,12 +60,10 @@ impl Prompt for AskKnowledge {
     const TITLE: &'static str = "Ask the imported documents";
 
     async fn complete(server: &A2aUnified, argument: &str, typed: &str) -> Vec<String> {
-        if argument != "source" {
-            return Vec::new();
+        match argument {
+            "source" => beginning(server.library.sources().await.unwrap_or_default(), typed),
+            _ => Vec::new(),
         }
-        let mut sources = server.library.sources().await.unwrap_or_default();
-        sources.retain(|source| source.starts_with(typed) && shows_no_secret(source));
-        sources
     }
 }
 

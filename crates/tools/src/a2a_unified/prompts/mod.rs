@@ -4,6 +4,7 @@ pub mod ask_knowledge;
 pub mod recall_topic;
 
 use super::A2aUnified;
+use super::resources::shows_no_secret;
 use toolgate_core::PromptDef;
 use toolgate_core::content::{Block, Contents};
 
@@ -12,6 +13,12 @@ const MOST_TEXT: usize = 256 << 10;
 
 pub(super) fn all() -> Vec<PromptDef<A2aUnified>> {
     vec![PromptDef::of::<recall_topic::RecallTopic>(), PromptDef::of::<ask_knowledge::AskKnowledge>()]
+}
+
+/// What may be proposed for an argument: what begins so, without what results would mask.
+fn beginning(mut all: Vec<String>, typed: &str) -> Vec<String> {
+    all.retain(|one| one.starts_with(typed) && shows_no_secret(one));
+    all
 }
 
 /// Takes what fits a prompt, and counts what does not.

@@ -1,8 +1,8 @@
 //! Prompt `recall_topic`.
 
-use super::super::resources::{MOST_PROPOSED, keys, memory_uri, shows_no_secret};
+use super::super::resources::{MOST_PROPOSED, keys, memory_uri};
 use super::super::{A2aUnified, MAX_CATEGORY, MAX_KEY, at_most, bounded, given};
-use super::Pile;
+use super::{Pile, beginning};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toolgate_core::content::{Contents, Messages};
@@ -71,11 +71,7 @@ impl Prompt for RecallTopic {
     async fn complete(server: &A2aUnified, argument: &str, typed: &str) -> Vec<String> {
         match argument {
             "topic" => keys(server, typed, MOST_PROPOSED).await,
-            "category" => {
-                let mut categories = server.library.categories().await.unwrap_or_default();
-                categories.retain(|category| category.starts_with(typed) && shows_no_secret(category));
-                categories
-            }
+            "category" => beginning(server.library.categories().await.unwrap_or_default(), typed),
             _ => Vec::new(),
         }
     }

@@ -42,6 +42,7 @@ impl Tool for Knowledge {
 impl Resource for Knowledge {
     const URI: &'static str = "knowledge://{id}";
     const TITLE: &'static str = "Document";
+    const TELLS: bool = true;
     const MIME: Option<&'static str> = Some(PLAIN);
 
     async fn list(server: &A2aUnified) -> Vec<Listed> {

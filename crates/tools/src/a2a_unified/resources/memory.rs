@@ -38,6 +38,7 @@ impl Tool for Memory {
 impl Resource for Memory {
     const URI: &'static str = "memory://{key}";
     const TITLE: &'static str = "Memory";
+    const TELLS: bool = true;
     const MIME: Option<&'static str> = Some(PLAIN);
 
     async fn list(server: &A2aUnified) -> Vec<Listed> {

@@ -2,6 +2,7 @@
 
 use super::super::Omnipotent;
 use super::super::resources::system_report;
+use crate::given::{at_most, bounded, given};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -42,18 +43,10 @@ impl Tool for Diagnose {
     const SPEC: Spec = Spec::read("diagnose");
 
     async fn call(self, server: &Omnipotent, _ctx: &Ctx) -> Result<Messages, ToolError> {
-        let symptom = self.symptom.trim();
-        let process = self.process.as_deref().map(str::trim).filter(|name| !name.is_empty());
-        if symptom.is_empty() {
-            return Err(ToolError::invalid("symptom must not be empty"));
-        }
-        for (what, text, most) in
-            [("symptom", symptom, MAX_SYMPTOM), ("process", process.unwrap_or(""), MAX_NAME)]
-        {
-            if text.len() > most {
-                return Err(ToolError::too_large(format!("{what} may have {most} bytes")));
-            }
-        }
+        let (symptom, process) = (self.symptom.trim(), given(self.process));
+        let process = process.as_deref().map(str::trim);
+        bounded("symptom", symptom, MAX_SYMPTOM)?;
+        at_most("process", process.unwrap_or(""), MAX_NAME)?;
         let mut blocks = vec![Block::Resource { resource: system_report::contents(server).await? }];
         if let Some(name) = process {
             let (found, count) = server.host.system().processes(name, PROCESSES).await?;
