@@ -8,10 +8,10 @@
 mod address;
 mod client;
 mod connect;
+pub(crate) mod dial;
 mod origin;
 #[cfg(test)]
 mod origin_tests;
-pub(crate) mod dial;
 mod pattern;
 mod pin;
 #[cfg(test)]

@@ -85,7 +85,12 @@ pub(super) fn entry(view: ServerView, settings: &Registry, base: &str, since: Ti
             remotes: [Remote { kind: "streamable-http", url: format!("{base}/mcp/{}", view.id) }],
         },
         meta: Meta {
-            official: Official { status: "active", published_at: time.clone(), updated_at: time, is_latest: true },
+            official: Official {
+                status: "active",
+                published_at: time.clone(),
+                updated_at: time,
+                is_latest: true,
+            },
         },
     }
 }
@@ -114,6 +119,9 @@ mod tests {
     fn texts_and_versions() {
         assert_eq!(cut(&"é".repeat(200)).chars().count(), 100);
         assert_eq!(cut(" a\n b "), "a b");
-        assert_eq!((version("latest"), version("^1.2"), version("")), ("0.0.0".into(), "1.2".into(), "0.0.0".into()));
+        assert_eq!(
+            (version("latest"), version("^1.2"), version("")),
+            ("0.0.0".into(), "1.2".into(), "0.0.0".into())
+        );
     }
 }

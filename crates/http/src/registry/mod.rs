@@ -49,11 +49,14 @@ impl Registry {
         }
         if let Some(url) = &self.public_url {
             let parsed = url.parse::<Uri>().ok().filter(|uri| {
-                matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some() && uri.query().is_none()
+                matches!(uri.scheme_str(), Some("http" | "https"))
+                    && uri.authority().is_some()
+                    && uri.query().is_none()
             });
             if parsed.is_none() || url.contains('@') {
                 problems.push(
-                    "http.registry.public_url: is not an address such as \"https://gateway.example.com\"".to_owned(),
+                    "http.registry.public_url: is not an address such as \"https://gateway.example.com\""
+                        .to_owned(),
                 );
             }
         }

@@ -90,7 +90,8 @@ async fn servers(
         .filter(|_| recent)
         .filter(|entry| asked.version.as_deref().is_none_or(|v| v == "latest" || v == entry.version()))
         .filter(|entry| {
-            entry.name().to_lowercase().contains(&search) || entry.description().to_lowercase().contains(&search)
+            entry.name().to_lowercase().contains(&search)
+                || entry.description().to_lowercase().contains(&search)
         })
         .collect();
     found.sort_by(|a, b| a.name().cmp(b.name()));
@@ -120,7 +121,10 @@ pub(super) fn all(
         Some(url) => url.trim_end_matches('/').to_owned(),
         None => format!("{}://{}", if ends.tls { "https" } else { "http" }, guard::asked_host(uri, headers)?),
     };
-    Ok(seen(state, caller).into_iter().map(|view| entry::entry(view, settings, &base, state.since())).collect())
+    Ok(seen(state, caller)
+        .into_iter()
+        .map(|view| entry::entry(view, settings, &base, state.since()))
+        .collect())
 }
 
 fn moment(text: &str) -> Result<Timestamp, Refusal> {

@@ -65,7 +65,9 @@ async fn version(
 ) -> Result<Json<Entry>, Refusal> {
     let found = find(&state, caller.as_deref().map(|caller| &**caller), ends, &name, &uri, &headers)?;
     if version != "latest" && version != found.version() {
-        return Err(Refusal::not_found("the server is not here in this version; \"latest\" is the one that is"));
+        return Err(Refusal::not_found(
+            "the server is not here in this version; \"latest\" is the one that is",
+        ));
     }
     Ok(Json(found))
 }

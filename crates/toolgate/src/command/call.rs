@@ -110,6 +110,7 @@ fn there_is(server: &str, tool: &str, names: &[&str]) -> Result<()> {
 async fn local(settings: Settings, server: &str, tool: &str, arguments: &RawValue) -> Result<Value> {
     let scope = ServerName::new(server).map_err(exit::usage)?;
     let gate = wiring::open(settings, "cli").await?;
+    gate.upstreams.connect_one(server).await.map_err(wiring::public)?;
     let call = Call {
         id: CallId::new(),
         caller: Arc::new(wiring::local_caller()),

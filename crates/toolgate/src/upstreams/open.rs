@@ -28,10 +28,11 @@ pub fn children(data: &Path) -> PathBuf {
 /// What holds for every program. The gateway's own files stay closed to it; beside them are its own directory and unpacked
 /// bundles.
 fn ground(data: &Path, egress: EgressRules) -> Ground {
-    let mut denied: Vec<PathBuf> = ["journal", "secrets", "workspace", "admin.key", "state.key", "toolgate.yaml"]
-        .into_iter()
-        .map(|name| data.join(name))
-        .collect();
+    let mut denied: Vec<PathBuf> =
+        ["journal", "secrets", "workspace", "admin.key", "state.key", "toolgate.yaml"]
+            .into_iter()
+            .map(|name| data.join(name))
+            .collect();
     for database in [toolgate_store::STATE_FILE, toolgate_store::SHELF_FILE] {
         denied.extend(["", "-wal", "-shm", "-journal"].map(|end| data.join(format!("{database}{end}"))));
     }
@@ -42,12 +43,16 @@ fn ground(data: &Path, egress: EgressRules) -> Ground {
 pub fn opener(host: Host, data: &Path, egress: EgressRules) -> Open {
     let ground = Arc::new(ground(data, egress));
     Arc::new(move |name, settings| {
-        let (host, name, settings, ground) = (host.clone(), name.to_owned(), settings.clone(), ground.clone());
+        let (host, name, settings, ground) =
+            (host.clone(), name.to_owned(), settings.clone(), ground.clone());
         Box::pin(async move {
             match (&settings.url, &settings.command) {
                 (Some(_), None) => endpoint(&host, &name, &settings).await,
                 (None, Some(_)) => program(name, settings, &ground).await,
-                _ => Err(Failure::new(Kind::Invalid, "exactly one of `url` and `command` must be set").unseen()),
+                _ => {
+                    Err(Failure::new(Kind::Invalid, "exactly one of `url` and `command` must be set")
+                        .unseen())
+                }
             }
         })
     })

@@ -21,7 +21,9 @@ const MAX_NAME: usize = 128;
 
 /// The upstreams, for a caller who may read them.
 fn readable(state: &AppState, caller: &Caller) -> Result<Arc<dyn UpstreamAdmin>, Refusal> {
-    if !state.engine().permits(caller, "upstreams", "read") && !state.engine().permits(caller, "upstreams", "admin") {
+    if !state.engine().permits(caller, "upstreams", "read")
+        && !state.engine().permits(caller, "upstreams", "admin")
+    {
         return Err(forbidden("upstreams:read"));
     }
     upstreams(state)
