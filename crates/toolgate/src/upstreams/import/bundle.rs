@@ -234,7 +234,7 @@ fn extract<R: Read + std::io::Seek>(zip: &mut ZipArchive<R>, folder: &Path) -> R
     let mut left = MAX_UNPACKED;
     for index in 0..zip.len() {
         let mut entry = zip.by_index(index)?;
-        let Some(path) = entry.enclosed_name().map(PathBuf::from) else {
+        let Some(path) = entry.enclosed_name() else {
             bail!("holds a path that leaves its directory");
         };
         ensure!(!entry.is_symlink(), "holds the link {}, which could lead anywhere", path.display());

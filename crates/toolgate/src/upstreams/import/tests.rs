@@ -159,7 +159,7 @@ fn what_cannot_be_is_skipped_with_its_reason() {
         assert!(reason(name).contains(part), "{name}: {}", reason(name));
     }
     assert!(!format!("{plan:?}").contains("s3cret-token"));
-    assert!(World::new().around(|around| plan_error(around)).contains("mcpServers"));
+    assert!(World::new().around(plan_error).contains("mcpServers"));
 }
 
 fn plan_error(around: &Around<'_>) -> String {
