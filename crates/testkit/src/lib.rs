@@ -4,6 +4,7 @@
 
 pub mod conformance;
 pub mod events;
+pub mod front;
 pub mod gate;
 pub mod mcp;
 pub mod oracle;

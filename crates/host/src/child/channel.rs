@@ -20,7 +20,7 @@ pub(super) enum Word {
     Asks(OwnedFd),
     /// A step failed.
     Failed(Step),
-    /// Wait status of the program, from the init of its namespace.
+    /// Wait status of the program, from the process that keeps it.
     Ended(i32),
 }
 
@@ -62,7 +62,7 @@ impl Step {
             Self::Group => "entering its control group",
             Self::Limits => "setting its limits",
             Self::Namespaces => "making namespaces",
-            Self::Fork => "starting the first process of its namespace",
+            Self::Fork => "making the process that keeps it",
             Self::Mounts => "mounting /proc and /dev/shm of its own",
             Self::Network => "setting up its network",
             Self::Privileges => "giving up privileges",

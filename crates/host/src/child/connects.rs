@@ -8,7 +8,7 @@
 
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, sockopt};
+use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 use std::ffi::OsStr;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -25,16 +25,29 @@ pub(super) struct Allowed {
     pub proxy: Option<SocketAddr>,
     /// Directories, canonical, in which sockets are its own or were given to it.
     pub sockets: Vec<PathBuf>,
+    /// How a connection is made. Never `Replace` for one that is alone: the new socket would be of our network.
+    pub way: Way,
+}
+
+/// How a connection is made for a child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// On a copy of its socket (`pidfd_getfd`).
+    Copy,
+    /// On a socket of ours, which then takes the place of its own: in containers that forbid the former. What was set on
+    /// its own before is lost, but for whether it waits; it cannot listen.
+    Replace,
 }
 
 const RECV: libc::Ioctl = 0xC050_2100_u32 as libc::Ioctl;
 const SEND: libc::Ioctl = 0xC018_2101_u32 as libc::Ioctl;
 const ID_VALID: libc::Ioctl = 0x4008_2102;
+const ADDFD: libc::Ioctl = 0x4018_2103;
 const LONGEST: usize = 128;
 
 /// Whether this kernel, and what stands around us, lets it be done.
 #[allow(unsafe_code)]
-pub(super) fn usable(known: bool) -> Result<(), String> {
+pub(super) fn usable(known: bool) -> Result<Way, String> {
     const GET_ACTION_AVAIL: libc::c_uint = 2;
     if !known {
         return Err("there is no filter for this processor (x86_64 and aarch64 have one)".into());
@@ -47,10 +60,8 @@ pub(super) fn usable(known: bool) -> Result<(), String> {
     }
     let own = pidfd_open(rustix::process::getpid(), PidfdFlags::empty());
     match own.and_then(|own| pidfd_getfd(&own, 2, PidfdGetfdFlags::empty())) {
-        Ok(_) | Err(Errno::BADF) => Ok(()),
-        Err(e) => Err(format!(
-            "pidfd_getfd: {e}; in a container, add the capability SYS_PTRACE or allow this call in its seccomp profile"
-        )),
+        Ok(_) | Err(Errno::BADF) => Ok(Way::Copy),
+        Err(_) => Ok(Way::Replace),
     }
 }
 
@@ -58,7 +69,11 @@ pub(super) fn usable(known: bool) -> Result<(), String> {
 pub(super) fn serve(asks: OwnedFd, allowed: Allowed) -> std::io::Result<()> {
     let work = move || {
         while let Some(asked) = next(&asks) {
-            let error = judge(&asks, &asked, &allowed).err().map_or(0, |e| -e.raw_os_error());
+            let judged = match allowed.way {
+                Way::Copy => judge(&asks, &asked, &allowed),
+                Way::Replace => replace(&asks, &asked, &allowed),
+            };
+            let error = judged.err().map_or(0, |e| -e.raw_os_error());
             answer(&asks, asked.id, error);
         }
     };
@@ -130,11 +145,25 @@ fn judge(asks: &OwnedFd, asked: &libc::seccomp_notif, allowed: &Allowed) -> Resu
     if number != libc::SYS_connect {
         return Err(Errno::NOSYS);
     }
-    let length = usize::try_from(asked.data.args[2]).ok().filter(|n| (2..=LONGEST).contains(n));
     let mut bytes = [0u8; LONGEST];
+    let bytes = address(&memory, asked, &mut bytes)?;
+    waits(asks, asked.id)?;
+    go(&socket, bytes, thread, allowed)
+}
+
+/// The address that is asked for, copied once.
+fn address<'a>(
+    memory: &std::fs::File,
+    asked: &libc::seccomp_notif,
+    bytes: &'a mut [u8; LONGEST],
+) -> Result<&'a [u8], Errno> {
+    let length = usize::try_from(asked.data.args[2]).ok().filter(|n| (2..=LONGEST).contains(n));
     let bytes = &mut bytes[..length.ok_or(Errno::INVAL)?];
     memory.read_exact_at(bytes, asked.data.args[1]).map_err(|_| Errno::FAULT)?;
-    waits(asks, asked.id)?;
+    Ok(bytes)
+}
+
+fn go(socket: &OwnedFd, bytes: &[u8], thread: u32, allowed: &Allowed) -> Result<(), Errno> {
     match i32::from(u16::from_ne_bytes([bytes[0], bytes[1]])) {
         libc::AF_INET | libc::AF_INET6 => {
             let to = internet(bytes).ok_or(Errno::INVAL)?;
@@ -142,11 +171,53 @@ fn judge(asks: &OwnedFd, asked: &libc::seccomp_notif, allowed: &Allowed) -> Resu
             if !allowed.alone && Some(plain) != allowed.proxy {
                 return Err(Errno::ACCESS);
             }
-            rustix::net::connect(&socket, &to)
+            rustix::net::connect(socket, &to)
         }
-        libc::AF_UNIX => local(thread, &socket, &bytes[2..], allowed),
+        libc::AF_UNIX => local(thread, socket, &bytes[2..], allowed),
         _ => Err(Errno::ACCESS),
     }
+}
+
+/// As `judge`, with a socket of ours in the place of the child's.
+#[allow(unsafe_code)]
+fn replace(asks: &OwnedFd, asked: &libc::seccomp_notif, allowed: &Allowed) -> Result<(), Errno> {
+    if libc::c_long::from(asked.data.nr) != libc::SYS_connect || allowed.alone {
+        return Err(Errno::ACCESS);
+    }
+    let (thread, fd) = (asked.pid, asked.data.args[0] as i32);
+    let link = std::fs::read_link(format!("/proc/{thread}/fd/{fd}")).map_err(|_| Errno::BADF)?;
+    if !link.as_os_str().as_bytes().starts_with(b"socket:") {
+        return Err(Errno::NOTSOCK);
+    }
+    let info = std::fs::read_to_string(format!("/proc/{thread}/fdinfo/{fd}")).map_err(|_| Errno::BADF)?;
+    let flags = info.lines().find_map(|l| l.strip_prefix("flags:")).map(str::trim);
+    let flags = flags.and_then(|f| i32::from_str_radix(f, 8).ok()).ok_or(Errno::BADF)?;
+    let memory = std::fs::File::open(format!("/proc/{thread}/mem")).map_err(os)?;
+    let mut bytes = [0u8; LONGEST];
+    let bytes = address(&memory, asked, &mut bytes)?;
+    waits(asks, asked.id)?;
+    let family = AddressFamily::from_raw(u16::from_ne_bytes([bytes[0], bytes[1]]));
+    if ![AddressFamily::INET, AddressFamily::INET6, AddressFamily::UNIX].contains(&family) {
+        return Err(Errno::ACCESS);
+    }
+    let wait = if flags & libc::O_NONBLOCK == 0 { SocketFlags::empty() } else { SocketFlags::NONBLOCK };
+    let ours = rustix::net::socket_with(family, SocketType::STREAM, wait | SocketFlags::CLOEXEC, None)?;
+    let done = go(&ours, bytes, thread, allowed);
+    if !matches!(done, Ok(()) | Err(Errno::INPROGRESS)) {
+        return done;
+    }
+    let add = libc::seccomp_notif_addfd {
+        id: asked.id,
+        flags: libc::SECCOMP_ADDFD_FLAG_SETFD as u32,
+        srcfd: ours.as_raw_fd() as u32,
+        newfd: fd as u32,
+        newfd_flags: (flags & libc::O_CLOEXEC) as u32,
+    };
+    // SAFETY: the kernel reads the structure, which outlives the call.
+    if unsafe { libc::ioctl(asks.as_raw_fd(), ADDFD, &raw const add) } < 0 {
+        return Err(os(std::io::Error::last_os_error()));
+    }
+    done
 }
 
 fn os(error: std::io::Error) -> Errno {

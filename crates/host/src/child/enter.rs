@@ -5,6 +5,7 @@
 //! channel and nothing is executed.
 
 use super::channel::{self, Step};
+use super::keeper;
 use super::spaces::{self, Maps};
 use crate::exec::enter as shared;
 use rustix::process::{Pid, Resource, Rlimit};
@@ -72,12 +73,15 @@ fn enter(entry: &Entry, parent: Pid, step: &mut Step) -> io::Result<()> {
         if wanted.listen {
             spaces::listen(channel)?;
         }
+    } else {
+        *step = Step::Fork;
+        keeper::stay(channel)?;
     }
     *step = Step::Privileges;
     rustix::thread::set_no_new_privs(true)?;
-    shared::drop_capabilities()?;
     *step = Step::Landlock;
     if let Some(ruleset) = &entry.ruleset {
+        shared::drop_capabilities()?;
         if own.shm {
             shared::grant(ruleset.as_raw_fd(), c"/dev/shm", shared::WRITE_FILES);
         }

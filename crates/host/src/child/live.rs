@@ -11,13 +11,15 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// How long after the end its last words are waited for.
 const DRAIN: Duration = Duration::from_secs(1);
+/// How long the process that keeps a child may take to end all that it keeps.
+const KEEPER: Duration = Duration::from_secs(3);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
@@ -88,14 +90,17 @@ impl Drop for Remains {
 pub(super) struct Life {
     pub parts: Option<Parts>,
     pub pidfd: AsyncFd<OwnedFd>,
-    pub channel: OwnedFd,
-    /// Wait status of the program, where it was told by the init of its namespace.
+    /// Wait status of the program, told by the process that keeps it.
     pub status: Option<i32>,
     pub proxy: Option<Proxy>,
 }
 
 pub(super) struct Parts {
+    /// The process that keeps the program: the waiter of its namespaces, or its keeper.
     pub inner: std::process::Child,
+    pub channel: OwnedFd,
+    /// Whether it ends with what it keeps when the channel does (keeper.rs), and must not be killed before.
+    pub keeps: bool,
     pub mark: String,
     pub remains: Remains,
 }
@@ -105,8 +110,12 @@ impl Parts {
         i32::try_from(self.inner.id()).unwrap_or_default()
     }
 
+    /// Does not wait.
     fn kill(&self) {
-        shared::group(self.pid(), Signal::KILL);
+        let _ = rustix::net::shutdown(&self.channel, rustix::net::Shutdown::Write);
+        if !self.keeps {
+            shared::group(self.pid(), Signal::KILL);
+        }
         if let Some(group) = &self.remains.group {
             group.kill();
         }
@@ -115,8 +124,20 @@ impl Parts {
     /// Kill all there is and wait for it. Blocks.
     pub fn end(mut self) -> (Option<ExitStatus>, bool) {
         self.kill();
+        let deadline = Instant::now() + KEEPER;
+        while self.keeps && Instant::now() < deadline && matches!(self.inner.try_wait(), Ok(None)) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        if matches!(self.inner.try_wait(), Ok(None)) {
+            shared::group(self.pid(), Signal::KILL);
+        }
         shared::sweep(self.pid(), &self.mark);
-        let status = self.inner.wait().ok();
+        let mut status = self.inner.wait().ok();
+        while let Some(word) = channel::receive(&self.channel) {
+            if let Word::Ended(raw) = word {
+                status = Some(ExitStatus::from_raw(raw));
+            }
+        }
         let ran_out = self.remains.group.as_ref().is_some_and(Group::ran_out);
         (status, ran_out)
     }
@@ -143,11 +164,6 @@ impl Life {
         parts.kill();
         let (status, out_of_memory) =
             tokio::task::spawn_blocking(move || parts.end()).await.unwrap_or((None, false));
-        while let Some(word) = channel::receive(&self.channel) {
-            if let Word::Ended(raw) = word {
-                self.status = Some(raw);
-            }
-        }
         let status = self.status.map(ExitStatus::from_raw).or(status);
         let (code, signal) = (status.and_then(|s| s.code()), status.and_then(|s| s.signal()));
         Ended { code, signal, out_of_memory, asked }
@@ -207,7 +223,8 @@ pub(super) async fn live(
 
 /// Its input is closed by now: a well-behaved one ends by itself, another at a signal.
 async fn ladder(life: &Life, orders: &mut watch::Receiver<Order>, grace: Duration) {
-    for signal in [Signal::TERM, Signal::KILL] {
+    // What is there after the second has SIGKILL before it, from `end`.
+    for signal in [Some(Signal::TERM), None] {
         let killed = async {
             if orders.wait_for(|order| *order == Order::Kill).await.is_err() {
                 std::future::pending::<()>().await;
@@ -216,7 +233,11 @@ async fn ladder(life: &Life, orders: &mut watch::Receiver<Order>, grace: Duratio
         tokio::select! {
             () = life.exited() => return,
             () = killed => return,
-            () = tokio::time::sleep(grace) => life.signal(signal),
+            () = tokio::time::sleep(grace) => {
+                if let Some(signal) = signal {
+                    life.signal(signal);
+                }
+            }
         }
     }
 }

@@ -18,7 +18,8 @@ pub(super) struct Machine {
     pub abi: u8,
     /// Whether namespaces can be made, and whether within a user namespace.
     pub spaces: Result<bool, String>,
-    pub filter: Result<(), String>,
+    /// Whether the kernel asks about connections, and how they are made.
+    pub filter: Result<connects::Way, String>,
     pub group: Result<(), String>,
 }
 
@@ -42,12 +43,17 @@ impl Machine {
             Ok(()) => Ok(false),
             Err(_) => try_spaces(true).map(|()| true).map_err(|e| e.to_string()),
         };
+        let filter = connects::usable(filter::KNOWN);
+        let spaces = match filter {
+            Ok(connects::Way::Replace) => Err("pidfd_getfd is not permitted".into()),
+            _ => spaces,
+        };
         let group = Group::make(&crate::exec::spawn::mark(), 64 << 20, 16).and_then(|group| {
             let door = group.door().map_err(|e| e.to_string())?;
             let entered = enter::trial(move || enter::join(door.as_fd()));
             entered.map_err(|e| format!("{}: {e}", group.path().display()))
         });
-        Self { abi: confine::abi(), spaces, filter: connects::usable(filter::KNOWN), group }
+        Self { abi: confine::abi(), spaces, filter, group }
     }
 
     /// By what a profile is enforced here, or everything that is missing.

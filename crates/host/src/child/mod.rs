@@ -4,7 +4,7 @@
 //! that a caller asks for: there the argument rules matter, here the sandbox; what both do to a process is `exec`'s.
 //!
 //! Parts, in the order in which a plan meets them: program.rs (which file, and what it needs), machine.rs (what can be
-//! enforced here), spawn.rs (everything made before the fork), enter.rs with spaces.rs and filter.rs (in the child),
+//! enforced here), spawn.rs (everything made before the fork), enter.rs with spaces.rs, keeper.rs and filter.rs (in the child),
 //! connects.rs and proxy.rs (what it may reach), stderr.rs, live.rs (its life and end), group.rs and runfile.rs (so that
 //! nothing is left). Linux only. Absent on purpose: shells, a profile that is enforced in part.
 
@@ -13,6 +13,7 @@ mod connects;
 mod enter;
 mod filter;
 mod group;
+mod keeper;
 mod live;
 mod machine;
 mod program;

@@ -81,7 +81,7 @@ pub(super) fn descend(channel: BorrowedFd<'_>) -> io::Result<()> {
 
 /// A signal to the group is for the program; what waits for it must not end before it.
 #[allow(unsafe_code)]
-fn block_signals() -> io::Result<libc::sigset_t> {
+pub(super) fn block_signals() -> io::Result<libc::sigset_t> {
     // SAFETY: both sets are initialised by the calls that are given them, and outlive them.
     unsafe {
         let mut all: libc::sigset_t = std::mem::zeroed();
@@ -96,7 +96,7 @@ fn block_signals() -> io::Result<libc::sigset_t> {
 
 /// Memory and descriptors here are copies of the gateway's: nobody shall look at the one, nothing wait for the other.
 #[allow(unsafe_code)]
-fn forget(keep: Option<BorrowedFd<'_>>) {
+pub(super) fn forget(keep: Option<BorrowedFd<'_>>) {
     use std::os::fd::AsRawFd;
     let keep = keep.map(|fd| fd.as_raw_fd() as libc::c_uint);
     // SAFETY: takes integers; nothing here uses what is closed.

@@ -3,7 +3,7 @@
 //! One thread forks them all and never ends: the kernel delivers the parent-death signal when the thread that forked ends.
 
 use super::channel::{self, Step, Word};
-use super::connects::{self, Allowed};
+use super::connects::{self, Allowed, Way};
 use super::enter::{self, Entry, Spaces};
 use super::group::Group;
 use super::live::{Life, Parts, Remains};
@@ -180,7 +180,7 @@ pub(super) fn begin(
     }
     let inner = spawned.map_err(|e| failed(&format!("`{}`: {}", found.path.display(), step.words()), &e))?;
     let pid = i32::try_from(inner.id()).unwrap_or_default();
-    let mut parts = Unready(Some(Parts { inner, mark: mark.clone(), remains }));
+    let mut parts = Unready(Some(Parts { inner, channel: ours, keeps: !apart, mark: mark.clone(), remains }));
 
     let _guard = runtime.enter();
     if let Some(parts) = &mut parts.0 {
@@ -197,7 +197,8 @@ pub(super) fn begin(
         let mut sockets = places.write.clone();
         sockets.push(places.home.clone());
         let proxy = way.then(|| (Ipv4Addr::LOCALHOST, port).into());
-        connects::serve(asks, Allowed { alone: apart, proxy, sockets })
+        let way = machine.filter.clone().unwrap_or(Way::Replace);
+        connects::serve(asks, Allowed { alone: apart, proxy, sockets, way })
             .map_err(|e| failed("no thread for its connections", &e))?;
     }
     let mut proxy = None;
@@ -216,7 +217,7 @@ pub(super) fn begin(
         stderr: parts.inner.stderr.take().map(ChildStderr::from_std).transpose().map_err(pipes)?,
         confinement: means,
         secret,
-        life: Life { parts: Some(parts), pidfd, channel: ours, status, proxy },
+        life: Life { parts: Some(parts), pidfd, status, proxy },
     })
 }
 

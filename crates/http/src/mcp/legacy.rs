@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use std::sync::{Arc, Weak};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::mpsc;
-use toolgate_core::name::ServerName;
+use toolgate_core::name::Door;
 use toolgate_core::{Caller, Error, Kind};
 use toolgate_engine::mcp::{self, Out, Peer, Reply, Step, batch, notice};
 use toolgate_engine::{Engine, Told};
@@ -38,12 +38,13 @@ fn failed(id: Option<&Id>, error: &Error) -> Response {
 
 // The session that a request names, for as long as the request lasts.
 async fn session(visit: &Visit, id: Option<&Id>) -> Result<Use, Refused> {
-    let Some(name) = visit.headers.get(SESSION_ID) else {
+    let named = header::value(&visit.headers, header::SESSION_ID)
+        .map_err(|fault| answer::fault(StatusCode::BAD_REQUEST, id, &fault))?;
+    let Some(name) = named else {
         let why = "header Mcp-Session-Id is missing; send initialize first";
         return Err(refuse(StatusCode::BAD_REQUEST, id, why).into());
     };
     let (sessions, scope) = (&visit.shared.sessions, visit.scope.as_ref());
-    let name = name.to_str().unwrap_or_default();
     let known = sessions.find_kept(name, &visit.caller, scope, || visit.connection()).await;
     let used = known.map_err(|error| failed(id, &error))?.ok_or_else(|| {
         refuse(StatusCode::NOT_FOUND, id, "there is no such session; send initialize to begin a new one")
@@ -135,6 +136,7 @@ async fn resumable(
     let opening = stream.opening(0);
     let put = |stream: &Stream, out| match out {
         Out::Message(message) => stream.push(&message),
+        Out::Answer(message) => stream.push(&message),
         Out::Pause => stream.pause(),
     };
     put(&stream, first);
@@ -196,7 +198,7 @@ pub(super) async fn batch(
     accepts: Accepts,
     messages: Vec<Result<Message<'_>, Malformed>>,
 ) -> Response {
-    let used = match session(visit, None).await {
+    let mut used = match session(visit, None).await {
         Ok(used) => used,
         Err(refused) => return *refused,
     };
@@ -205,10 +207,11 @@ pub(super) async fn batch(
         return refuse(StatusCode::BAD_REQUEST, None, why);
     }
     let engine = visit.app.engine();
-    if let Err(fault) = batch::check(engine, messages.len()) {
-        return answer::fault(StatusCode::BAD_REQUEST, None, &fault);
-    }
-    let batch = batch::begin(engine, &peer(visit, &used.session), messages);
+    let entered = match used.batch(&batch::ids(&messages)) {
+        Ok(entered) => entered,
+        Err(why) => return refuse(StatusCode::BAD_REQUEST, None, why),
+    };
+    let batch = batch::begin(engine, &peer(visit, &used.session), messages, entered);
     for id in &batch.cancelled {
         used.session.cancel(id);
     }
@@ -300,7 +303,7 @@ async fn tell(
     mut changes: Receiver<Arc<Told>>,
     session: Weak<Session>,
     caller: Arc<Caller>,
-    scope: Option<ServerName>,
+    scope: Option<Door>,
     stream: Arc<Stream>,
 ) {
     loop {

@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Instant;
 use toolgate_core::id::CallId;
-use toolgate_core::name::ServerName;
+use toolgate_core::name::{Door, ServerName};
 use toolgate_core::{Call, Caller, ClientInfo, Face, Outcome, ToolOutput};
 
 pub(super) fn route() -> Route {
@@ -103,7 +103,7 @@ async fn run(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<ToolOutput, Refusal> {
-    let asked: ToolCall = bounds::json(headers, body, state.limits()).await?;
+    let asked: ToolCall = bounds::json(headers, body, state.limits(), &caller).await?;
     let arguments = match asked.params {
         Some(params) if params.get().starts_with('{') => params,
         Some(_) => return Err(Refusal::invalid("\"params\" must be an object")),
@@ -120,7 +120,7 @@ async fn run(
         id,
         caller,
         client: client(headers).map(Arc::new),
-        scope: Some(scope),
+        scope: Some(Door::of(&scope)),
         face: Face::Tool,
         tool,
         arguments,

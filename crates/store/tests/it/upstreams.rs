@@ -80,7 +80,7 @@ async fn the_last_import_is_undone_once_and_what_changed_since_is_left() {
     let before = store.upstream("old").await.unwrap().unwrap();
     let import: Vec<_> = ["old", "new", "edited", "removed"].map(|name| upstream(name, "2")).into();
     store.import_upstreams(&import).await.unwrap();
-    assert_eq!(store.imported_over().await.unwrap(), [before.clone()]);
+    assert_eq!(store.imported_over().await.unwrap(), std::slice::from_ref(&before));
     store.put_upstream(&upstream("edited", "3")).await.unwrap();
     store.delete_upstream("removed").await.unwrap();
 

@@ -4,7 +4,7 @@ mod checks;
 mod upstream;
 
 use crate::cli::Credentials;
-use crate::config::{Settings, Sources};
+use crate::config::{ConfigError, Settings, Sources, opens};
 use crate::exit;
 use crate::output::{Out, Paint};
 use crate::servers;
@@ -45,18 +45,15 @@ impl Finding {
 
 pub async fn run(sources: &Sources, given: &Credentials, out: Out) -> Result<()> {
     let mut findings = Vec::new();
-    match crate::config::load(sources, servers::names()) {
+    match crate::config::load(sources, servers::known()) {
         Ok(settings) => {
-            findings.push(Finding::ok("configuration", described(&settings)));
+            match opens::check(&settings) {
+                Ok(()) => findings.push(Finding::ok("configuration", described(&settings))),
+                Err(error) => findings.extend(wrong(&error)),
+            }
             findings.extend(checks::all(&settings, given).await);
         }
-        Err(error) => findings.extend(error.problems.iter().map(|problem| {
-            Finding::wrong(
-                "configuration",
-                problem.to_string(),
-                "correct it; `toolgate config schema` says what fits",
-            )
-        })),
+        Err(error) => findings.extend(wrong(&error)),
     }
     print(&findings, out)
 }
@@ -84,6 +81,11 @@ fn print(findings: &[Finding], out: Out) -> Result<()> {
         }
     }
     if wrong { Err(exit::Silent.into()) } else { Ok(()) }
+}
+
+fn wrong(error: &ConfigError) -> Vec<Finding> {
+    let mend = "correct it; `toolgate config schema` says what fits";
+    error.problems.iter().map(|problem| Finding::wrong("configuration", problem.to_string(), mend)).collect()
 }
 
 fn described(settings: &Settings) -> String {

@@ -44,6 +44,8 @@ pub struct Document {
     /// The audit journal.
     pub journal: journal::Options,
     pub servers: Servers,
+    /// Choices of what there is, each at `/mcp/v/NAME`, by name.
+    pub virtual_servers: BTreeMap<String, toolgate_engine::VirtualServer>,
     /// Upstream MCP servers, by name: their tools are offered beside the built-in ones, under the same rules. More can be
     /// added while the gateway runs (`toolgate upstreams`); of two with one name the one here is used.
     pub upstreams: BTreeMap<String, Upstream>,
@@ -67,6 +69,7 @@ impl Default for Document {
             files: Files::default(),
             journal: journal::Options::default(),
             servers: Servers::default(),
+            virtual_servers: BTreeMap::new(),
             upstreams: BTreeMap::new(),
             a2a: A2a::default(),
         }

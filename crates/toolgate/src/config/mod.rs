@@ -6,6 +6,7 @@
 
 pub mod document;
 pub mod nearest;
+pub mod opens;
 pub mod overlay;
 pub mod problem;
 pub mod roots;
@@ -40,6 +41,15 @@ pub struct Sources {
     pub env: BTreeMap<String, String>,
     /// Current directory, for relative paths given outside of a file.
     pub cwd: PathBuf,
+}
+
+/// What a configuration may name beside its own keys.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    /// Every server.
+    pub servers: &'static [&'static str],
+    /// Tools, resources and prompts of one of them.
+    pub entries: fn(&str) -> Vec<String>,
 }
 
 /// Configuration that can be used.
@@ -106,8 +116,8 @@ impl Sources {
     }
 }
 
-/// Read, merge, check. `servers` are the names of the built-in servers.
-pub fn load(sources: &Sources, servers: &[&str]) -> Result<Settings, ConfigError> {
+/// Read, merge, check.
+pub fn load(sources: &Sources, known: Known) -> Result<Settings, ConfigError> {
     let file = sources.file();
     let label = file.as_ref().map_or("defaults".to_owned(), |path| path.display().to_string());
     let mut problems = Vec::new();
@@ -148,7 +158,7 @@ pub fn load(sources: &Sources, servers: &[&str]) -> Result<Settings, ConfigError
     for upstream in document.upstreams.values_mut() {
         semantic::absolute_upstream(upstream, &from_file);
     }
-    semantic::check(&document, servers, &mut report);
+    semantic::check(&document, known.servers, &mut report);
     let listen = semantic::listen(&document.listen, &mut report);
     let data = match &document.data {
         // A path of the command line or the environment is relative to where the operator stands.
@@ -174,7 +184,12 @@ pub fn load(sources: &Sources, servers: &[&str]) -> Result<Settings, ConfigError
     let a2a_db =
         document.a2a.db_path.as_deref().map_or_else(|| data.join(toolgate_store::SHELF_FILE), from_file);
 
-    let warnings = semantic::upstream_warnings(&document)
+    if let Some(tls) = &mut document.http.tls {
+        for path in [&mut tls.cert, &mut tls.key].into_iter().chain(&mut tls.client_ca) {
+            *path = from_file(path);
+        }
+    }
+    let mut warnings: Vec<Problem> = semantic::upstream_warnings(&document)
         .map(|(path, message)| Problem { origin: label.clone(), path, message })
         .collect();
     document.journal.anchor = document.journal.anchor.as_deref().map(&from_file);
@@ -202,7 +217,13 @@ pub fn load(sources: &Sources, servers: &[&str]) -> Result<Settings, ConfigError
             PolicyFile { roles: document.roles.clone(), server_policies: document.server_policies.clone() }
         }
     };
-    let policy = semantic::policy(&policy_file, &mut |path, message| {
+    let upstreams: Vec<&str> = document.upstreams.keys().map(String::as_str).collect();
+    warnings.extend(
+        semantic::absent_servers(&policy_file, known, &upstreams)
+            .into_iter()
+            .map(|(path, message)| Problem { origin: policy_label.clone(), path, message }),
+    );
+    let policy = semantic::policy(&policy_file, known, &upstreams, &mut |path, message| {
         problems.push(Problem { origin: policy_label.clone(), path: path.to_owned(), message });
     });
     match (listen, policy) {

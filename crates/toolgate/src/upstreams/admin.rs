@@ -167,5 +167,5 @@ fn kept(settings: &mut Upstream, before: Option<&Upstream>) -> Result<(), Error>
 
 /// The name as one of an upstream, for commands.
 pub fn server_name(name: &str) -> Result<toolgate_core::name::ServerName, Error> {
-    check::name(name, servers::names()).map_err(Error::invalid)
+    check::name(name, servers::known().servers).map_err(Error::invalid)
 }

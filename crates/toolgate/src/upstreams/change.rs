@@ -166,7 +166,7 @@ impl Federation {
         wanted: Wanted,
     ) -> Result<(NewUpstream, Vec<String>, Vec<(String, String)>), Error> {
         let Wanted { name, mut settings, origin } = wanted;
-        check::name(&name, servers::names()).map_err(Error::invalid)?;
+        check::name(&name, servers::known().servers).map_err(Error::invalid)?;
         let found = check::check(&settings);
         if !found.problems.is_empty() {
             let all: Vec<String> = found

@@ -245,7 +245,7 @@ impl Known {
 
 // What a row says, checked again: the rules of a later version may be stricter than those it was stored by.
 fn parsed(row: &StoredUpstream) -> Result<(ServerName, Upstream), Error> {
-    let name = check::name(&row.name, servers::names()).map_err(Error::invalid)?;
+    let name = check::name(&row.name, servers::known().servers).map_err(Error::invalid)?;
     let mut settings: Upstream = serde_json::from_str(&row.settings)
         .map_err(|problem| Error::invalid(format!("its settings cannot be read: {problem}")))?;
     settings.enabled = row.enabled;

@@ -11,9 +11,9 @@ pub mod http;
 mod refusal;
 mod sort;
 pub mod sse_http;
+pub mod stdio;
 
 pub use endpoint::Credentials;
-pub mod stdio;
 
 use crate::settings::Upstream;
 use ::http::HeaderMap;

@@ -51,6 +51,19 @@ impl Shared {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// End everything that waits, for this reason or an earlier one.
+    fn say_gone(&self, failure: Failure) {
+        self.gone.send_if_modified(|gone| {
+            let first = gone.is_none();
+            gone.get_or_insert(failure);
+            first
+        });
+        let failure = self.gone.borrow().clone();
+        if let Some(failure) = failure {
+            self.pending().fail_all(&failure);
+        }
+    }
+
     fn failure(&self, kind: Kind, what: impl std::fmt::Display) -> Failure {
         Failure {
             kind,
@@ -124,6 +137,7 @@ impl Stdio {
 
     /// End it and wait until nothing of it is left.
     pub async fn stop(&self) {
+        self.shared.say_gone(self.shared.failure(Kind::Unavailable, "was stopped"));
         self.tasks[0].abort();
         self.child.stop();
         self.child.ended().await;
@@ -264,8 +278,6 @@ impl Drop for Stdio {
         for task in &self.tasks {
             task.abort();
         }
-        let failure = self.shared.failure(Kind::Unavailable, "was stopped");
-        self.shared.gone.send_replace(Some(failure.clone()));
-        self.shared.pending().fail_all(&failure);
+        self.shared.say_gone(self.shared.failure(Kind::Unavailable, "was stopped"));
     }
 }

@@ -3,7 +3,6 @@
 use super::{Bench, MANY, bench, caller};
 use crate::mcp::{Peer, Reply, handle};
 use serde_json::{Value, json};
-use toolgate_core::name::ServerName;
 use toolgate_wire::message::{Body, Message, parse};
 use toolgate_wire::{Incoming, Version};
 
@@ -14,7 +13,7 @@ struct Door<'b> {
 
 impl Door<'_> {
     fn new<'b>(bench: &'b Bench, role: &str, scope: Option<&str>, version: Version) -> Door<'b> {
-        let scope = scope.map(|name| ServerName::new(name).unwrap());
+        let scope = scope.map(|name| toolgate_core::name::Door::parse(name).unwrap());
         let peer = Peer {
             caller: caller(role),
             scope,
@@ -88,6 +87,11 @@ async fn initialize_and_discover() {
     assert_eq!(result["capabilities"], json!({"tools": {"listChanged": true}, "logging": {}}));
     assert_eq!(result["serverInfo"]["name"], "toolgate");
     assert_eq!(result["resultType"], Value::Null);
+    // A session would keep them, many times as large.
+    let params = json!({"protocolVersion": "2025-06-18", "capabilities": {"a": vec![json!([]); 4000]}});
+    let reply = door.reply("initialize", params).await;
+    assert!(reply.opened.is_none());
+    assert!(String::from_utf8_lossy(&reply.body).contains("-32602"));
 
     let door = Door::new(&bench, "admin", None, MODERN);
     let (status, answer) = door.send("server/discover", json!({})).await;

@@ -207,9 +207,9 @@ async fn a_profile_that_cannot_be_enforced_does_not_start() {
         group: here.group.clone(),
     };
     for (machine, profile, says) in [
-        (without(0, Ok(false), Ok(())), Profile::Standard, "Landlock ABI 3"),
-        (without(3, Err("no".into()), Ok(())), Profile::Standard, "Landlock ABI 4"),
-        (without(5, Err("no".into()), Ok(())), Profile::Strict, "Landlock ABI 6"),
+        (without(0, Ok(false), Ok(connects::Way::Copy)), Profile::Standard, "Landlock ABI 3"),
+        (without(3, Err("no".into()), Ok(connects::Way::Copy)), Profile::Standard, "Landlock ABI 4"),
+        (without(5, Err("no".into()), Ok(connects::Way::Copy)), Profile::Strict, "Landlock ABI 6"),
         (without(7, Ok(false), Err("forbidden here".into())), Profile::Strict, "forbidden here"),
     ] {
         assert!(machine.enforceable(profile).is_err());

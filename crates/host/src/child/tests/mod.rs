@@ -8,16 +8,18 @@ use super::*;
 use std::path::Path;
 use tokio::io::AsyncReadExt;
 
-/// This machine, and the same one where namespaces are forbidden.
-pub(super) fn machines() -> [(&'static str, Arc<Machine>); 2] {
+/// This machine, the same one where namespaces are forbidden, and like a container that forbids more.
+pub(super) fn machines() -> [(&'static str, Arc<Machine>); 3] {
     let here = Machine::here();
     assert!(
         here.spaces.is_ok(),
         "these tests need a machine that lets namespaces be made: {:?}",
         here.spaces
     );
-    let bare = Machine { spaces: Err("tested without".into()), ..(*here).clone() };
-    [("namespaces", here), ("bare", Arc::new(bare))]
+    let no = || "tested without".to_owned();
+    let bare = Machine { spaces: Err(no()), ..(*here).clone() };
+    let contained = Machine { filter: Ok(connects::Way::Replace), group: Err(no()), ..bare.clone() };
+    [("namespaces", here), ("bare", Arc::new(bare)), ("contained", Arc::new(contained))]
 }
 
 pub(super) const PYTHON: &str = "/usr/bin/python3";

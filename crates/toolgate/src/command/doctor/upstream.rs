@@ -167,6 +167,9 @@ fn tried(report: &Report, settings: &Upstream) -> Vec<Finding> {
 fn mend(step: &Step, settings: &Upstream) -> &'static str {
     let text = step.detail.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if settings.command.is_some() {
+        return of_program(step, &has);
+    }
     match step.name {
         _ if has(&["401", "unauthorized"]) => {
             "it wants to know who asks: set `headers.Authorization: Bearer ${env:NAME}`, and check that the token is not expired"
@@ -193,11 +196,33 @@ fn mend(step: &Step, settings: &Upstream) -> &'static str {
             "it takes too long: the first start of npx or uvx downloads the package; give it more with `start: 2m`"
         }
         "lists" | "offers" => "the server answers and what it offers is broken: tell its author",
-        _ if settings.command.is_some() => {
+        _ => "check `url`, `transport` and `era`",
+    }
+}
+
+fn of_program(step: &Step, has: &dyn Fn(&[&str]) -> bool) -> &'static str {
+    match step.name {
+        "lists" | "offers" => "the server answers and what it offers is broken: tell its author",
+        _ if has(&["npm error", "no matching version", "no solution found", "failed to fetch"]) => {
+            "the package could not be had: check its name and version, and that `egress` names the registry (registry.npmjs.org; \
+             pypi.org and files.pythonhosted.org)"
+        }
+        _ if has(&["modulenotfound", "cannot find module", "no module named"]) => {
+            "something that it needs is not installed, or not readable in the sandbox: name the place in `read`"
+        }
+        _ if has(&["eacces", "permission denied", "read-only", "operation not permitted"]) => {
+            "the sandbox closes a path or a call that it needs: name paths in `read` and `write`"
+        }
+        _ if has(&["memory", "sigkill", "signal 9"]) => {
+            "it may have run out of memory: give it more with `memory: 2GiB`"
+        }
+        _ if has(&["did not", "within", "silent", "deadline", "timed out"]) => {
+            "it takes too long: the first start of npx or uvx downloads the package; give it more with `start: 2m`"
+        }
+        _ => {
             "start it by hand to see what it says: a server for stdio must write nothing but MCP to standard output; in the sandbox it \
              may lack a path (`read`, `write`) or a host (`egress`)"
         }
-        _ => "check `url`, `transport` and `era`",
     }
 }
 
@@ -235,5 +260,12 @@ mod tests {
         assert!(of("invalid peer certificate: UnknownIssuer").contains("ca:"));
         assert!(of("connection refused").contains("running"));
         assert!(of("HTTP 404").contains("/mcp"));
+        let of = |detail: &str| {
+            let step = Step { name: "connect", ok: false, detail: detail.to_owned(), took_ms: 1 };
+            mend(&step, &Upstream { command: Some("npx".into()), ..Upstream::default() })
+        };
+        assert!(of("its last words: npm error 403 Forbidden").contains("registry.npmjs.org"));
+        assert!(of("EACCES: /x").contains("read"));
+        assert!(of("exited with status 1").contains("by hand"));
     }
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use toolgate_core::canon;
 use toolgate_upstream::Upstream;
 use zip::ZipArchive;

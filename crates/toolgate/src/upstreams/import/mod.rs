@@ -116,7 +116,8 @@ impl Plan {
     /// Give names that are free beside what is there, and set aside what cannot be. What is stored is replaced; what is in
     /// the file or built in is not.
     pub fn settle(mut self, known: &[Known], data: &Path) -> Self {
-        let mut taken: BTreeSet<String> = servers::names().iter().map(|name| (*name).to_owned()).collect();
+        let mut taken: BTreeSet<String> =
+            servers::known().servers.iter().map(|name| (*name).to_owned()).collect();
         taken.extend(known.iter().filter(|known| known.row.is_none()).map(|known| known.name.clone()));
         for server in std::mem::take(&mut self.servers) {
             let mut server = server;

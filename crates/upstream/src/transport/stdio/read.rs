@@ -54,8 +54,7 @@ pub(super) async fn read(stdout: ChildStdout, max: usize, shared: Arc<Shared>, c
         what.push_str(&redact::shortened(&last, LAST_WORDS));
     }
     let failure = reader.shared.failure(Kind::Unavailable, what);
-    reader.shared.gone.send_replace(Some(failure.clone()));
-    reader.shared.pending().fail_all(&failure);
+    reader.shared.say_gone(failure);
 }
 
 struct Reader {

@@ -236,7 +236,7 @@ async fn nothing_is_left_when_it_is_dropped_or_stopped() {
         if stop {
             server.stop().await;
             let failed = failure(exchange).await;
-            assert!(failed.message.contains("`files`"), "{}", failed.message);
+            assert!(failed.message.contains("`files` was stopped"), "{}", failed.message);
         }
         drop(server);
         let deadline = std::time::Instant::now() + Duration::from_secs(10);
