@@ -1,8 +1,9 @@
 //! The gateway under measurement: a real process on a data directory of its own, with the limits raised out of the way
 //! and everything else (key, policy, rate limit, journal) as it comes.
 
+use crate::call::{Call, Door, Place, Tool};
 use crate::client::Connection;
-use crate::load::{Door, is_right, request};
+use crate::process;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -58,12 +59,11 @@ impl Gateway {
             let key = std::fs::read_to_string(data.join("admin.key")).unwrap_or_default();
             if let (false, Ok(mut connection)) = (key.is_empty(), Connection::open(&self.address).await) {
                 self.key = key.trim().to_owned();
-                let answer = connection.send(&request(Door::Rest, &self.address, &self.key)).await?;
+                let place = Place::with_key(&self.address, "/mcp", &self.key);
+                let mut call = Call::new(&place, Door::Rest, &Tool::EnvVar, 0, "", 0);
+                let answer = connection.send(call.next()).await?;
                 self.to_first_answer = started.elapsed();
-                if is_right(answer.status, answer.body) {
-                    return Ok(());
-                }
-                bail!("first call: {} {}", answer.status, String::from_utf8_lossy(answer.body));
+                return call.check(&answer).context("first call");
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -71,19 +71,13 @@ impl Gateway {
         bail!("the gateway did not answer within 20 s; its log:\n{log}")
     }
 
-    /// CPU time of the process so far, user and system.
-    pub fn cpu(&self) -> Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let fields: Vec<&str> = stat.rsplit_once(')').context("stat")?.1.split_whitespace().collect();
-        let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-        Ok(Duration::from_millis(ticks * 10))
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Resident bytes.
-    pub fn memory(&self) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find(|l| l.starts_with("VmRSS")).context("VmRSS")?;
-        Ok(line.split_whitespace().nth(1).context("VmRSS")?.parse::<u64>()? * 1024)
+    pub fn memory(&self) -> u64 {
+        process::resident(self.child.id())
     }
 
     /// Stop it as an operator would and let its own command check the journal.
