@@ -25,6 +25,8 @@ pub enum Kind {
     Unavailable,
     Unsupported,
     Internal,
+    /// A tool of an upstream ran and says in its result that it failed.
+    Failed,
 }
 
 /// How loudly an error of a kind is logged.
@@ -49,7 +51,7 @@ const fn row(http: u16, rpc: i64, label: &'static str, level: Level, retryable: 
 
 impl Kind {
     /// Every kind, in the order of the table.
-    pub const ALL: [Kind; 15] = [
+    pub const ALL: [Kind; 16] = [
         Kind::Invalid,
         Kind::Unauthenticated,
         Kind::Forbidden,
@@ -65,6 +67,7 @@ impl Kind {
         Kind::Unavailable,
         Kind::Unsupported,
         Kind::Internal,
+        Kind::Failed,
     ];
 
     // JSON-RPC codes: -32600..-32603 as JSON-RPC 2.0 defines them; the rest from the range -32040..-32059, which
@@ -87,6 +90,7 @@ impl Kind {
             Kind::Unavailable => row(503, -32050, "unavailable", Warn, true),
             Kind::Unsupported => row(400, -32601, "unsupported", Info, false),
             Kind::Internal => row(500, -32603, "internal", Error, false),
+            Kind::Failed => row(422, -32053, "failed", Info, false),
         }
     }
 

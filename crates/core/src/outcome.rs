@@ -11,11 +11,13 @@ pub struct ToolOutput {
     pub json: Arc<RawValue>,
     /// It is the whole result of its method (`content::Shown`, `Reading`, `Messages`), not data of a tool.
     pub whole: bool,
+    /// It says of itself that the tool failed (`isError` of an upstream's result). It goes to the client as it is.
+    pub failed: bool,
 }
 
 impl ToolOutput {
     pub fn of<T: Serialize>(value: &T) -> Result<Self, serde_json::Error> {
-        Ok(Self { json: serde_json::value::to_raw_value(value)?.into(), whole: false })
+        Ok(Self { json: serde_json::value::to_raw_value(value)?.into(), whole: false, failed: false })
     }
 
     pub fn bytes(&self) -> usize {

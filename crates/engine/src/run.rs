@@ -43,7 +43,9 @@ pub(crate) async fn run(inner: &Inner, permit: Permit<'_>, trail: &mut Trail) ->
     Ok(match outcome {
         Ok(output) => {
             let output = clean(output)?;
-            keep(inner, entry, cache_key, &output);
+            if !output.failed {
+                keep(inner, entry, cache_key, &output);
+            }
             Outcome::Done(output)
         }
         Err(mut error) => {
@@ -99,7 +101,7 @@ fn clean(output: ToolOutput) -> Result<ToolOutput, Error> {
         std::borrow::Cow::Borrowed(_) => Ok(output),
         std::borrow::Cow::Owned(masked) => {
             let json = serde_json::value::RawValue::from_string(masked).map_err(Error::internal)?;
-            Ok(ToolOutput { json: Arc::from(json), whole: output.whole })
+            Ok(ToolOutput { json: Arc::from(json), ..output })
         }
     }
 }

@@ -6,12 +6,17 @@ use crate::{Engine, JournalFailure, Parts, Settings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use toolgate_core::id::CallId;
 use toolgate_core::policy::Policy;
-use toolgate_core::{Call, Caller, Ctx, Error, Kind, Mount, Outcome, Server, Spec, Tool, ToolDef, ToolError};
+use toolgate_core::server::AnyTool;
+use toolgate_core::tool::{BoxFuture, Ready};
+use toolgate_core::{
+    Call, Caller, Ctx, Error, Kind, Mount, Outcome, Server, Spec, Tool, ToolDef, ToolError, ToolOutput,
+};
 
 #[derive(Default)]
 struct Shelf {
@@ -175,5 +180,63 @@ async fn arguments_stay_with_the_answer_when_the_intent_was_not_written() {
         let records = records(dir.path());
         let kept: Vec<_> = records.iter().filter(|r| r.get("args").is_some()).map(|r| &r["phase"]).collect();
         assert_eq!(kept, [if broken { "answer" } else { "intent" }]);
+    }
+}
+
+/// Says in its result that it failed.
+struct Failing(Spec, Value);
+
+impl AnyTool for Failing {
+    fn spec(&self) -> &Spec {
+        &self.0
+    }
+    fn description(&self) -> &str {
+        ""
+    }
+    fn input_schema(&self) -> &Value {
+        &self.1
+    }
+    fn output_schema(&self) -> &Value {
+        &self.1
+    }
+    fn prepare(&self, _arguments: &RawValue) -> Result<Box<dyn Ready>, String> {
+        Ok(Box::new(Failed))
+    }
+}
+
+struct Failed;
+
+impl Ready for Failed {
+    fn effect(&self) -> toolgate_core::Effect {
+        toolgate_core::Effect::Read
+    }
+    fn run<'a>(self: Box<Self>, _ctx: &'a Ctx) -> BoxFuture<'a, Result<ToolOutput, ToolError>>
+    where
+        Self: 'a,
+    {
+        let json = RawValue::from_string(r#"{"content":[],"isError":true}"#.to_owned()).unwrap();
+        Box::pin(std::future::ready(Ok(ToolOutput { json: json.into(), whole: true, failed: true })))
+    }
+}
+
+#[tokio::test]
+async fn a_result_that_says_it_failed_is_passed_on_recorded_so_and_not_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let spec = Spec::read("fails").cache(std::time::Duration::from_secs(60));
+    let tools: Vec<Arc<dyn AnyTool>> = vec![Arc::new(Failing(spec, serde_json::json!({"type": "object"})))];
+    let servers = vec![Mount { tools, ..Mount::of(Shelf::default()) }];
+    let journal = Journal::open(dir.path(), "n").unwrap();
+    let engine =
+        Engine::new(Parts::new(Settings::default(), servers, Policy::default(), Vec::new(), journal))
+            .unwrap();
+    for _ in 0..2 {
+        let outcome = engine.call(&call("fails")).await.unwrap();
+        assert!(matches!(&outcome, Outcome::Done(output) if output.json.get().contains("isError")));
+    }
+    let records = records(dir.path());
+    assert_eq!(records.len(), 2);
+    for record in records {
+        assert_eq!((&record["outcome"], &record["decision"]), (&"failed".into(), &"allow".into()));
+        assert_eq!(record.get("cached"), None);
     }
 }

@@ -142,7 +142,7 @@ impl Trail {
         let (kind, message) = match answer {
             Ok(Outcome::Done(output)) => {
                 self.record.bytes = output.bytes() as u64;
-                (None, None)
+                (output.failed.then_some(Kind::Failed), None)
             }
             Ok(Outcome::Refused(error)) => (Some(error.kind), Some(error.message.to_string())),
             Err(error) => (Some(error.kind()), Some(error.message().to_owned())),

@@ -55,6 +55,26 @@ impl Mirrors {
         self.0.is_empty()
     }
 
+    /// The headers of a call with these arguments, as a client must send them. What a header cannot say (an array where
+    /// the schema asks for a text) is left out: the upstream refuses such arguments anyway.
+    pub fn headers(&self, arguments: &RawValue) -> Vec<(HeaderName, String)> {
+        if self.0.is_empty() {
+            return Vec::new();
+        }
+        let arguments: Value = serde_json::from_str(arguments.get()).unwrap_or_default();
+        let written = |mirror: &Mirror| {
+            let text = match mirror.path.iter().try_fold(&arguments, |value, key| value.get(key))? {
+                Value::String(text) => text.clone(),
+                value @ (Value::Bool(_) | Value::Number(_)) => integer(value)
+                    .filter(|_| mirror.kind == Kind::Integer)
+                    .map_or_else(|| value.to_string(), |whole| whole.to_string()),
+                _ => return None,
+            };
+            Some((mirror.header.clone(), header::encode(&text).into_owned()))
+        };
+        self.0.iter().filter_map(written).collect()
+    }
+
     /// Compare with the arguments of a call.
     pub fn check(&self, headers: &HeaderMap, arguments: &RawValue) -> Result<(), Fault> {
         if self.0.is_empty() {
@@ -223,6 +243,29 @@ mod tests {
             ),
         ] {
             assert_eq!(Mirrors::of(&schema).is_ok(), good, "{schema}");
+        }
+    }
+
+    #[test]
+    fn headers_are_written_as_they_are_read() {
+        let mirrors = Mirrors::of(&json!({"properties": {
+            "s": {"type": "string", "x-mcp-header": "S"},
+            "deep": {"type": "object", "properties": {"n": {"type": "integer", "x-mcp-header": "N"}}},
+            "b": {"type": "boolean", "x-mcp-header": "B"},
+        }}))
+        .unwrap();
+        for (arguments, headers) in [
+            (json!({"s": "plain"}), vec![("mcp-param-s", "plain")]),
+            (json!({"s": ""}), vec![("mcp-param-s", "")]),
+            (json!({"s": " é"}), vec![("mcp-param-s", "=?base64?IMOp?=")]),
+            (json!({"s": null, "b": false}), vec![("mcp-param-b", "false")]),
+            (json!({"deep": {"n": 7.0}}), vec![("mcp-param-n", "7")]),
+            (json!({"s": [1]}), vec![]),
+        ] {
+            let raw = RawValue::from_string(arguments.to_string()).unwrap();
+            let written = mirrors.headers(&raw);
+            let lines: Vec<_> = written.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            assert_eq!(lines, headers, "{arguments}");
         }
     }
 

@@ -5,8 +5,52 @@
 
 use crate::era::Era;
 use crate::id::Id;
+use crate::members::Key;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::time::Duration;
 use toolgate_core::{Outcome, ToolOutput};
+
+/// Who answers, in `_meta`.
+const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
+
+/// The members of a JSON object in their order, values still raw; none of anything else.
+#[derive(Default)]
+pub struct Pairs<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'a> Pairs<'a> {
+    pub fn of(object: &'a str) -> Self {
+        serde_json::from_str(object).unwrap_or_default()
+    }
+}
+
+impl<'a> IntoIterator for Pairs<'a> {
+    type Item = (Cow<'a, str>, &'a RawValue);
+    type IntoIter = std::vec::IntoIter<Self::Item>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Pairs<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct PairsVisitor;
+        impl<'de> serde::de::Visitor<'de> for PairsVisitor {
+            type Value = Pairs<'de>;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Pairs<'de>, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(key) = map.next_key::<Key<'de>>()? {
+                    pairs.push((key.0, map.next_value()?));
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(PairsVisitor)
+    }
+}
 
 /// A result being written.
 pub struct ResultWriter {
@@ -64,7 +108,7 @@ impl ResultWriter {
         self
     }
 
-    /// A member of `_meta`, whose value is JSON text already. Modern only.
+    /// A member of `_meta`, whose value is JSON text already.
     pub fn meta(&mut self, key: &str, json: &str) -> &mut Self {
         write_text(&mut self.meta, key);
         self.meta.push(b':');
@@ -73,20 +117,24 @@ impl ResultWriter {
         self
     }
 
-    /// The members of an object whose JSON text is given.
+    /// The members of a whole result whose JSON text is given. What this writer says itself (`resultType`, `ttlMs`,
+    /// `cacheScope`) is left out, and what stands in its `_meta` is put beside ours.
     pub fn members(&mut self, object: &str) -> &mut Self {
-        let inner = object
-            .trim()
-            .strip_prefix('{')
-            .and_then(|text| text.strip_suffix('}'))
-            .unwrap_or_default()
-            .trim();
-        if !inner.is_empty() {
-            if self.members {
-                self.out.push(b',');
+        for (key, value) in Pairs::of(object) {
+            match key.as_ref() {
+                "resultType" | "ttlMs" | "cacheScope" => {}
+                "_meta" => {
+                    self.meta.clear();
+                    for (key, value) in Pairs::of(value.get()) {
+                        if key != SERVER_INFO {
+                            self.meta(&key, value.get());
+                        }
+                    }
+                }
+                key => {
+                    self.raw(key, value.get());
+                }
             }
-            self.members = true;
-            self.out.extend_from_slice(inner.as_bytes());
         }
         self
     }
@@ -113,8 +161,15 @@ impl ResultWriter {
             self.out.push(b'{');
             let meta = std::mem::take(&mut self.meta);
             self.out.extend_from_slice(&meta);
-            self.out.extend_from_slice(br#""io.modelcontextprotocol/serverInfo":"#);
+            write_text(&mut self.out, SERVER_INFO);
+            self.out.push(b':');
             self.out.extend_from_slice(server_info.as_bytes());
+            self.out.push(b'}');
+        } else if self.meta.pop().is_some() {
+            let meta = std::mem::take(&mut self.meta);
+            self.key("_meta");
+            self.out.push(b'{');
+            self.out.extend_from_slice(&meta);
             self.out.push(b'}');
         }
         self.out.extend_from_slice(b"}}");
@@ -125,12 +180,12 @@ impl ResultWriter {
 /// The result of a `tools/call`: the tool's JSON as `structuredContent` and the same as text, or the refusal's text.
 pub fn call(era: Era, id: &Id, outcome: &Outcome, server_info: &str) -> Vec<u8> {
     let (text, output) = match outcome {
-        Outcome::Done(ToolOutput { json, whole: true }) => {
+        Outcome::Done(ToolOutput { json, whole: true, .. }) => {
             let mut writer = ResultWriter::new(era, id, json.get().len());
             writer.members(json.get());
             return writer.finish(server_info);
         }
-        Outcome::Done(ToolOutput { json, whole: false }) => (json.get(), Some(json.get())),
+        Outcome::Done(ToolOutput { json, whole: false, .. }) => (json.get(), Some(json.get())),
         Outcome::Refused(error) => (error.message.as_ref(), None),
     };
     let mut writer = ResultWriter::new(era, id, text.len() * 2 + text.len() / 4);
@@ -224,6 +279,24 @@ mod tests {
             let result = read(&writer.finish("{}"));
             assert_eq!(result["result"]["tools"], json!([{}, {"a": 1}]));
             assert_eq!(result["result"]["ttlMs"], ttl);
+        }
+    }
+
+    #[test]
+    fn a_result_of_another_keeps_what_it_says_and_says_nothing_twice() {
+        let theirs = r#"{"content":[],"x": {"y":1},"resultType":"complete","ttlMs":9,"cacheScope":"public",
+            "_meta":{"a":1,"io.modelcontextprotocol/serverInfo":{"name":"other"}}}"#;
+        let theirs = serde_json::value::RawValue::from_string(theirs.to_owned()).unwrap();
+        let output = ToolOutput { json: theirs.into(), whole: true, failed: false };
+        for (era, expected) in [
+            (
+                Era::Modern,
+                r#"{"jsonrpc":"2.0","id":7,"result":{"content":[],"x":{"y":1},"resultType":"complete","_meta":{"a":1,"io.modelcontextprotocol/serverInfo":{"name":"us"}}}}"#,
+            ),
+            (Era::Legacy, r#"{"jsonrpc":"2.0","id":7,"result":{"content":[],"x":{"y":1},"_meta":{"a":1}}}"#),
+        ] {
+            let text = call(era, &id(), &Outcome::Done(output.clone()), r#"{"name":"us"}"#);
+            assert_eq!(String::from_utf8(text).unwrap(), expected);
         }
     }
 

@@ -92,6 +92,29 @@ pub(super) fn judge(address: IpAddr) -> Class {
     }
 }
 
+/// Why an address is none that a name leads to in good faith, even the name of a service on a private network.
+pub(super) fn never(address: IpAddr) -> Option<&'static str> {
+    if judge(address) == Class::Metadata {
+        return Some("it leads to a cloud metadata service");
+    }
+    if address.is_loopback() {
+        return None;
+    }
+    let address = plain(address);
+    let link_local = match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    let no_host = match address {
+        IpAddr::V4(v4) => v4.octets()[0] == 0 || v4.octets()[0] >= 240,
+        IpAddr::V6(v6) => v6.is_unspecified(),
+    };
+    if link_local {
+        return Some("it leads to a link-local address");
+    }
+    (no_host || address.is_multicast()).then_some("it leads to an address that is no host's")
+}
+
 fn judge_v4(address: Ipv4Addr) -> Class {
     if METADATA_V4.contains(&address.octets()) {
         return Class::Metadata;

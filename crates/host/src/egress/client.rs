@@ -7,8 +7,10 @@
 use super::{
     EgressRules, HttpStats, Incoming, Outgoing,
     pin::{self, Pin},
+    origin::Origin,
     resolve::{Resolver, Scope},
     rules::{Guard, Target},
+    tls,
 };
 use crate::HostError;
 use bytes::{Bytes, BytesMut};
@@ -60,6 +62,7 @@ pub struct Http {
     pin: Option<Pin>,
     public: OnceCell<reqwest::Client>,
     named: OnceCell<reqwest::Client>,
+    roots: OnceCell<Arc<rustls::ClientConfig>>,
     requests: AtomicU64,
     failed: AtomicU64,
     refused: AtomicU64,
@@ -84,6 +87,7 @@ impl Http {
             pin,
             public: OnceCell::new(),
             named: OnceCell::new(),
+            roots: OnceCell::new(),
             requests: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -111,6 +115,20 @@ impl Http {
             counter.fetch_add(1, Ordering::Relaxed);
         }
         result
+    }
+
+    /// A streaming client of the origin of `url`, which the operator configured; `ca` is a file of PEM certificates that
+    /// its certificate is checked against instead of the system's. Reads certificates; connects when first used.
+    ///
+    /// Errors: `Invalid` for what is no URL or no file of certificates, `Forbidden` for what `deny` or `only` closes.
+    pub async fn origin(&self, url: &str, ca: Option<&std::path::Path>) -> Result<Origin, HostError> {
+        let target = self.guard.origin(url)?;
+        let tls = match (target.url.scheme(), ca) {
+            ("https", Some(file)) => Some(tls::with_file(file).await?),
+            ("https", None) => Some(Arc::clone(self.roots.get_or_try_init(tls::with_system).await?)),
+            _ => None,
+        };
+        Origin::new(&target, tls, Arc::clone(&self.denied))
     }
 
     /// Requests sent, failed and refused by the guard since start.
@@ -191,7 +209,7 @@ impl Http {
         headers: &HeaderMap,
         body: &Bytes,
     ) -> Result<reqwest::Response, HostError> {
-        let client = self.client(if target.named { Scope::Named } else { Scope::Public }).await?;
+        let client = self.client(target.named).await?;
         let mut request = client.request(method.clone(), target.url.clone()).headers(headers.clone());
         if !body.is_empty() {
             request = request.body(body.clone());
@@ -207,11 +225,8 @@ impl Http {
         Ok(response)
     }
 
-    async fn client(&self, scope: Scope) -> Result<&reqwest::Client, HostError> {
-        let cell = match scope {
-            Scope::Public => &self.public,
-            Scope::Named => &self.named,
-        };
+    async fn client(&self, named: bool) -> Result<&reqwest::Client, HostError> {
+        let (cell, scope) = if named { (&self.named, Scope::Named) } else { (&self.public, Scope::Public) };
         let build = async || {
             let resolver = Arc::new(Resolver::new(scope, Arc::clone(&self.denied)));
             let pin = self.pin.clone();

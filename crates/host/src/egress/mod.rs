@@ -2,10 +2,15 @@
 //!
 //! Used by tool servers and upstreams through `Host::http`. Invariants: every URL, every redirect hop and every DNS
 //! answer is judged before a byte is sent; a connection goes only to an address that was judged; no answer is larger
-//! than its caller asked for. Absent on purpose: proxies, cookies, retries, and any way for a caller to widen the rules.
+//! than its caller asked for. `Origin` streams to and from one origin that the operator configured. Absent on purpose:
+//! proxies, cookies, retries of what may have been seen, and any way for a caller to widen the rules.
 
 mod address;
 mod client;
+mod connect;
+mod origin;
+#[cfg(test)]
+mod origin_tests;
 mod pattern;
 mod pin;
 #[cfg(test)]
@@ -14,9 +19,11 @@ mod resolve;
 mod rules;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 pub use client::Http;
 pub use pin::Pin;
+pub use origin::{Answer, Body, Lost, Origin};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};

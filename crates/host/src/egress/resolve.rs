@@ -1,7 +1,7 @@
 //! The resolver that `reqwest` connects by: it asks DNS once and hands on only the addresses that were judged.
 //!
 //! One per client: the public client's drops everything that is not public, the other one serves only services that the
-//! operator named. Invariant: a connection to a name can only go to an address returned here. Not called for IP
+//! operator named. `connect` asks the same questions for origins that the operator configured. Invariant: a connection to a name can only go to an address returned here. Not called for IP
 //! literals, which `rules` judges.
 
 use super::address::{self, Class};
@@ -23,6 +23,9 @@ pub(super) enum Scope {
     Public,
     /// Names in `allow_private`; private addresses too.
     Named,
+    /// The name of an origin that the operator configured; private addresses too, but none of those that only a hijacked
+    /// name leads to (`address::never`).
+    Origin,
 }
 
 pub(super) struct Resolver {
@@ -36,13 +39,17 @@ impl Resolver {
     }
 }
 
+/// The addresses that a name may be connected to, asked of DNS now.
+pub(super) async fn addresses(name: &str, scope: Scope, denied: &[IpAddr]) -> Result<Vec<IpAddr>, HostError> {
+    keep(name, lookup(name).await?, scope, denied)
+}
+
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let (scope, denied) = (self.scope, Arc::clone(&self.denied));
         Box::pin(async move {
             let name = name.as_str().trim_end_matches('.').to_ascii_lowercase();
-            let found = lookup(&name).await?;
-            let kept = keep(&name, found, scope, &denied)?;
+            let kept = addresses(&name, scope, &denied).await?;
             Ok(Box::new(kept.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
         })
     }
@@ -97,6 +104,7 @@ fn keep(name: &str, found: Vec<IpAddr>, scope: Scope, denied: &[IpAddr]) -> Resu
                 Err("its address is closed by the operator (egress.deny)")
             }
             Class::Public => Ok(()),
+            _ if scope == Scope::Origin => address::never(ip).map_or(Ok(()), Err),
             // Only the service's own name opens it: another name that leads there does not, even when allowed.
             Class::Metadata if scope == Scope::Named && address::is_metadata_name(name) => Ok(()),
             Class::Metadata => Err("it leads to a cloud metadata service"),
@@ -144,6 +152,26 @@ mod tests {
         assert!(keep("db.test", ips(&["10.0.0.1"]), Scope::Named, &[]).is_ok());
         assert!(keep("db.test", ips(&["169.254.169.254"]), Scope::Named, &[]).is_err());
         assert!(keep("metadata.google.internal", ips(&["169.254.169.254"]), Scope::Named, &[]).is_ok());
+    }
+
+    #[test]
+    fn a_configured_origin_may_be_private_but_not_what_only_a_hijacked_name_leads_to() {
+        for good in ["10.0.0.1", "127.0.0.1", "::1", "192.168.1.2", "fd00::1", "100.64.0.1"] {
+            assert!(keep("mcp.test", ips(&[good]), Scope::Origin, &[]).is_ok(), "{good}");
+        }
+        for bad in [
+            "169.254.169.254",
+            "169.254.1.1",
+            "0.0.0.0",
+            "::",
+            "224.0.0.1",
+            "fe80::1",
+            "ff02::1",
+            "::ffff:169.254.1.1",
+        ] {
+            assert!(keep("mcp.test", ips(&[bad]), Scope::Origin, &[]).is_err(), "{bad}");
+        }
+        assert!(keep("mcp.test", ips(&["10.0.0.1"]), Scope::Origin, &ips(&["10.0.0.1"])).is_err());
     }
 
     #[test]

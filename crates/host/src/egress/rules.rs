@@ -105,16 +105,7 @@ impl Guard {
                 from.place()
             )));
         }
-        if self.deny.iter().any(|p| p.matches(&host)) {
-            return Err(HostError::forbidden(format!(
-                "host `{host}` is closed by the operator (egress.deny)"
-            )));
-        }
-        if !self.only.is_empty() && !self.only.iter().any(|p| p.matches(&host)) {
-            return Err(HostError::forbidden(format!(
-                "host `{host}` is not among the hosts that the operator opened (egress.only)"
-            )));
-        }
+        self.open(&host)?;
         // A service named by the operator may send on to itself; nobody else may send there.
         let named = self.allow.iter().any(|s| {
             s.matches(&host, port) && from.is_none_or(|from| from.named && s.matches(&from.host, from.port))
@@ -124,6 +115,36 @@ impl Guard {
             return Err(self.refuse(&target, from, &reason));
         }
         Ok(target)
+    }
+
+    /// Judge the URL of an origin that the operator configured: naming it there opens its address and port, but what
+    /// `deny` and `only` close stays closed.
+    pub fn origin(&self, raw: &str) -> Result<Target, HostError> {
+        let mut url = parse(raw)?;
+        let host = pattern::host(url.host_str().unwrap_or_default())
+            .map_err(|e| invalid(format!("the host of the URL is refused: {e}")))?;
+        url.set_host(Some(&host.to_string()))
+            .map_err(|e| invalid(format!("the host of the URL is refused: {e}")))?;
+        self.open(&host)?;
+        let port = url.port_or_known_default().unwrap_or(0);
+        if port == 0 {
+            return Err(invalid("port 0 cannot be connected to"));
+        }
+        Ok(Target { url, host, port, named: true })
+    }
+
+    fn open(&self, host: &Host) -> Result<(), HostError> {
+        if self.deny.iter().any(|p| p.matches(host)) {
+            return Err(HostError::forbidden(format!(
+                "host `{host}` is closed by the operator (egress.deny)"
+            )));
+        }
+        if !self.only.is_empty() && !self.only.iter().any(|p| p.matches(host)) {
+            return Err(HostError::forbidden(format!(
+                "host `{host}` is not among the hosts that the operator opened (egress.only)"
+            )));
+        }
+        Ok(())
     }
 
     fn refuse(&self, target: &Target, from: Option<&Target>, reason: &str) -> HostError {

@@ -4,8 +4,21 @@
 //! travel. Dropping an `Exchange` whose response has not come gives the request up (the conversation says so upstream where
 //! its era has a word for it).
 
+mod demux;
+mod endpoint;
+mod events;
+pub mod http;
+mod refusal;
+mod sort;
+pub mod sse_http;
+
+pub use endpoint::Credentials;
+
 use crate::settings::Upstream;
+use ::http::HeaderMap;
 use bytes::Bytes;
+use futures_util::stream::{BoxStream, StreamExt as _};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -22,7 +35,11 @@ pub struct Outgoing {
     pub token: Option<Arc<str>>,
     /// Headers beside those of the transport: `Mcp-Method`, `Mcp-Name`, `Mcp-Param-*`, `MCP-Protocol-Version`,
     /// `Mcp-Session-Id`, `traceparent`, what is forwarded. Pipes have none and leave them out.
-    pub headers: http::HeaderMap,
+    pub headers: HeaderMap,
+    /// The answer is a stream that stays open (`subscriptions/listen`): its silence means nothing.
+    pub standing: bool,
+    /// Silence of the answer once it has begun is for the sender to judge: a user may be asked meanwhile.
+    pub untimed: bool,
 }
 
 /// One message of the upstream: the text of one JSON object, already checked to be one and within bounds
@@ -31,7 +48,7 @@ pub type Incoming = Bytes;
 
 /// The messages that belong to one request: notifications, requests of the upstream, and the response as the last.
 pub struct Exchange {
-    pub messages: mpsc::Receiver<Result<Incoming, Failure>>,
+    pub messages: Messages,
     /// `Mcp-Session-Id` of the answer.
     pub session: Option<Arc<str>>,
     /// HTTP status of the answer; 200 over a pipe.
@@ -40,13 +57,33 @@ pub struct Exchange {
     pub guard: Guard,
 }
 
+/// Where the messages of an exchange come from.
+pub enum Messages {
+    /// All here: an answer in one body.
+    Ready(VecDeque<Incoming>),
+    /// Brought by the reader of a shared connection.
+    Channel(mpsc::Receiver<Result<Incoming, Failure>>),
+    /// Read as they are asked for, so that who does not ask holds the upstream back.
+    Stream(BoxStream<'static, Result<Incoming, Failure>>),
+}
+
+impl From<mpsc::Receiver<Result<Incoming, Failure>>> for Messages {
+    fn from(receiver: mpsc::Receiver<Result<Incoming, Failure>>) -> Self {
+        Self::Channel(receiver)
+    }
+}
+
 /// Whatever must end with an exchange or a connection.
 pub type Guard = Box<dyn Send + Sync>;
 
 impl Exchange {
-    /// The next message; `None` after the response.
+    /// The next message; `None` after the response. May be dropped before it ends: no message is lost by that.
     pub async fn next(&mut self) -> Option<Result<Incoming, Failure>> {
-        self.messages.recv().await
+        match &mut self.messages {
+            Messages::Ready(messages) => messages.pop_front().map(Ok),
+            Messages::Channel(receiver) => receiver.recv().await,
+            Messages::Stream(stream) => stream.next().await,
+        }
     }
 }
 
@@ -67,10 +104,21 @@ pub struct Failure {
     pub body: Option<Bytes>,
 }
 
+impl Failure {
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), unseen: false, status: None, wait: None, body: None }
+    }
+
+    /// The upstream cannot have seen the request.
+    pub fn unseen(self) -> Self {
+        Self { unseen: true, ..self }
+    }
+}
+
 /// A way to one upstream, open or opened when first used. One process over a pipe, one origin over HTTP.
 pub trait Transport: Send + Sync {
-    /// Send a request; its messages come through the exchange. Ends when the head of the answer is there (HTTP) or the
-    /// request is written (pipe).
+    /// Send a request; its messages come through the exchange. Ends when the head of the answer is there (HTTP; also its
+    /// body when that is one JSON text) or the request is written (pipe).
     fn exchange<'a>(
         &'a self,
         message: Outgoing,
@@ -84,14 +132,19 @@ pub trait Transport: Send + Sync {
     /// listener. Ends with an error when the stream cannot be had.
     fn unsolicited<'a>(
         &'a self,
-        headers: http::HeaderMap,
+        headers: HeaderMap,
     ) -> toolgate_core::tool::BoxFuture<'a, Result<Exchange, Failure>>;
 
     /// End a session (HTTP `DELETE` with these headers; nothing over a pipe).
-    fn end<'a>(&'a self, headers: http::HeaderMap) -> toolgate_core::tool::BoxFuture<'a, ()>;
+    fn end<'a>(&'a self, headers: HeaderMap) -> toolgate_core::tool::BoxFuture<'a, ()>;
 
     /// Whether headers travel (and so must be right).
     fn has_headers(&self) -> bool;
+
+    /// Whether it carries one legacy session only (a pipe; HTTP+SSE), so that each session needs one of its own.
+    fn one_session(&self) -> bool {
+        !self.has_headers()
+    }
 
     /// Ends when the process or connection behind it is gone for good, with the reason. HTTP: never.
     fn gone<'a>(&'a self) -> toolgate_core::tool::BoxFuture<'a, Failure>;

@@ -1,0 +1,108 @@
+//! Which tools of an upstream are offered, under which names, and what calls of them count as.
+//!
+//! Called by `offer`. The operator's word goes before the upstream's; without either a tool counts as one that destroys.
+
+use crate::settings::Tools;
+use serde_json::Value;
+use toolgate_core::Effect;
+
+/// Whether a name fits a pattern, in which `*` stands for any text.
+pub(super) fn fits(pattern: &str, name: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first) else { return false };
+    let Some(last) = pattern.rsplit_once('*').map(|(_, last)| last) else { return rest.is_empty() };
+    let mut middle: Vec<&str> = parts.collect();
+    middle.pop();
+    for part in middle {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.len() >= last.len() && rest.ends_with(last)
+}
+
+impl Tools {
+    fn any(patterns: &[String], names: [&str; 2]) -> bool {
+        patterns.iter().any(|pattern| names.iter().any(|name| fits(pattern, name)))
+    }
+
+    /// The name that a tool is offered under; `None` when it is not. Patterns fit the upstream's name or the new one.
+    pub(super) fn offered<'a>(&'a self, own: &'a str) -> Option<&'a str> {
+        let name = self.rename.get(own).map_or(own, String::as_str);
+        let names = [own, name];
+        let allowed = self.allow.is_empty() || Self::any(&self.allow, names);
+        (allowed && !Self::any(&self.deny, names)).then_some(name)
+    }
+
+    /// What a call of the tool does: as the operator says, by name or by the longest pattern that fits; else as its hints
+    /// say, when they are believed.
+    pub(super) fn effect(&self, own: &str, name: &str, annotations: &Value) -> Effect {
+        let exact = self.effects.get(own).or_else(|| self.effects.get(name));
+        let patterns = self.effects.iter().filter(|(pattern, _)| fits(pattern, own) || fits(pattern, name));
+        let said =
+            exact.or_else(|| patterns.max_by_key(|(pattern, _)| pattern.len()).map(|(_, effect)| effect));
+        match said {
+            Some(effect) => *effect,
+            None if self.trust_hints && annotations["readOnlyHint"] == true => Effect::Read,
+            None if self.trust_hints && annotations["destructiveHint"] == false => Effect::Write,
+            None => Effect::Destroy,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn patterns() {
+        for (pattern, name, good) in [
+            ("a", "a", true),
+            ("a", "ab", false),
+            ("a*", "ab", true),
+            ("*a", "ba", true),
+            ("*a", "ab", false),
+            ("*", "", true),
+            ("a*b*c", "a1b2c", true),
+            ("a*b*c", "a1c2b", false),
+            ("ab*ba", "aba", false),
+            ("", "a", false),
+        ] {
+            assert_eq!(fits(pattern, name), good, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn the_operators_word_goes_first_and_nothing_said_means_destroy() {
+        let mut tools = Tools::default();
+        let reads = json!({"readOnlyHint": true});
+        assert_eq!(tools.effect("get", "get", &reads), Effect::Destroy, "hints are not believed");
+        tools.trust_hints = true;
+        assert_eq!(tools.effect("get", "get", &reads), Effect::Read);
+        assert_eq!(tools.effect("put", "put", &json!({"destructiveHint": false})), Effect::Write);
+        assert_eq!(tools.effect("put", "put", &Value::Null), Effect::Destroy);
+        tools.effects.insert("g*".into(), Effect::Write);
+        tools.effects.insert("get_*".into(), Effect::Read);
+        assert_eq!(tools.effect("get", "get", &reads), Effect::Write);
+        assert_eq!(tools.effect("get_x", "get_x", &Value::Null), Effect::Read);
+        tools.effects.insert("get_x".into(), Effect::Destroy);
+        assert_eq!(tools.effect("get_x", "get_x", &reads), Effect::Destroy);
+    }
+
+    #[test]
+    fn deny_goes_before_allow_and_names_are_renamed() {
+        let tools = Tools {
+            allow: vec!["read_*".into(), "list".into()],
+            deny: vec!["*_secret".into()],
+            rename: [("list".to_owned(), "all".to_owned())].into(),
+            ..Tools::default()
+        };
+        assert_eq!(tools.offered("read_file"), Some("read_file"));
+        assert_eq!(tools.offered("read_secret"), None);
+        assert_eq!(tools.offered("list"), Some("all"));
+        assert_eq!(tools.offered("write"), None);
+    }
+}

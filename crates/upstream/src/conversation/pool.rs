@@ -1,0 +1,253 @@
+//! `Pool`: the sessions of a legacy upstream, or the processes of a modern one, by who they belong to and what their
+//! clients can do. Both are called sessions here.
+//!
+//! Made lazily, ended when idle, bounded in number: when all are in use a call is refused, never queued behind a stranger's.
+
+use super::Place;
+use crate::settings::Share;
+use crate::transport::{Failure, Transport};
+use serde_json::Value;
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+use toolgate_core::caller::Caller;
+use toolgate_core::{Ctx, Kind};
+
+/// Whom a session belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Owner {
+    /// The gateway itself: lists and subscriptions.
+    Watcher,
+    All,
+    Caller(Arc<str>),
+    /// A session of a client, by its address while it lives.
+    Session(usize),
+}
+
+pub(crate) type Alive = Weak<dyn Any + Send + Sync>;
+
+impl Owner {
+    /// Whose session a call uses, and what must live for it to go on.
+    pub fn of(share: Share, ctx: &Ctx) -> (Self, Option<Alive>) {
+        match (share, ctx.link().and_then(|link| link.session())) {
+            (Share::All, _) => (Self::All, None),
+            (Share::Session, Some(session)) => {
+                let address = Arc::as_ptr(&session).cast::<()>() as usize;
+                (Self::Session(address), Some(Arc::downgrade(&session)))
+            }
+            _ => (Self::Caller(ctx.caller.id.clone()), None),
+        }
+    }
+
+    pub fn of_caller(share: Share, caller: &Caller) -> Self {
+        match share {
+            Share::All => Self::All,
+            _ => Self::Caller(caller.id.clone()),
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Key {
+    owner: Owner,
+    /// Canonical text of the capabilities declared.
+    abilities: String,
+}
+
+/// What a pool holds.
+pub(crate) trait Held: Send + Sync + 'static {
+    /// It is of no use any more.
+    fn is_lost(&self) -> bool;
+}
+
+/// What a session is made of.
+pub(crate) struct Begin {
+    pub transport: Arc<dyn Transport>,
+    /// Whether all its calls are of one owner.
+    pub only: bool,
+    /// Whether it is the gateway's own.
+    pub watcher: bool,
+}
+
+struct Slot<S> {
+    session: OnceCell<Arc<S>>,
+    uses: AtomicUsize,
+    used: Mutex<Instant>,
+    alive: Option<Alive>,
+}
+
+/// The use of a session; while one lasts the session is not idle.
+pub(crate) struct Lease<S: Held> {
+    slot: Arc<Slot<S>>,
+    pub session: Arc<S>,
+}
+
+impl<S: Held> Drop for Lease<S> {
+    fn drop(&mut self) {
+        self.slot.release();
+    }
+}
+
+// Counts a use from before the session is made.
+struct Use<S: Held>(Arc<Slot<S>>);
+
+impl<S: Held> Drop for Use<S> {
+    fn drop(&mut self) {
+        self.0.release();
+    }
+}
+
+impl<S: Held> Slot<S> {
+    fn release(&self) {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.uses.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    fn used(&self) -> Instant {
+        *self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_idle(&self) -> bool {
+        self.uses.load(Ordering::Acquire) == 0
+    }
+
+    fn is_orphan(&self) -> bool {
+        self.alive.as_ref().is_some_and(|alive| alive.strong_count() == 0)
+    }
+}
+
+/// The sessions of one upstream.
+pub(crate) struct Pool<S: Held> {
+    place: Arc<Place>,
+    /// What all sessions share over HTTP; over pipes each has a process of its own.
+    shared: Option<Arc<dyn Transport>>,
+    /// The process that was asked for its era: it serves the first session.
+    first: Mutex<Option<Arc<dyn Transport>>>,
+    slots: Mutex<HashMap<Key, Arc<Slot<S>>>>,
+}
+
+impl<S: Held> Pool<S> {
+    /// `transport`: what the era was found out on.
+    pub fn new(place: Arc<Place>, transport: Arc<dyn Transport>) -> Self {
+        let (shared, first) =
+            if transport.one_session() { (None, Some(transport)) } else { (Some(transport), None) };
+        Self { place, shared, first: Mutex::new(first), slots: Mutex::default() }
+    }
+
+    async fn transport(&self) -> Result<Arc<dyn Transport>, Failure> {
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match self.shared.clone().or(first) {
+            Some(transport) => Ok(transport),
+            None => self.place.open().await,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<Slot<S>>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Whether the gateway's own session is there.
+    pub fn is_awake(&self) -> bool {
+        self.lock().keys().any(|key| key.owner == Owner::Watcher)
+    }
+
+    /// The session of an owner with these abilities, made with `make` when there is none.
+    pub async fn lease<F>(
+        &self,
+        (owner, alive): (Owner, Option<Alive>),
+        abilities: &Value,
+        make: impl FnOnce(Begin) -> F + Send,
+    ) -> Result<Lease<S>, Failure>
+    where
+        F: Future<Output = Result<S, Failure>> + Send,
+    {
+        let plain = abilities.as_object().is_none_or(serde_json::Map::is_empty);
+        // Everybody's session for clients that cannot be asked is the gateway's own.
+        let owner = if owner == Owner::All && plain { Owner::Watcher } else { owner };
+        let key = Key { owner, abilities: toolgate_core::canon::to_string(abilities) };
+        let used = Use(self.slot(&key, alive)?);
+        let only = !matches!(key.owner, Owner::All | Owner::Watcher);
+        let made = used.0.session.get_or_try_init(|| async {
+            let transport = self.transport().await?;
+            make(Begin { transport, only, watcher: key.owner == Owner::Watcher }).await.map(Arc::new)
+        });
+        let limit = self.place.settings.start.0;
+        let made = tokio::time::timeout(limit, made).await.unwrap_or_else(|_| {
+            let why = format!("no session within {} s (start)", limit.as_secs_f64());
+            Err(Failure::new(Kind::Timeout, why).unseen())
+        });
+        let session = match made {
+            Ok(session) => session.clone(),
+            Err(failure) => {
+                self.forget(&key, &used.0);
+                return Err(failure);
+            }
+        };
+        let slot = used.0.clone();
+        // The count goes over to the lease.
+        slot.uses.fetch_add(1, Ordering::AcqRel);
+        drop(used);
+        Ok(Lease { slot, session })
+    }
+
+    // The slot of a key, with one use counted.
+    fn slot(&self, key: &Key, alive: Option<Alive>) -> Result<Arc<Slot<S>>, Failure> {
+        let mut slots = self.lock();
+        let lost =
+            |slot: &Slot<S>| slot.session.get().is_some_and(|session| session.is_lost()) || slot.is_orphan();
+        if slots.get(key).is_some_and(|slot| lost(slot)) {
+            slots.remove(key);
+        }
+        if let Some(slot) = slots.get(key) {
+            slot.uses.fetch_add(1, Ordering::AcqRel);
+            return Ok(slot.clone());
+        }
+        let most = self.place.settings.max_sessions;
+        // The gateway's own comes on top.
+        if key.owner != Owner::Watcher
+            && slots.keys().filter(|key| key.owner != Owner::Watcher).count() >= most
+        {
+            let idle = slots.iter().filter(|(key, slot)| slot.is_idle() && key.owner != Owner::Watcher);
+            let Some((oldest, _)) = idle.min_by_key(|(_, slot)| slot.used()) else {
+                let why = format!(
+                    "all its {most} sessions are in use (max_sessions); try again when a call has ended"
+                );
+                return Err(Failure::new(Kind::RateLimited, why).unseen());
+            };
+            let oldest = oldest.clone();
+            slots.remove(&oldest);
+        }
+        let used = Mutex::new(Instant::now());
+        let slot = Arc::new(Slot { session: OnceCell::new(), uses: AtomicUsize::new(1), used, alive });
+        slots.insert(key.clone(), slot.clone());
+        Ok(slot)
+    }
+
+    fn forget(&self, key: &Key, slot: &Arc<Slot<S>>) {
+        let mut slots = self.lock();
+        if slots.get(key).is_some_and(|there| Arc::ptr_eq(there, slot) && there.session.get().is_none()) {
+            slots.remove(key);
+        }
+    }
+
+    /// End what nobody used for so long, and what belonged to a session that is gone.
+    /// The gateway's own stays where it costs no process.
+    pub fn reap(&self, idle: Duration) {
+        let keep_watcher = self.shared.is_some();
+        let now = Instant::now();
+        self.lock().retain(|key, slot| {
+            let kept = key.owner == Owner::Watcher && keep_watcher;
+            let old = now.duration_since(slot.used()) >= idle;
+            let lost = slot.session.get().is_some_and(|session| session.is_lost());
+            !(slot.is_idle() && ((old && !kept) || slot.is_orphan() || lost))
+        });
+    }
+}

@@ -1,0 +1,274 @@
+//! `Session`: one legacy session of an upstream, from `initialize` to its end.
+//!
+//! Made by `pool`. Listens to what belongs to no request: pings are answered here, changes are told on, and a question goes
+//! to the call that it can only belong to. Ended when it is dropped.
+
+use super::fault::{Trouble, session_lost};
+use super::pool::{Begin, Held};
+use super::read::{Said, read};
+use super::running::{Manner, Route, Running, spawn};
+use super::write::{self, Members};
+use super::{Face, Place, member};
+use crate::transport::Failure;
+use bytes::Bytes;
+use http::HeaderMap;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use toolgate_core::Kind;
+use toolgate_core::link::{Change, Loudness};
+use toolgate_wire::{Era, Version, header};
+
+// Messages that wait for a call outside of its own exchange.
+const INBOX: usize = 16;
+// How long `logging/setLevel` may take; nothing depends on it.
+const LEVEL_TIME: Duration = Duration::from_secs(5);
+
+/// A session.
+pub(crate) struct Session {
+    inner: Arc<Inner>,
+    pub face: Face,
+    id: Option<Arc<str>>,
+    listener: JoinHandle<()>,
+}
+
+struct Inner {
+    route: Route,
+    /// Whether all its calls are of one owner, so that each of them can be asked what one of them is asked.
+    only: bool,
+    lost: AtomicBool,
+    level: Mutex<Option<Loudness>>,
+    calls: Mutex<Vec<(Arc<str>, mpsc::Sender<Bytes>)>>,
+    place: Arc<Place>,
+    watcher: bool,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.listener.abort();
+        let route = self.inner.route.clone();
+        if self.id.is_some() && !self.is_lost() {
+            spawn(async move {
+                let _ =
+                    tokio::time::timeout(Duration::from_secs(5), route.transport.end(route.headers)).await;
+            });
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Held for Session {
+    fn is_lost(&self) -> bool {
+        self.inner.lost.load(Ordering::Acquire)
+    }
+}
+
+impl Session {
+    /// Begin a session that declares these capabilities.
+    pub async fn begin(place: &Arc<Place>, begin: Begin, capabilities: &Value) -> Result<Self, Failure> {
+        let Begin { transport, only, watcher } = begin;
+        let id = place.number();
+        let params = Members::default()
+            .text("protocolVersion", Version::LATEST_LEGACY.as_str())
+            .value("capabilities", &without_changes(capabilities))
+            .value("clientInfo", &write::client_info());
+        let body = write::request(&id, "initialize", &params);
+        let route = Route { transport: transport.clone(), headers: HeaderMap::new(), says: false };
+        let mut running = Running::new(&route, id, body, HeaderMap::new(), Manner::Query, None);
+        let answer = loop {
+            match running.next().await {
+                Said::Answer(Ok(result)) => break result,
+                Said::Answer(Err(rpc)) => {
+                    let why = format!("it refused initialize: {} ({})", rpc.message, rpc.code);
+                    return Err(Failure::new(Kind::Unavailable, why));
+                }
+                Said::Lost(failure) => return Err(failure),
+                Said::Asked { id, method, .. } => refuse(&route, &id, &method).await,
+                _ => {}
+            }
+        };
+        let session = running.session();
+        let face = face(&answer)?;
+        let mut headers = write::headers(&face.version, None);
+        if let Some(session) = &session {
+            write::put(&mut headers, http::HeaderName::from_static(header::SESSION_ID), session);
+        }
+        let route = Route { transport, headers, says: true };
+        route.send(write::notification("notifications/initialized", &Members::default())).await?;
+        let inner = Arc::new(Inner {
+            route,
+            only,
+            lost: AtomicBool::new(false),
+            level: Mutex::default(),
+            calls: Mutex::default(),
+            place: place.clone(),
+            watcher,
+        });
+        let listener = tokio::spawn(listen(inner.clone()));
+        Ok(Self { inner, face, id: session, listener })
+    }
+
+    /// The upstream does not know it any more.
+    pub fn lose(&self) {
+        self.inner.lost.store(true, Ordering::Release);
+    }
+
+    pub fn has_id(&self) -> bool {
+        self.id.is_some()
+    }
+
+    /// Send a request. Questions that come outside of its exchange reach it as long as it runs.
+    pub fn start(
+        &self,
+        method: &str,
+        params: Members,
+        trace: Option<&toolgate_core::trace::TraceContext>,
+        manner: Manner,
+    ) -> Running {
+        let asked = manner == Manner::Call;
+        let id = self.inner.place.number();
+        let params = params.raw("_meta", &write::meta(asked.then_some(&*id), trace).object());
+        let body = write::request(&id, method, &params);
+        let mut headers = write::headers(&self.face.version, trace);
+        headers.extend(self.inner.route.headers.clone());
+        let inbox = asked.then(|| {
+            let (sender, receiver) = mpsc::channel(INBOX);
+            let mut calls = lock(&self.inner.calls);
+            calls.retain(|(_, sender)| !sender.is_closed());
+            calls.push((id.clone(), sender));
+            receiver
+        });
+        Running::new(&self.inner.route, id, body, headers, manner, inbox)
+    }
+
+    /// A request whose answer is all that counts.
+    pub async fn query(&self, method: &str, params: Members) -> Result<Arc<RawValue>, Trouble> {
+        let mut running = self.start(method, params, None, Manner::Query);
+        loop {
+            match running.next().await {
+                Said::Answer(Ok(result)) => return Ok(result),
+                Said::Answer(Err(rpc)) => return Err(Trouble::Refused(rpc)),
+                // Not looked into: whether it says that the session is lost is for the caller to see.
+                Said::Lost(failure) => return Err(Trouble::Lost(failure)),
+                Said::Asked { id, method, .. } => refuse(&running.route, &id, &method).await,
+                Said::Changed(change) => self.inner.place.notices.changed(change),
+                _ => {}
+            }
+        }
+    }
+
+    /// Have it log as loudly as the client of a call wants it, where another did not ask for more.
+    pub async fn loudness(&self, wanted: Option<Loudness>) {
+        let Some(wanted) = wanted.filter(|_| self.face.capabilities.get("logging").is_some()) else { return };
+        {
+            let mut level = lock(&self.inner.level);
+            if level.is_some_and(|level| level <= wanted) {
+                return;
+            }
+            *level = Some(wanted);
+        }
+        let params = Members::default().value("level", &json!(wanted));
+        let _ = tokio::time::timeout(LEVEL_TIME, self.query("logging/setLevel", params)).await;
+    }
+}
+
+/// Answer a request of the upstream that nobody can be asked.
+pub(crate) async fn refuse(route: &Route, id: &str, method: &str) {
+    let body = match method {
+        "ping" => write::answer(id, &json!({})),
+        _ => write::refusal(id, -32601, "there is nobody to ask at this moment"),
+    };
+    let _ = route.send(body).await;
+}
+
+// The gateway does not tell of changes to roots.
+fn without_changes(capabilities: &Value) -> Value {
+    let mut capabilities = capabilities.clone();
+    if let Some(roots) = capabilities.get_mut("roots") {
+        *roots = json!({});
+    }
+    capabilities
+}
+
+fn face(answer: &RawValue) -> Result<Face, Failure> {
+    let read = |key| {
+        member(answer, key).and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok()).unwrap_or_default()
+    };
+    let version = read("protocolVersion");
+    let version = version.as_str().unwrap_or_default();
+    if Version::parse(version).is_none_or(|version| version.era() != Era::Legacy) {
+        let shown: String = version.chars().take(40).collect();
+        let known = Version::names(Era::Legacy).join(", ");
+        let why =
+            format!("it answered initialize with version {shown:?}, which is not spoken here ({known})");
+        return Err(Failure::new(Kind::Unavailable, why));
+    }
+    Ok(Face {
+        version: version.to_owned(),
+        capabilities: read("capabilities"),
+        info: read("serverInfo"),
+        instructions: read("instructions").as_str().map(Into::into),
+        ttl: None,
+    })
+}
+
+// What belongs to no request. Not having a stream for it is no failure: many upstreams have none.
+async fn listen(inner: Arc<Inner>) {
+    let transport = inner.route.transport.clone();
+    let work = async {
+        let Ok(mut stream) = transport.unsolicited(inner.route.headers.clone()).await else {
+            return std::future::pending().await;
+        };
+        while let Some(message) = stream.next().await {
+            match message {
+                Ok(message) => inner.hear(message).await,
+                Err(failure) if session_lost(&failure) => {
+                    inner.lost.store(true, Ordering::Release);
+                    if inner.watcher {
+                        // Looking makes another session, and what changed meanwhile is seen.
+                        inner.place.notices.changed(Change::Tools);
+                    }
+                }
+                Err(_) => {}
+            }
+        }
+        std::future::pending().await
+    };
+    tokio::select! {
+        () = work => {}
+        failure = transport.gone() => {
+            inner.lost.store(true, Ordering::Release);
+            if inner.watcher {
+                inner.place.notices.gone(failure);
+            }
+        }
+    }
+}
+
+impl Inner {
+    async fn hear(&self, message: Bytes) {
+        match read(&message, None) {
+            Said::Changed(change) => self.place.notices.changed(change),
+            Said::Asked { id, method, .. } if method == "ping" => refuse(&self.route, &id, &method).await,
+            Said::Asked { id, method, .. } if !self.pass(message) => refuse(&self.route, &id, &method).await,
+            _ => {}
+        }
+    }
+
+    // To the call that a question can only belong to: the only one, or the latest of the same owner.
+    fn pass(&self, message: Bytes) -> bool {
+        let mut calls = lock(&self.calls);
+        calls.retain(|(_, sender)| !sender.is_closed());
+        match calls.last() {
+            Some((_, sender)) if self.only || calls.len() == 1 => sender.try_send(message).is_ok(),
+            _ => false,
+        }
+    }
+}

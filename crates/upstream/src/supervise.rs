@@ -1,0 +1,346 @@
+//! One upstream, supervised: connected in the background, watched, connected again with back-off when it fails.
+//!
+//! `Hub` is what the tools of its `Mount` hold on to: it has the connection of the moment, or says at once why there is
+//! none. The last good catalogue stays offered while an upstream fails. What a call runs on lives until the call ends,
+//! whatever happens here meanwhile.
+
+use crate::catalogue::{self, Listed, Prints};
+use crate::conversation::fault::of_failure;
+use crate::conversation::{Conversation, Place, Trouble, probe};
+use crate::status::{self, State, Status};
+use crate::transport::Failure;
+use crate::watch::{Listener, Told};
+use crate::{Event, Sink};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use toolgate_core::link::Change;
+use toolgate_core::name::ServerName;
+use toolgate_core::server::Mount;
+use toolgate_core::{Kind, ToolError};
+
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LAST_WAIT: Duration = Duration::from_secs(60);
+// An upstream that was well for so long begins with the first wait again.
+const WELL: Duration = Duration::from_secs(30);
+// Changes that come so close together are looked at together.
+const DEBOUNCE: Duration = Duration::from_millis(100);
+// Shortest time between two looks at the lists of a modern upstream that says how long they hold, and where it also
+// tells of changes.
+const SHORTEST_TTL: Duration = Duration::from_secs(5);
+const SHORTEST_TTL_TOLD: Duration = Duration::from_secs(60);
+// Time for subscribing: nothing waits for it.
+const SUBSCRIBING: Duration = Duration::from_secs(10);
+
+/// One upstream, as its tools and the binary know it.
+pub(crate) struct Hub {
+    pub name: ServerName,
+    pub place: Arc<Place>,
+    phase: watch::Sender<Phase>,
+    /// Of the last good catalogue.
+    seen: Mutex<Status>,
+    watched: Mutex<BTreeMap<String, usize>>,
+    rewatch: Notify,
+}
+
+#[derive(Clone)]
+enum Phase {
+    Connecting,
+    Ready(Arc<Conversation>),
+    Failing {
+        failure: Failure,
+        since_ms: u64,
+        next: Instant,
+    },
+    /// Removed, or replaced by another.
+    Closed,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Hub {
+    pub fn new(name: ServerName, place: Arc<Place>) -> Self {
+        let seen = Mutex::new(Status::new(name.as_str(), State::Connecting));
+        let phase = watch::Sender::new(Phase::Connecting);
+        Self { name, place, phase, seen, watched: Mutex::default(), rewatch: Notify::new() }
+    }
+
+    /// The connection of the moment. One that is being made is waited for; one that failed is not.
+    pub async fn conversation(&self) -> Result<Arc<Conversation>, ToolError> {
+        let limit = Instant::now() + self.place.settings.start.0;
+        let mut phase = self.phase.subscribe();
+        loop {
+            match &*phase.borrow_and_update() {
+                Phase::Ready(conversation) => return Ok(conversation.clone()),
+                Phase::Closed => {
+                    let why = format!(
+                        "upstream {}: it was removed or its settings changed; list the tools again",
+                        self.name
+                    );
+                    return Err(ToolError::unavailable(why));
+                }
+                Phase::Failing { failure, next, .. } => {
+                    let wait = next.saturating_duration_since(Instant::now()).as_secs_f64();
+                    let said = Failure {
+                        message: format!("not connected: {}; next try in {wait:.1} s", failure.message),
+                        ..failure.clone()
+                    };
+                    return Err(of_failure(self.name.as_str(), &said));
+                }
+                Phase::Connecting => {}
+            }
+            if tokio::time::timeout_at(limit, phase.changed()).await.is_err() {
+                let seconds = self.place.settings.start.0.as_secs_f64();
+                let why = format!("upstream {}: not connected within {seconds} s (start)", self.name);
+                return Err(ToolError::unavailable(why));
+            }
+        }
+    }
+
+    /// One more, or one less, watches a resource.
+    pub fn watch(&self, uri: &str, more: bool) {
+        let mut watched = lock(&self.watched);
+        let count = watched.get(uri).copied().unwrap_or(0);
+        let now = if more { count + 1 } else { count.saturating_sub(1) };
+        if now == 0 {
+            watched.remove(uri);
+        } else {
+            watched.insert(uri.to_owned(), now);
+        }
+        drop(watched);
+        if (count == 0) != (now == 0) {
+            self.rewatch.notify_one();
+        }
+    }
+
+    fn watched(&self) -> BTreeSet<String> {
+        lock(&self.watched).keys().cloned().collect()
+    }
+
+    pub fn status(&self) -> Status {
+        let mut status = lock(&self.seen).clone();
+        status.parked = self.place.lot.count(&self.place.name);
+        status.state = match &*self.phase.borrow() {
+            Phase::Connecting => State::Connecting,
+            Phase::Ready(conversation) => {
+                status.sessions = conversation.sessions();
+                State::Ready
+            }
+            Phase::Failing { failure, since_ms, next } => State::Failing {
+                why: failure.message.clone(),
+                since_ms: *since_ms,
+                next_try_ms: millis(next.saturating_duration_since(Instant::now())),
+            },
+            Phase::Closed => State::Disabled,
+        };
+        status
+    }
+
+    /// From now on there is no connection, and none will be made.
+    pub fn close(&self) {
+        self.phase.send_replace(Phase::Closed);
+    }
+
+    /// What these lists offer; also remembered for the status.
+    pub fn mount(self: &Arc<Self>, conversation: &Conversation, listed: Listed) -> Mount {
+        let face = conversation.face();
+        let mount = catalogue::mount(self, conversation.era(), face, listed);
+        let mut seen = lock(&self.seen);
+        seen.era = Some(status::era(conversation.era()));
+        seen.version = Some(face.version.clone());
+        seen.server = bounded(&face.info);
+        (seen.tools, seen.prompts) = (mount.tools.len(), mount.prompts.len());
+        if let Some(foreign) = &mount.foreign {
+            seen.set_aside = foreign.set_aside.to_vec();
+            seen.resources = foreign.resources.as_ref().map_or(0, |r| r.fixed.len() + r.templates.len());
+        }
+        mount
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+// What a server says of itself may be large (icons); its names are enough.
+fn bounded(info: &Value) -> Value {
+    if info.to_string().len() <= 4096 {
+        return info.clone();
+    }
+    serde_json::json!({ "name": info["name"].as_str().map(crate::short), "version": info["version"].as_str().map(crate::short) })
+}
+
+/// Connect and read what is offered, within the time for that.
+pub(crate) async fn connect(place: &Arc<Place>) -> Result<(Arc<Conversation>, Listed), Failure> {
+    let limit = place.settings.start.0;
+    let connecting = async {
+        let conversation = Arc::new(Box::pin(probe::connect(place)).await?);
+        let listed = catalogue::fetch(&conversation).await.map_err(why)?;
+        Ok((conversation, listed))
+    };
+    tokio::time::timeout(limit, connecting).await.unwrap_or_else(|_| {
+        let seconds = limit.as_secs_f64();
+        Err(Failure::new(Kind::Timeout, format!("not connected and listed within {seconds} s (start)")))
+    })
+}
+
+fn why(trouble: Trouble) -> Failure {
+    match trouble {
+        Trouble::Lost(failure) => failure,
+        trouble => Failure::new(Kind::Unavailable, format!("tools/list: {}", trouble.text())),
+    }
+}
+
+/// Look after an upstream until the task is dropped. `before`: what this one takes the place of, until it is known how
+/// this one does.
+pub(crate) async fn run(hub: Arc<Hub>, sink: Sink, before: Option<crate::Supervised>) {
+    let (mut before, mut prints, mut wait, mut since) = (before, None, FIRST_WAIT, None);
+    loop {
+        let failure = match connect(&hub.place).await {
+            Ok((conversation, listed)) => {
+                since = None;
+                let begun = Instant::now();
+                let failure = tend(&hub, &sink, conversation, listed, &mut prints, &mut before).await;
+                if begun.elapsed() >= WELL {
+                    wait = FIRST_WAIT;
+                }
+                failure
+            }
+            Err(failure) => failure,
+        };
+        drop(before.take());
+        tracing::warn!(upstream = %hub.name, why = failure.message, "upstream fails");
+        let since_ms = *since
+            .get_or_insert_with(|| millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()));
+        let pause = jittered(failure.wait.unwrap_or(wait).max(wait).min(LAST_WAIT));
+        let next = Instant::now() + pause;
+        hub.phase.send_replace(Phase::Failing { failure, since_ms, next });
+        tokio::time::sleep_until(next).await;
+        wait = (wait * 2).min(LAST_WAIT);
+        hub.phase.send_replace(Phase::Connecting);
+    }
+}
+
+// A fifth more or less, so that those who failed together do not come back together.
+fn jittered(wait: Duration) -> Duration {
+    let share = RandomState::new().hash_one(0) % 401;
+    wait.mul_f64(0.8 + f64::from(u32::try_from(share).unwrap_or(0)) / 1000.0)
+}
+
+/// Offer it and keep the offer up to date, until the connection is of no use any more.
+async fn tend(
+    hub: &Arc<Hub>,
+    sink: &Sink,
+    conversation: Arc<Conversation>,
+    listed: Listed,
+    prints: &mut Option<Prints>,
+    before: &mut Option<crate::Supervised>,
+) -> Failure {
+    // What was said while it was connected is in the lists.
+    hub.place.notices.take();
+    let mut ttl = hold(&conversation, &listed);
+    hub.phase.send_replace(Phase::Ready(conversation.clone()));
+    offer(hub, sink, &conversation, listed, Told::default(), prints);
+    drop(before.take());
+    let mut listener = Listener::new(conversation.clone());
+    let idle = hub.place.settings.idle.0;
+    let mut tick =
+        tokio::time::interval((idle / 4).clamp(Duration::from_millis(50), Duration::from_secs(15)));
+    let mut looked = Instant::now();
+    loop {
+        let told = tokio::select! {
+            () = hub.place.notices.news() => {
+                tokio::time::sleep(DEBOUNCE).await;
+                hub.place.notices.take()
+            }
+            () = hub.rewatch.notified() => {
+                let _ = tokio::time::timeout(SUBSCRIBING, listener.want(hub.watched())).await;
+                continue;
+            }
+            _ = tick.tick() => {
+                conversation.reap(idle);
+                let _ = tokio::time::timeout(SUBSCRIBING, listener.want(hub.watched())).await;
+                continue;
+            }
+            () = after(ttl.map(|ttl| looked + ttl)) => Told { looks: true, ..Told::default() },
+        };
+        if let Some(failure) = told.gone {
+            return failure;
+        }
+        for uri in &told.updated {
+            sink(Event::Changed(hub.name.clone(), Change::Resource(uri.clone())));
+        }
+        if !(told.tools || told.prompts || told.resources || told.looks) {
+            continue;
+        }
+        looked = Instant::now();
+        let limit = hub.place.settings.start.0;
+        match tokio::time::timeout(limit, catalogue::fetch(&conversation)).await {
+            Ok(Ok(listed)) => {
+                ttl = hold(&conversation, &listed);
+                offer(hub, sink, &conversation, listed, told, prints);
+            }
+            Ok(Err(Trouble::Lost(failure))) => return failure,
+            // The last good catalogue stays.
+            Ok(Err(trouble)) => {
+                tracing::warn!(upstream = %hub.name, why = trouble.text(), "its lists cannot be read");
+            }
+            Err(_) => {
+                return Failure::new(
+                    Kind::Timeout,
+                    format!("no lists within {} s (start)", limit.as_secs_f64()),
+                );
+            }
+        }
+    }
+}
+
+// How long lists hold before they are looked at again. A process is not kept from being idle for that.
+fn hold(conversation: &Conversation, listed: &Listed) -> Option<Duration> {
+    if matches!(conversation, Conversation::Modern(modern) if !modern.has_headers) {
+        return None;
+    }
+    let capabilities = &conversation.face().capabilities;
+    let tells = capabilities["tools"]["listChanged"] == true;
+    listed.ttl.map(|ttl| ttl.max(if tells { SHORTEST_TTL_TOLD } else { SHORTEST_TTL }))
+}
+
+async fn after(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+// Hand on what is offered where it is another than before, and tell what was told.
+fn offer(
+    hub: &Arc<Hub>,
+    sink: &Sink,
+    conversation: &Conversation,
+    listed: Listed,
+    told: Told,
+    prints: &mut Option<Prints>,
+) {
+    let new = listed.prints();
+    let old = prints.replace(new);
+    if old != Some(new) {
+        sink(Event::Offers(hub.mount(conversation, listed)));
+    }
+    // A first offer is nobody's change.
+    let old = old.unwrap_or(new);
+    for (changed, change) in [
+        (told.tools || old.tools != new.tools, Change::Tools),
+        (told.prompts || old.prompts != new.prompts, Change::Prompts),
+        (told.resources || old.resources != new.resources, Change::Resources),
+    ] {
+        if changed {
+            sink(Event::Changed(hub.name.clone(), change));
+        }
+    }
+}

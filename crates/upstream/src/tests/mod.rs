@@ -1,0 +1,9 @@
+//! The whole crate over a transport in memory: scripted upstreams of both eras, clients of both eras.
+
+mod crossing;
+mod fake;
+mod legacy;
+mod lists;
+mod modern;
+mod offers;
+mod world;

@@ -1,0 +1,211 @@
+//! What an upstream says of its own accord, and the listening to it.
+//!
+//! `Notices` collects it from wherever it comes (any session, any stream) and holds it until `supervise` looks: bounded,
+//! and a flood of the same costs what one of it costs. `Listener` keeps the upstream's word for changes: subscriptions of
+//! a legacy session, or one `subscriptions/listen` that is opened anew when what is wanted changes.
+
+use crate::conversation::{
+    Conversation, Held as _, LISTEN, Lease, Legacy, Members, Modern, Session, of_resource,
+};
+use crate::transport::Failure;
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use toolgate_core::link::Change;
+
+// Resources whose change is remembered at a time. What is beyond is lost: a flood is not worth more.
+const MAX_UPDATED: usize = 1024;
+// Wait before a listening that ended is begun again, doubled each time.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LAST_WAIT: Duration = Duration::from_secs(60);
+
+/// What was said since it was last looked.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    pub tools: bool,
+    pub prompts: bool,
+    pub resources: bool,
+    pub updated: BTreeSet<String>,
+    /// The lists are looked at because it is time.
+    pub looks: bool,
+    pub gone: Option<Failure>,
+}
+
+/// Where it is said.
+#[derive(Default)]
+pub(crate) struct Notices {
+    told: Mutex<Told>,
+    news: Notify,
+}
+
+impl Notices {
+    fn lock(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn changed(&self, change: Change) {
+        let mut told = self.lock();
+        match change {
+            Change::Tools => told.tools = true,
+            Change::Prompts => told.prompts = true,
+            Change::Resources => told.resources = true,
+            Change::Resource(uri) => {
+                if told.updated.len() < MAX_UPDATED {
+                    told.updated.insert(uri);
+                }
+            }
+        }
+        drop(told);
+        self.news.notify_one();
+    }
+
+    /// The connection is of no use any more.
+    pub fn gone(&self, failure: Failure) {
+        self.lock().gone.get_or_insert(failure);
+        self.news.notify_one();
+    }
+
+    /// Ends when something was said.
+    pub async fn news(&self) {
+        self.news.notified().await;
+    }
+
+    pub fn take(&self) -> Told {
+        std::mem::take(&mut *self.lock())
+    }
+}
+
+/// Listens to one connection. Ends its listening when dropped.
+pub(crate) struct Listener {
+    conversation: Arc<Conversation>,
+    task: Option<JoinHandle<()>>,
+    /// The session that is subscribed, and to what.
+    lease: Option<Lease<Session>>,
+    subscribed: BTreeSet<String>,
+    /// Whether there was nothing to listen to for a while.
+    stopped: bool,
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+impl Listener {
+    pub fn new(conversation: Arc<Conversation>) -> Self {
+        Self { conversation, task: None, lease: None, subscribed: BTreeSet::new(), stopped: false }
+    }
+
+    /// Hear of changes to these resources from now on, and of lists.
+    pub async fn want(&mut self, uris: BTreeSet<String>) {
+        match &*self.conversation.clone() {
+            Conversation::Legacy(legacy) => self.subscribe(legacy, uris).await,
+            // Its process was idle and ended: it is listened to again when there is one.
+            Conversation::Modern(modern) if !modern.pool.is_awake() && uris.is_empty() => self.stop(),
+            Conversation::Modern(modern) => {
+                if self.stopped {
+                    self.stopped = false;
+                    modern.place.notices.changed(Change::Tools);
+                }
+                self.listen(uris);
+            }
+        }
+    }
+
+    async fn subscribe(&mut self, legacy: &Legacy, uris: BTreeSet<String>) {
+        if self.lease.as_ref().is_some_and(|lease| lease.session.is_lost()) {
+            self.lease = None;
+            self.subscribed.clear();
+        }
+        if uris == self.subscribed {
+            return;
+        }
+        let lease = match self.lease.take() {
+            Some(lease) => lease,
+            None => match legacy.watcher().await {
+                Ok(lease) => lease,
+                Err(_) => return,
+            },
+        };
+        for uri in self.subscribed.difference(&uris) {
+            let _ = lease.session.query("resources/unsubscribe", of_resource(uri)).await;
+        }
+        for uri in uris.difference(&self.subscribed) {
+            if let Err(trouble) = lease.session.query("resources/subscribe", of_resource(uri)).await {
+                tracing::info!(upstream = %legacy.place.name, why = trouble.text(), "a resource cannot be watched");
+            }
+        }
+        // A session that watches is not idle; one that does not may end.
+        self.lease = (!uris.is_empty()).then_some(lease);
+        self.subscribed = uris;
+    }
+
+    fn stop(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
+        self.stopped = true;
+    }
+
+    fn listen(&mut self, uris: BTreeSet<String>) {
+        if self.task.is_some() && uris == self.subscribed {
+            return;
+        }
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
+        self.subscribed.clone_from(&uris);
+        self.task = Some(tokio::spawn(listening(self.conversation.clone(), uris)));
+    }
+}
+
+async fn listening(conversation: Arc<Conversation>, uris: BTreeSet<String>) {
+    let Conversation::Modern(modern) = &*conversation else { return };
+    let Some(wanted) = wanted(modern, &uris) else { return };
+    // A process that somebody hears from is not idle; that its lists might change is not worth one.
+    let _lease = if uris.is_empty() { None } else { modern.watcher().await.ok() };
+    let mut wait = FIRST_WAIT;
+    loop {
+        let begun = tokio::time::Instant::now();
+        // Refused once, it will be again: changes are then found by looking.
+        if let Err(crate::conversation::Trouble::Refused(rpc)) = modern.query(LISTEN, wanted.clone()).await {
+            tracing::info!(upstream = %modern.place.name, code = rpc.code, "it does not tell of changes");
+            return;
+        }
+        // What happened meanwhile is not known.
+        for change in [Change::Tools, Change::Prompts, Change::Resources] {
+            modern.place.notices.changed(change);
+        }
+        if begun.elapsed() > LAST_WAIT {
+            wait = FIRST_WAIT;
+        }
+        tokio::time::sleep(wait).await;
+        wait = (wait * 2).min(LAST_WAIT);
+    }
+}
+
+// What an upstream says it can tell of; nothing where it says that it tells of nothing.
+fn wanted(modern: &Modern, uris: &BTreeSet<String>) -> Option<Members> {
+    let tells = |list: &str| modern.face.capabilities[list]["listChanged"] == true;
+    let mut notifications = json!({});
+    for (list, key) in [
+        ("tools", "toolsListChanged"),
+        ("prompts", "promptsListChanged"),
+        ("resources", "resourcesListChanged"),
+    ] {
+        if tells(list) {
+            notifications[key] = true.into();
+        }
+    }
+    if !uris.is_empty() {
+        notifications["resourceSubscriptions"] = json!(uris);
+    }
+    let any = notifications.as_object().is_some_and(|wanted| !wanted.is_empty());
+    any.then(|| Members::default().value("notifications", &notifications))
+}
