@@ -144,8 +144,8 @@ fn cells(options: &Options) -> Vec<Cell> {
                 cells.push(Cell { door, size, pace: Pace::Closed, connections });
             }
             if let Some(rate) = options.rate {
-                // Larger texts come less often: the machine copies each some ten times.
-                let rate = rate / (1.0 + size as f64 / 16384.0);
+                // Larger texts come less often: a quarter as often for 16 times the size.
+                let rate = rate / (size as f64 / 1024.0).max(1.0).sqrt();
                 cells.push(Cell {
                     door,
                     size,

@@ -45,11 +45,18 @@ pub fn cells(cells: &[Cell], targets: &[String], all: &[Measured]) {
             }
             let of = |f: &dyn Fn(&Run) -> f64| median(&runs.iter().map(|r| f(r)).collect::<Vec<_>>());
             let time = |share| micros(median(&runs.iter().map(|r| r.latency.at(share)).collect::<Vec<_>>()));
-            let cpu = |f: &dyn Fn(&Run) -> Duration| format!("{:.1} µs", of(&|r| r.per_call(f(r))));
+            let cpu = |f: &dyn Fn(&Run) -> Duration| match of(&|r| r.per_call(f(r))) {
+                none if none <= 0.0 => "–".to_owned(),
+                micros => format!("{micros:.1} µs"),
+            };
+            let memory = match of(&|r| r.used.through.memory as f64) {
+                none if none <= 0.0 => "–".to_owned(),
+                bytes => format!("{:.1} MiB", bytes / f64::from(1 << 20)),
+            };
             let failed = rows.len() - runs.len();
             let wrong = runs.iter().map(|r| r.errors + r.unsent).sum::<u64>();
             println!(
-                "| {} | {} | {} | {target} | {:.0} | {} | {} | {} | {} | {} | {:.1} MiB | {wrong}{} |",
+                "| {} | {} | {} | {target} | {:.0} | {} | {} | {} | {} | {} | {memory} | {wrong}{} |",
                 cell.door,
                 size(cell.size),
                 load(cell),
@@ -59,7 +66,6 @@ pub fn cells(cells: &[Cell], targets: &[String], all: &[Measured]) {
                 cpu(&|r| r.used.through.cpu),
                 cpu(&|r| r.used.upstream.cpu),
                 cpu(&|r| r.used.generator.cpu),
-                of(&|r| r.used.through.memory as f64) / f64::from(1 << 20),
                 if failed > 0 { format!(", {failed} runs failed") } else { String::new() },
             );
         }
