@@ -30,7 +30,8 @@ impl Gateway {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = format!("127.0.0.1:{port}");
         let started = Instant::now();
-        let child = Command::new(binary)
+        // The process starts in another directory.
+        let child = Command::new(std::path::absolute(binary)?)
             .args(["serve", "--listen", &address, "--data"])
             .arg(&data)
             .arg("--config")
@@ -45,7 +46,7 @@ impl Gateway {
         let mut gateway = Self {
             child,
             directory,
-            binary: binary.to_owned(),
+            binary: std::path::absolute(binary)?,
             address,
             key: String::new(),
             to_first_answer: Duration::ZERO,
