@@ -5,7 +5,7 @@
 use crate::caller::{Caller, ClientInfo};
 use crate::id::CallId;
 use crate::link::Link;
-use crate::name::ServerName;
+use crate::name::Door;
 use crate::trace::TraceContext;
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub struct Call {
     pub caller: Arc<Caller>,
     pub client: Option<Arc<ClientInfo>>,
     /// Restricts the names to one server's (`/mcp/{server}`, REST).
-    pub scope: Option<ServerName>,
+    pub scope: Option<Door>,
     pub face: Face,
     /// Name as the client wrote it: exposed, bare or alias; the URI of a resource.
     pub tool: String,

@@ -7,10 +7,12 @@ use crate::id::CallId;
 use crate::kind::Kind;
 use crate::link::{Ability, Ask, Change, Link, Loudness};
 use crate::spec::Effect;
-use crate::tool::ToolError;
+use crate::tool::{BoxFuture, ToolError};
 use crate::trace::TraceContext;
 use serde_json::Value;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Instant;
 
 /// What a running tool may know of its call.
@@ -26,17 +28,35 @@ pub struct Ctx {
     link: Option<Arc<dyn Link>>,
     tell: Option<Tell>,
     sign: Option<Sign>,
+    rest: Option<Arc<dyn Rest>>,
 }
 
 /// Takes what changed.
 pub type Tell = Arc<dyn Fn(Change) + Send + Sync>;
+
+/// What a call holds while it works, and lets go of while it waits for its user.
+pub trait Rest: Send + Sync {
+    fn leave(&self);
+    /// Take it again; waits for it.
+    fn back(&self) -> BoxFuture<'_, ()>;
+}
 
 /// Takes signs that a call lives.
 pub type Sign = Arc<dyn Fn() + Send + Sync>;
 
 impl Ctx {
     pub fn new(call_id: CallId, caller: Arc<Caller>, effect: Effect, deadline: Instant) -> Self {
-        Self { call_id, caller, effect, deadline, trace: None, link: None, tell: None, sign: None }
+        Self {
+            call_id,
+            caller,
+            effect,
+            deadline,
+            trace: None,
+            link: None,
+            tell: None,
+            sign: None,
+            rest: None,
+        }
     }
 
     pub fn with_trace(mut self, trace: Option<TraceContext>) -> Self {
@@ -56,6 +76,11 @@ impl Ctx {
 
     pub fn with_sign(mut self, sign: Sign) -> Self {
         self.sign = Some(sign);
+        self
+    }
+
+    pub fn with_rest(mut self, rest: Arc<dyn Rest>) -> Self {
+        self.rest = Some(rest);
         self
     }
 
@@ -103,7 +128,20 @@ impl Ctx {
         match asks.iter().find(|ask| !link.can(ask.needs)) {
             Some(ask) => Err(ToolError::needs_client(ask.needs.capability())),
             None => {
-                let answers = link.ask(asks, None).await;
+                let mut asking = link.ask(asks, None);
+                // What is answered at once lets go of nothing.
+                let answers = match poll_fn(|context| Poll::Ready(asking.as_mut().poll(context))).await {
+                    Poll::Ready(answers) => answers,
+                    Poll::Pending => {
+                        let rest = self.rest.as_ref();
+                        rest.inspect(|rest| rest.leave());
+                        let answers = asking.await;
+                        if let Some(rest) = rest {
+                            rest.back().await;
+                        }
+                        answers
+                    }
+                };
                 self.lives();
                 answers
             }

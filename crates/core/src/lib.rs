@@ -17,6 +17,7 @@ pub mod offer;
 pub mod outcome;
 pub mod param;
 pub mod policy;
+pub mod quota;
 pub mod record;
 pub mod redact;
 pub mod server;

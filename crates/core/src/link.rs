@@ -98,7 +98,7 @@ impl Ask {
 /// What a call left when it asked, come back with the answers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resumed {
-    /// As it was left; only the gateway could read or change it.
+    /// As it was left; only the gateway could read or change it. Null when answers come with a call that left nothing.
     pub memo: Value,
     /// What the client answered since, by key.
     pub answers: Map<String, Value>,
@@ -142,6 +142,14 @@ pub trait Link: Send + Sync {
 
     /// What this call left with `ask` when it ended with `input_required`, if the client has come back to it.
     fn resumed(&self) -> Option<Resumed>;
+
+    /// Whether the call may become a task, which `defer` makes it.
+    fn defers(&self) -> bool {
+        false
+    }
+
+    /// The call takes its time: answer its client with a task now. Nothing where it cannot become one.
+    fn defer(&self) {}
 
     /// The session that the call was made in; alive as long as the session is.
     fn session(&self) -> Option<Arc<dyn Any + Send + Sync>> {

@@ -60,6 +60,50 @@ impl fmt::Display for ServerName {
     }
 }
 
+/// A door that is narrower than the one of all servers: one server's (`/mcp/{server}`), or a virtual server's
+/// (`/mcp/v/{name}`).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Door(Arc<str>);
+
+const VIRTUAL: &str = "v/";
+
+impl Door {
+    pub fn of(server: &ServerName) -> Self {
+        Self(server.0.clone())
+    }
+
+    pub fn of_virtual(name: &ServerName) -> Self {
+        Self(format!("{VIRTUAL}{name}").into())
+    }
+
+    /// As `as_str` writes it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        ServerName::new(text.strip_prefix(VIRTUAL).unwrap_or(text))?;
+        Ok(Self(text.into()))
+    }
+
+    /// `{server}`, or `v/{name}`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The server whose door it is.
+    pub fn server(&self) -> Option<&str> {
+        (!self.0.starts_with(VIRTUAL)).then_some(&self.0)
+    }
+
+    /// The virtual server whose door it is.
+    pub fn virtual_name(&self) -> Option<&str> {
+        self.0.strip_prefix(VIRTUAL)
+    }
+}
+
+impl fmt::Display for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// The exposed name of a tool.
 pub fn exposed(server: &ServerName, tool: &str) -> String {
     short(&format!("{server}{SEPARATOR}{tool}"))
@@ -88,6 +132,20 @@ mod tests {
         }
         for bad in ["", "2x", "A", "a b", "a__b", "servers", "v", "é", &"a".repeat(41)] {
             assert!(ServerName::new(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn doors() {
+        let name = ServerName::new("docker").unwrap();
+        let (own, made) = (Door::of(&name), Door::of_virtual(&name));
+        assert_eq!((own.server(), own.virtual_name()), (Some("docker"), None));
+        assert_eq!((made.server(), made.virtual_name()), (None, Some("docker")));
+        for door in [own, made] {
+            assert_eq!(Door::parse(door.as_str()), Ok(door));
+        }
+        for bad in ["", "v", "v/", "v/v", "v/v/a", "a/b", "A"] {
+            assert!(Door::parse(bad).is_err(), "{bad}");
         }
     }
 

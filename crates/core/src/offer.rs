@@ -96,6 +96,11 @@ impl<S: Send + Sync + 'static> ResourceDef<S> {
             complete: |server, name, typed| Box::pin(R::complete(server, name, typed)),
         }
     }
+
+    /// Its name, unique in its server.
+    pub fn name(&self) -> &'static str {
+        self.tool.spec.name
+    }
 }
 
 /// A prompt with its types erased, of server `S`.
@@ -112,6 +117,11 @@ impl<S: Send + Sync + 'static> PromptDef<S> {
             tool: ToolDef::of::<P>(),
             complete: |server, name, typed| Box::pin(P::complete(server, name, typed)),
         }
+    }
+
+    /// Its name, unique in its server.
+    pub fn name(&self) -> &'static str {
+        self.tool.spec.name
     }
 }
 

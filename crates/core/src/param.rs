@@ -11,9 +11,26 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
 
+/// An integer of a certain width.
+pub trait Integer: FromStr + TryFrom<i64> + TryFrom<u64> {
+    const LEAST: i128;
+    const MOST: i128;
+}
+
+macro_rules! integers {
+    ($($of:ty),*) => {$(
+        impl Integer for $of {
+            const LEAST: i128 = <$of>::MIN as i128;
+            const MOST: i128 = <$of>::MAX as i128;
+        }
+    )*};
+}
+
+integers!(u8, u16, u32, u64, usize, i32, i64);
+
 struct Lenient<T> {
     /// The least and the greatest number, to be told.
-    range: Option<(u32, u32)>,
+    range: (i128, i128),
     of: PhantomData<T>,
 }
 
@@ -24,10 +41,8 @@ where
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.range {
-            Some((least, most)) => write!(f, "an integer from {least} to {most}"),
-            None => f.write_str("an integer in range"),
-        }
+        let (least, most) = self.range;
+        write!(f, "an integer from {least} to {most}")
     }
 
     fn visit_i64<E: Error>(self, n: i64) -> Result<T, E> {
@@ -56,22 +71,22 @@ where
 pub fn integer<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
-    T: FromStr + TryFrom<i64> + TryFrom<u64>,
+    T: Integer,
 {
-    deserializer.deserialize_any(Lenient { range: None, of: PhantomData })
+    deserializer.deserialize_any(Lenient { range: (T::LEAST, T::MOST), of: PhantomData })
 }
 
 /// An integer or nothing.
 pub fn optional_integer<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
 where
     D: Deserializer<'de>,
-    T: FromStr + TryFrom<i64> + TryFrom<u64>,
+    T: Integer,
 {
     struct Maybe<T>(PhantomData<T>);
-    impl<'de, T: FromStr + TryFrom<i64> + TryFrom<u64>> Visitor<'de> for Maybe<T> {
+    impl<'de, T: Integer> Visitor<'de> for Maybe<T> {
         type Value = Option<T>;
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an integer in range, or null")
+            write!(f, "an integer from {} to {}, or null", T::LEAST, T::MOST)
         }
         fn visit_none<E: Error>(self) -> Result<Option<T>, E> {
             Ok(None)
@@ -138,7 +153,7 @@ impl<'de, const LEAST: u32, const MOST: u32, const USUAL: u32> Deserialize<'de>
     for Within<LEAST, MOST, USUAL>
 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Lenient { range: Some((LEAST, MOST)), of: PhantomData })
+        deserializer.deserialize_any(Lenient { range: (LEAST.into(), MOST.into()), of: PhantomData })
     }
 }
 
@@ -243,7 +258,8 @@ mod tests {
     #[test]
     fn refuses_what_is_no_integer() {
         for bad in [r#"{"n":"ten"}"#, r#"{"n":300}"#, r#"{"n":-1}"#, r#"{"n":1.5}"#, r#"{"n":true}"#] {
-            assert!(serde_json::from_str::<P>(bad).is_err(), "{bad}");
+            let error = serde_json::from_str::<P>(bad).unwrap_err().to_string();
+            assert!(error.contains("an integer from 0 to 255"), "{bad}: {error}");
         }
     }
 }

@@ -66,6 +66,8 @@ pub enum Task {
     Optional,
     /// Always; a client that cannot take one is refused.
     Required,
+    /// The upstream that it is of says so, call by call (`Link::defer`).
+    Upstream,
 }
 
 impl Spec {

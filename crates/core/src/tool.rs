@@ -205,17 +205,21 @@ impl<T: Tool> Ready for Parsed<T> {
 }
 
 fn prepare<T: Tool>(server: &Arc<T::Server>, arguments: &RawValue) -> Result<Box<dyn Ready>, String> {
-    let tool: T = serde_json::from_str(arguments.get()).map_err(|e| explain(&e))?;
+    let mut arguments = serde_json::Deserializer::from_str(arguments.get());
+    let tool: T = serde_path_to_error::deserialize(&mut arguments).map_err(|e| explain(&e))?;
     Ok(Box::new(Parsed { tool, server: server.clone() }))
 }
 
 // "at line 1 column 40" tells a model nothing it can use, and the column is of our own re-serialisation.
-fn explain(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    match text.rfind(" at line ") {
-        Some(cut) => text[..cut].to_owned(),
-        None => text,
+fn explain(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
+    let mut text = error.inner().to_string();
+    if let Some(cut) = text.rfind(" at line ") {
+        text.truncate(cut);
     }
+    let field = error.path().to_string();
+    // What is unknown or missing is named by the text itself.
+    let named = field == "." || text.contains(&format!("`{field}`"));
+    if named { text } else { format!("{field}: {text}") }
 }
 
 fn schema_of<T: JsonSchema>(settings: schemars::generate::SchemaSettings) -> serde_json::Value {

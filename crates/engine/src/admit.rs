@@ -10,7 +10,7 @@ use crate::cache;
 use crate::catalogue::{Entry, Found};
 use crate::patience::Patience;
 use crate::rate;
-use crate::slots::Slot;
+use crate::slots::Held;
 use crate::snapshot::Rights;
 use crate::trail::{MAX_MESSAGE, Trail};
 use serde_json::value::RawValue;
@@ -31,7 +31,7 @@ pub(crate) struct Permit<'a> {
     pub(crate) patience: Patience,
     pub(crate) cache_key: Option<cache::Key>,
     pub(crate) pass: Option<Pass<'a>>,
-    pub(crate) _slot: Slot,
+    pub(crate) _slot: Held,
     // Nobody outside can make one.
     _made_here: (),
 }
@@ -164,9 +164,11 @@ pub(crate) async fn admit<'a>(
     };
     let limit = entry.spec.timeout.min(inner.settings.max_duration.0);
     let slot = entry.slots.take(limit).await.inspect_err(|_| deny(trail, "slots: busy"))?;
+    let slot = Held::new(entry.slots.clone(), slot);
     let patience = Patience::new(entry.spec.timeout, inner.settings.max_duration.0);
     let ctx = Ctx::new(call.id, call.caller.clone(), effect, patience.hard().into_std())
         .with_sign(patience.sign())
+        .with_rest(slot.rest())
         .with_trace(call.trace.clone())
         .with_link(call.link.clone())
         .with_tell(entry.tell.clone());

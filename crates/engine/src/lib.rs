@@ -25,7 +25,7 @@ mod standing;
 mod trail;
 
 pub use cache::CacheStats;
-pub use catalogue::{Entry, ServerView};
+pub use catalogue::{Entry, ServerView, VirtualServer};
 pub use changes::Told;
 pub use control::ConnectionGuard;
 pub use metrics::ToolUse;
@@ -36,14 +36,14 @@ use admit::Admission;
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use snapshot::Snapshot;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex};
 use toolgate_core::foreign::Relay;
 use toolgate_core::id::CallId;
-use toolgate_core::name::ServerName;
+use toolgate_core::name::{Door, ServerName};
 use toolgate_core::policy::Policy;
 use toolgate_core::{Call, Caller, Error, Face, Mount, Outcome, Record};
 use trail::{Answer, Trail};
@@ -68,6 +68,7 @@ pub type Observer = Box<dyn Fn(&Record) + Send + Sync>;
 pub struct Parts {
     pub settings: Settings,
     pub servers: Vec<Mount>,
+    pub virtuals: BTreeMap<String, VirtualServer>,
     /// Names of servers that an administrator stopped.
     pub stopped: Vec<String>,
     pub policy: Policy,
@@ -93,6 +94,7 @@ impl Parts {
         Self {
             settings,
             servers,
+            virtuals: BTreeMap::new(),
             stopped: Vec::new(),
             policy,
             keys,
@@ -158,7 +160,8 @@ struct Inner {
 impl Engine {
     pub fn new(parts: Parts) -> Result<Self, Error> {
         let changes = changes::Changes::new();
-        let (mounts, catalogue) = mounts::Mounts::new(parts.servers, &parts.settings, &changes)?;
+        let (mounts, catalogue) =
+            mounts::Mounts::new(parts.servers, parts.virtuals, &parts.settings, &changes)?;
         let stopped: BTreeSet<ServerName> =
             parts.stopped.iter().filter_map(|n| ServerName::new(n).ok()).collect();
         let keys = Arc::new(snapshot::keys(parts.keys));
@@ -209,8 +212,12 @@ impl Engine {
         let inner = &*self.0;
         let snapshot = inner.snapshot.load();
         let rights = snapshot.rights(caller);
-        let sees =
-            |entry: &&Arc<Entry>| scope.is_none_or(|s| entry.server.as_str() == s) && rights.sees(entry);
+        let door =
+            scope.map(Door::parse).transpose().map_err(|_| control::no_such_server(scope.unwrap_or("")))?;
+        let opens = snapshot.opens(caller, door.as_ref());
+        let sees = |entry: &&Arc<Entry>| {
+            opens && snapshot.catalogue.admits(door.as_ref(), entry) && rights.sees(entry)
+        };
         let mut seen = snapshot.catalogue.entries.iter().filter(sees).peekable();
         if let Some(server) = scope.filter(|_| seen.peek().is_none()) {
             return Err(control::no_such_server(server));
@@ -220,11 +227,12 @@ impl Engine {
     }
 
     /// What a URI means, when this caller may read it: changes are told under what this says.
-    pub fn readable(&self, caller: &Caller, scope: Option<&ServerName>, uri: &str) -> Option<Readable> {
+    pub fn readable(&self, caller: &Caller, scope: Option<&Door>, uri: &str) -> Option<Readable> {
         let snapshot = self.0.snapshot.load();
         let rights = snapshot.rights(caller);
         let found = snapshot.catalogue.find(Face::Resource, uri, scope);
-        let entry = found.entries.into_iter().find(|entry| rights.sees(entry))?;
+        let opens = snapshot.opens(caller, scope);
+        let entry = found.entries.into_iter().find(|entry| opens && rights.sees(entry))?;
         if snapshot.stopped.contains(&entry.server) {
             return None;
         }
@@ -237,18 +245,12 @@ impl Engine {
     }
 
     // The one thing of this name that this caller may use now.
-    fn sees(
-        &self,
-        caller: &Caller,
-        scope: Option<&ServerName>,
-        face: Face,
-        name: &str,
-    ) -> Option<Arc<Entry>> {
+    fn sees(&self, caller: &Caller, scope: Option<&Door>, face: Face, name: &str) -> Option<Arc<Entry>> {
         let inner = &*self.0;
         let snapshot = inner.snapshot.load();
         let rights = snapshot.rights(caller);
         let mut found = snapshot.catalogue.find(face, name, scope).entries;
-        found.retain(|entry| rights.sees(entry));
+        found.retain(|entry| snapshot.opens(caller, scope) && rights.sees(entry));
         match found[..] {
             [entry] if !snapshot.stopped.contains(&entry.server) => Some(entry.clone()),
             _ => None,
@@ -306,14 +308,15 @@ impl Inner {
         let snapshot = self.snapshot.load_full();
         let rights = snapshot.rights(&call.caller);
         let mut found = snapshot.catalogue.find(call.face, &call.tool, call.scope.as_ref());
-        found.entries.retain(|entry| rights.sees(entry));
+        let opens = snapshot.opens(&call.caller, call.scope.as_ref());
+        found.entries.retain(|entry| opens && rights.sees(entry));
         let stopped = matches!(&found.entries[..], [entry] if snapshot.stopped.contains(&entry.server));
         match admit::admit(self, &rights, &found, stopped, call, trail).await? {
             Admission::Answer(outcome) => Ok(outcome),
             Admission::Run(permit) => {
                 let server = permit.entry.server.clone();
                 let outcome = run::run(self, permit, trail).await?;
-                let rewrites = call.scope.is_none()
+                let rewrites = call.scope.as_ref().is_none_or(|door| door.server().is_none())
                     && snapshot.catalogue.server(server.as_str()).is_some_and(|m| m.rewrites);
                 match outcome {
                     Outcome::Done(output) if rewrites => {

@@ -3,11 +3,12 @@
 //! Built-in servers are there from the start and stay. Upstreams are mounted, replaced and taken away by the binary, which
 //! gets them from `upstream`.
 
-use crate::catalogue::{Catalogue, Pool};
+use crate::catalogue::{Catalogue, Pool, VirtualServer};
 use crate::changes::Changes;
 use crate::settings::Settings;
 use crate::snapshot::Snapshot;
 use crate::{Engine, Entry, Inner};
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use toolgate_core::link::Change;
 use toolgate_core::name::ServerName;
@@ -17,17 +18,19 @@ use toolgate_core::{Error, Face, Kind, Mount};
 pub(crate) struct Mounts {
     servers: Vec<Mount>,
     pool: Pool,
+    virtuals: BTreeMap<String, VirtualServer>,
 }
 
 impl Mounts {
     pub fn new(
         servers: Vec<Mount>,
+        virtuals: BTreeMap<String, VirtualServer>,
         settings: &Settings,
         changes: &Changes,
     ) -> Result<(Self, Catalogue), Error> {
         let mut pool = Pool::default();
-        let catalogue = Catalogue::new(&servers, settings, changes, &mut pool)?;
-        Ok((Self { servers, pool }, catalogue))
+        let catalogue = Catalogue::new(&servers, settings, changes, &mut pool, &virtuals)?;
+        Ok((Self { servers, pool, virtuals }, catalogue))
     }
 }
 
@@ -42,6 +45,30 @@ impl Engine {
     /// Take an upstream away. Nothing happens when there is none of this name.
     pub fn unmount(&self, name: &ServerName) -> Result<(), Error> {
         self.0.remount(name, None)
+    }
+
+    /// Swap the virtual servers; the next request sees the new ones. Their clients hear that lists are others.
+    pub fn replace_virtuals(&self, virtuals: BTreeMap<String, VirtualServer>) -> Result<(), Error> {
+        let inner = &*self.0;
+        let mut mounts = inner.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        if mounts.virtuals == virtuals {
+            return Ok(());
+        }
+        let Mounts { servers, pool, .. } = &mut *mounts;
+        let catalogue = Catalogue::new(servers, &inner.settings, &inner.changes, pool, &virtuals)?;
+        mounts.virtuals = virtuals;
+        let old = inner.snapshot.load_full();
+        let (policy, keys, stopped) = (old.policy.clone(), old.keys.clone(), old.stopped.clone());
+        let new = Snapshot::new(Arc::new(catalogue), policy, keys, stopped);
+        inner.snapshot.store(Arc::new(new.after(&old)));
+        let names: Vec<ServerName> = mounts.servers.iter().map(|server| server.name.clone()).collect();
+        drop(mounts);
+        for name in names {
+            for change in [Change::Tools, Change::Prompts, Change::Resources] {
+                inner.changes.tell(&name, change, Vec::new());
+            }
+        }
+        Ok(())
     }
 
     /// Say that something of a mounted server changed.
@@ -73,7 +100,8 @@ impl Inner {
             (None, None) => return Ok(()),
         }
         mounts.pool.tidy(name);
-        let catalogue = Catalogue::new(&servers, &self.settings, &self.changes, &mut mounts.pool)?;
+        let Mounts { pool, virtuals, .. } = &mut *mounts;
+        let catalogue = Catalogue::new(&servers, &self.settings, &self.changes, pool, virtuals)?;
         let gone = !servers.iter().any(|server| server.name == *name);
         mounts.servers = servers;
         let old = self.snapshot.load_full();

@@ -11,6 +11,8 @@ use toolgate_core::unit::Rate;
 
 const SHARDS: usize = 16;
 const MAX_PER_SHARD: usize = 8192;
+// Between two looks at every bucket of a shard that has no room.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Whose bucket, and for which tool (`None`: all tools together).
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -21,8 +23,15 @@ pub(crate) struct Key {
 
 pub(crate) struct Buckets {
     hasher: RandomState,
+    shards: [Mutex<Shard>; SHARDS],
+}
+
+#[derive(Default)]
+struct Shard {
     // The instant at which each bucket will be full again.
-    shards: [Mutex<HashMap<Key, Instant>>; SHARDS],
+    buckets: HashMap<Key, Instant>,
+    // When full buckets were last forgotten.
+    swept: Option<Instant>,
 }
 
 impl Buckets {
@@ -33,21 +42,31 @@ impl Buckets {
     /// Take one token. `Err` is how long until there is one.
     pub fn take(&self, key: Key, rate: Rate, now: Instant) -> Result<(), Duration> {
         let shard = usize::try_from(self.hasher.hash_one(&key) % SHARDS as u64).unwrap_or(0);
-        let mut buckets = self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() >= MAX_PER_SHARD && !buckets.contains_key(&key) {
-            buckets.retain(|_, full_at| *full_at > now);
-            if buckets.len() >= MAX_PER_SHARD {
-                // Every bucket is in use: refuse rather than forget somebody's spent tokens.
-                return Err(rate.per);
-            }
-        }
+        let mut shard = self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner);
         let one = rate.per / rate.calls.max(1);
-        let full_at = buckets.get(&key).copied().unwrap_or(now).max(now);
-        let spent = full_at - now + one;
-        if spent > rate.per {
-            return Err(spent - rate.per);
+        let Shard { buckets, swept } = &mut *shard;
+        if let Some(full_at) = buckets.get_mut(&key) {
+            let begun = (*full_at).max(now);
+            let spent = begun - now + one;
+            if spent > rate.per {
+                return Err(spent - rate.per);
+            }
+            *full_at = begun + one;
+            return Ok(());
         }
-        buckets.insert(key, full_at + one);
+        if buckets.len() >= MAX_PER_SHARD && swept.is_none_or(|at| now.saturating_duration_since(at) >= PAUSE)
+        {
+            *swept = Some(now);
+            buckets.retain(|_, full_at| *full_at > now);
+        }
+        if buckets.len() >= MAX_PER_SHARD {
+            // Every bucket is in use: refuse rather than forget somebody's spent tokens.
+            return Err(rate.per);
+        }
+        if one > rate.per {
+            return Err(one - rate.per);
+        }
+        buckets.insert(key, now + one);
         Ok(())
     }
 }

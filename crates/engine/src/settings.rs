@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use toolgate_core::unit::{Rate, Size, Span};
 use toolgate_wire::line::MAX_LINE;
-use toolgate_wire::message::MAX_BATCH;
+use toolgate_wire::message::{Bounds, MAX_BATCH};
 use toolgate_wire::scan::MAX_DEPTH;
 use toolgate_wire::sse::MAX_EVENT;
 
@@ -16,6 +16,7 @@ const MAX_PARSED: usize = 100;
 /// Limits of the data path (`limits:` in `toolgate.yaml`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Limits")]
 pub struct Settings {
     /// Calls of one caller, all tools together.
     pub per_caller: Rate,
@@ -150,6 +151,11 @@ impl Default for Clients {
 }
 
 impl Clients {
+    /// Bounds on one body of theirs.
+    pub fn of_body(&self) -> Bounds {
+        Bounds { depth: self.max_depth, batch: self.max_batch }
+    }
+
     /// Every problem, each with its path below `limits`.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();

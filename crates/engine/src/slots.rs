@@ -1,9 +1,11 @@
 //! Concurrency slots of a server: so many calls at once, so many waiting, the rest refused.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use toolgate_core::ctx::Rest;
+use toolgate_core::tool::BoxFuture;
 use toolgate_core::{Error, Kind};
 
 pub(crate) struct Slots {
@@ -14,6 +16,58 @@ pub(crate) struct Slots {
 
 /// A slot, given back when dropped.
 pub(crate) struct Slot(#[allow(dead_code)] OwnedSemaphorePermit);
+
+/// The slot of a running call, which is let go of while the call waits for its user: a form that nobody fills in must not
+/// close the server to everybody else. Given back for good when this is dropped, whoever still knows of it.
+pub(crate) struct Held(Arc<Place>);
+
+struct Place {
+    slots: Arc<Slots>,
+    slot: Mutex<Option<Slot>>,
+    ended: AtomicBool,
+}
+
+impl Held {
+    pub fn new(slots: Arc<Slots>, slot: Slot) -> Self {
+        Self(Arc::new(Place { slots, slot: Mutex::new(Some(slot)), ended: AtomicBool::new(false) }))
+    }
+
+    /// For the call's `Ctx`.
+    pub fn rest(&self) -> Arc<dyn Rest> {
+        self.0.clone()
+    }
+}
+
+impl Place {
+    fn put(&self, slot: Option<Slot>) {
+        let mut held = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        *held = slot.filter(|_| !self.ended.load(Ordering::Acquire));
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.ended.store(true, Ordering::Release);
+        self.0.put(None);
+    }
+}
+
+impl Rest for Place {
+    fn leave(&self) {
+        self.put(None);
+    }
+
+    // Before those who have not begun there is no queue to be full: what has begun can only wait.
+    fn back(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            self.slots.waiting.fetch_add(1, Ordering::Relaxed);
+            let _waiting = Waiting(&self.slots.waiting);
+            if let Ok(slot) = self.slots.free.clone().acquire_owned().await {
+                self.put(Some(Slot(slot)));
+            }
+        })
+    }
+}
 
 struct Waiting<'a>(&'a AtomicUsize);
 

@@ -9,7 +9,7 @@ use crate::standing::KEY;
 use arc_swap::ArcSwapOption;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use toolgate_core::name::ServerName;
+use toolgate_core::name::{Door, ServerName};
 use toolgate_core::policy::{Policy, Verdict};
 use toolgate_core::unit::Rate;
 use toolgate_core::{Caller, Effect};
@@ -110,6 +110,12 @@ impl Snapshot {
             return kept.1.clone();
         }
         self.keep(&caller.roles)
+    }
+
+    /// Whether a door is open to a caller: that of a virtual server may be for some roles only.
+    pub fn opens(&self, caller: &Caller, scope: Option<&Door>) -> bool {
+        let Some(view) = self.catalogue.view(scope) else { return true };
+        view.roles.is_empty() || view.roles.iter().any(|role| self.policy.holds(&caller.roles, role))
     }
 
     /// The one that follows another knows the same callers.

@@ -2,6 +2,7 @@
 //!
 //! Tool servers reach everything through `Host`. Whatever is not allowed here cannot be done by a tool, whoever asks.
 
+pub mod child;
 pub mod egress;
 pub mod error;
 pub mod exec;

@@ -12,9 +12,9 @@ use toolgate_core::unit::{Size, Span};
 /// The HTTP edge (`http:` in `toolgate.yaml`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Http")]
 pub struct Settings {
     /// Certificate and key of TLS 1.3; without them the listener speaks plain HTTP.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<TlsFiles>,
     /// Names under which clients may reach the gateway, `gateway.example.com` (any port) or `gateway.example.com:8443`,
     /// besides loopback names and the address it is bound to. Requests for another `Host` are refused, which is what
@@ -115,6 +115,11 @@ impl From<&Sessions> for crate::mcp::Limits {
 }
 
 impl Settings {
+    /// What is wrong with the files that it names, each with its path below `http`. Reads them; blocking.
+    pub fn files(&self) -> Vec<String> {
+        self.tls.as_ref().and_then(|files| crate::listen::Tls::open(files).err()).unwrap_or_default()
+    }
+
     /// Every problem, each with its path below `http`.
     pub fn problems(&self) -> Vec<String> {
         let mut problems =

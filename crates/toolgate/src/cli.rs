@@ -51,7 +51,11 @@ pub enum Command {
         listen: Option<String>,
     },
     /// Serve MCP on standard input and output, for clients that start their servers
-    Stdio,
+    Stdio {
+        /// File with the key whose calls these are [default: TOOLGATE_KEY, then admin.key in the data directory]
+        #[arg(long, value_name = "FILE")]
+        key_file: Option<PathBuf>,
+    },
     /// Call a tool and print its result
     Call {
         /// Name of the server, as `toolgate tools` shows it
@@ -223,6 +227,9 @@ pub struct Connect {
     /// Take the entry out again
     #[arg(long)]
     pub undo: bool,
+    /// Make the client a key of its own with this role, instead of the administrator's
+    #[arg(long, value_name = "ROLE", requires = "install")]
+    pub role: Option<String>,
     /// How the client reaches Toolgate
     #[arg(long, value_enum, default_value_t = Transport::Stdio)]
     pub transport: Transport,

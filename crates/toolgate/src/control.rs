@@ -2,10 +2,12 @@
 //!
 //! One Unix socket for each serving process, `DATA/run/<pid>.sock`, in a directory only its owner can enter. One line in,
 //! one line out: `reload` -> `ok` once the process uses what the store says, or `error: ...`. Beside it `<pid>.json` says
-//! where the process listens. A socket nobody answers on is left over from a crash and removed by who finds it.
+//! where the process listens and with which settings. A socket nobody answers on is left over from a crash and removed by who finds it.
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
@@ -27,7 +29,13 @@ pub struct Running {
     pub url: Option<String>,
     /// RFC 3339, UTC.
     pub started: String,
+    /// The settings in effect, by dotted path.
+    #[serde(default)]
+    pub settings: InEffect,
 }
+
+/// Values of settings by dotted path, as `config show` writes them.
+pub type InEffect = BTreeMap<String, Value>;
 
 /// A bound socket and its announcement; both are removed when it is dropped.
 pub struct Control {
@@ -37,7 +45,7 @@ pub struct Control {
 
 impl Control {
     /// Bind in `run` and say where this process listens.
-    pub fn bind(run: &Path, url: Option<String>) -> Result<Self> {
+    pub fn bind(run: &Path, url: Option<String>, settings: InEffect) -> Result<Self> {
         let pid = std::process::id();
         let socket = run.join(format!("{pid}.sock"));
         let about = run.join(format!("{pid}.json"));
@@ -46,10 +54,7 @@ impl Control {
         let listener = within(&socket, |path| UnixListener::bind(path))
             .with_context(|| format!("control socket {}", socket.display()))?;
         std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600))?;
-        let running = Running { pid, url, started: crate::logging::timestamp() };
-        let temporary = run.join(format!(".{pid}.json"));
-        std::fs::write(&temporary, serde_json::to_vec(&running)?)?;
-        std::fs::rename(&temporary, &about)?;
+        announce(run, &Running { pid, url, started: crate::logging::timestamp(), settings })?;
         Ok(Self { listener, files: [socket, about] })
     }
 
@@ -72,6 +77,18 @@ impl Control {
             }
         }
     }
+}
+
+fn announce(run: &Path, running: &Running) -> Result<()> {
+    let temporary = run.join(format!(".{}.json", running.pid));
+    std::fs::write(&temporary, serde_json::to_vec(running)?)?;
+    Ok(std::fs::rename(&temporary, run.join(format!("{}.json", running.pid)))?)
+}
+
+/// Say that this process runs with other settings now.
+pub fn changed(run: &Path, settings: InEffect) -> Result<()> {
+    let about = std::fs::read(run.join(format!("{}.json", std::process::id())))?;
+    announce(run, &Running { settings, ..serde_json::from_slice(&about)? })
 }
 
 impl Drop for Control {
@@ -190,7 +207,7 @@ mod tests {
                 within(&run.join("999999.sock"), |path| std::os::unix::net::UnixListener::bind(path))
                     .unwrap(),
             );
-            let control = Control::bind(&run, Some("http://127.0.0.1:1".into())).unwrap();
+            let control = Control::bind(&run, Some("http://127.0.0.1:1".into()), InEffect::new()).unwrap();
             let reloads = Arc::new(AtomicU32::new(0));
             let count = reloads.clone();
             let task = tokio::spawn(control.serve(move || {
@@ -207,7 +224,10 @@ mod tests {
             let again = tell_all(&run, "reload").await;
             assert_eq!(again[0].problem.as_deref(), Some("error: second time"));
             assert_eq!(tell_all(&run, "x").await[0].problem.as_deref(), Some("error: unknown request"));
-            assert_eq!(running(&run).await[0].url.as_deref(), Some("http://127.0.0.1:1"));
+            changed(&run, InEffect::from([("log.level".into(), "debug".into())])).unwrap();
+            let said = running(&run).await;
+            assert_eq!(said[0].url.as_deref(), Some("http://127.0.0.1:1"));
+            assert_eq!(said[0].settings["log.level"], "debug");
             let mode = std::fs::metadata(run.join(format!("{pid}.sock"))).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
             task.abort();

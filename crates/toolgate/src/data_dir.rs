@@ -88,12 +88,14 @@ impl DataDir {
 
     /// The administrator's key, if there is one.
     pub fn admin_key(&self) -> Result<Option<KeyText>> {
-        let file = self.admin_key_file();
-        match fs::read_to_string(&file) {
-            Ok(text) => KeyText::parse(&text).map(Some).with_context(|| file.display().to_string()),
-            Err(problem) if problem.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(problem) => Err(problem).with_context(|| file.display().to_string()),
-        }
+        KeyText::read(&self.admin_key_file())
+    }
+
+    /// Keep the key of a client in a file of its own, which only `toolgate stdio` reads.
+    pub fn keep_client_key(&self, key: &KeyText) -> Result<PathBuf> {
+        let file = self.0.join(format!("client-{}.key", key.id()));
+        self.keep(&file, format!("{}\n", key.reveal()).as_bytes())?;
+        Ok(file)
     }
 
     /// Keep the administrator's key; never over an existing one (then false). The file appears with its whole text.

@@ -1,39 +1,32 @@
 //! The gateway's own health checks (CATALOGUE 2.10): `database`, `journal`, `system_resources`.
 //!
-//! Asked by the engine for health reports, never on the data path. A processor that is busy for a moment is what it is
-//! there for: it makes the gateway unhealthy only when it has been so for a minute.
+//! Asked by the engine for health reports, never on the data path. What of the machine is bad says `host::system`.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 use toolgate_core::record::Decision;
 use toolgate_core::server::{Health, Status};
 use toolgate_engine::health::Checks;
 use toolgate_engine::journal::{self, Journal};
 use toolgate_host::Host;
+use toolgate_host::system::Strain;
 use toolgate_store::Store;
-
-/// Percent above which processor, memory and disk are degraded, and above which any is unhealthy.
-const DEGRADED: [f32; 3] = [80.0, 85.0, 90.0];
-const UNHEALTHY: f32 = 95.0;
-/// How long the processor may be that busy.
-const BUSY: Duration = Duration::from_secs(60);
 
 /// The checks of one process. `data`: its data directory, whose disk counts whatever kind of file system it is.
 pub fn checks(store: Arc<Store>, journal: Journal, host: Host, data: PathBuf) -> Checks {
-    let busy_since: Arc<Mutex<Option<Instant>>> = Arc::default();
     let failures: Arc<Mutex<Failures>> = Arc::default();
     Box::new(move || {
         let (store, journal, host, data) = (store.clone(), journal.clone(), host.clone(), data.clone());
-        let (busy_since, failures) = (busy_since.clone(), failures.clone());
+        let failures = failures.clone();
         Box::pin(async move {
             let of_disk = tokio::task::spawn_blocking(move || (written(&journal, &failures), used(&data)));
-            let (database, load, of_disk) = tokio::join!(database(&store), host.system().load(), of_disk);
+            let (database, mut strain, of_disk) =
+                tokio::join!(database(&store), host.system().strain(), of_disk);
             let (written, used) = of_disk.unwrap_or_else(|_| {
                 (Health::of("journal", Status::Unhealthy, "its state could not be asked for"), 0.0)
             });
-            let busy = busy(&busy_since, load.0 > UNHEALTHY, Instant::now());
-            vec![database, written, resources([load.0, load.1, load.2.max(used)], busy)]
+            strain[2].percent = strain[2].percent.max(used);
+            vec![database, written, resources(&strain)]
         })
     })
 }
@@ -94,47 +87,16 @@ fn written(journal: &Journal, failures: &Mutex<Failures>) -> Health {
     Health::healthy("journal")
 }
 
-// For how long it has been busy without a pause.
-fn busy(since: &Mutex<Option<Instant>>, now_busy: bool, now: Instant) -> Duration {
-    let mut since = since.lock().unwrap_or_else(PoisonError::into_inner);
-    if !now_busy {
-        *since = None;
-        return Duration::ZERO;
-    }
-    now.duration_since(*since.get_or_insert(now))
-}
-
-fn resources(percent: [f32; 3], busy: Duration) -> Health {
-    let [cpu, memory, disk] = percent;
-    let status = if memory > UNHEALTHY || disk > UNHEALTHY || (cpu > UNHEALTHY && busy >= BUSY) {
-        Status::Unhealthy
-    } else if percent.iter().zip(DEGRADED).any(|(used, limit)| *used > limit) {
-        Status::Degraded
-    } else {
-        Status::Healthy
-    };
-    Health::of(
-        "system_resources",
-        status,
-        format!("cpu {cpu:.0} %, memory {memory:.0} %, fullest disk {disk:.0} %"),
-    )
+fn resources(strain: &[Strain; 3]) -> Health {
+    let status = strain.iter().map(Strain::status).max().unwrap_or(Status::Unhealthy);
+    let [cpu, memory, disk] = strain.map(|part| part.percent);
+    let shown = format!("cpu {cpu:.0} %, memory {memory:.0} %, fullest disk {disk:.0} %");
+    Health::of("system_resources", status, shown)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn thresholds() {
-        let of = |percent, busy| resources(percent, Duration::from_secs(busy)).status;
-        assert_eq!(of([80.0, 85.0, 90.0], 0), Status::Healthy);
-        assert_eq!(of([81.0, 0.0, 0.0], 0), Status::Degraded);
-        assert_eq!(of([0.0, 86.0, 0.0], 0), Status::Degraded);
-        assert_eq!(of([0.0, 0.0, 91.0], 0), Status::Degraded);
-        assert_eq!(of([0.0, 96.0, 0.0], 0), Status::Unhealthy);
-        assert_eq!(of([100.0, 0.0, 0.0], 59), Status::Degraded);
-        assert_eq!(of([100.0, 0.0, 0.0], 60), Status::Unhealthy);
-    }
 
     #[test]
     fn a_journal_that_cannot_be_written_is_unhealthy_until_it_can() {
@@ -176,15 +138,5 @@ mod tests {
         assert!((0.0..=100.0).contains(&used(dir.path())));
         assert!(used(Path::new("/nowhere/at/all")) == 0.0);
         assert!(used(Path::new("/")) > 0.0);
-    }
-
-    #[test]
-    fn a_pause_begins_the_minute_again() {
-        let (since, start) = (Mutex::new(None), Instant::now());
-        let at = |seconds| start + Duration::from_secs(seconds);
-        assert_eq!(busy(&since, true, start), Duration::ZERO);
-        assert_eq!(busy(&since, true, at(50)), Duration::from_secs(50));
-        assert_eq!(busy(&since, false, at(55)), Duration::ZERO);
-        assert_eq!(busy(&since, true, at(60)), Duration::ZERO);
     }
 }

@@ -6,6 +6,7 @@
 use anyhow::{Context, Result, bail};
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use std::fmt;
+use std::path::Path;
 use toolgate_core::caller::KEY_PREFIX;
 use toolgate_core::canon;
 
@@ -39,6 +40,15 @@ impl KeyText {
             bail!("this is not an API key: one begins with {KEY_PREFIX:?} and has {LENGTH} characters");
         }
         Ok(Self(text.to_owned()))
+    }
+
+    /// The key in a file, if there is one.
+    pub fn read(file: &Path) -> Result<Option<Self>> {
+        match std::fs::read_to_string(file) {
+            Ok(text) => Self::parse(&text).map(Some).with_context(|| file.display().to_string()),
+            Err(problem) if problem.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(problem) => Err(problem).with_context(|| file.display().to_string()),
+        }
     }
 
     /// The public part.

@@ -2,7 +2,8 @@
 //!
 //! Used by `serve` and `stdio`. What the store holds (keys, stopped servers) is taken over
 //! when the control socket says so (at once) or when the store's version, asked every second, shows that another process
-//! wrote. SIGHUP reads policy and keys again. The first SIGTERM or SIGINT ends in order,
+//! wrote. SIGHUP reads the configuration and keys again: policy and log level are taken over, and of other changes it is
+//! said that they need a restart. The first SIGTERM or SIGINT ends in order,
 //! the second at once.
 
 use crate::config::Sources;
@@ -28,7 +29,7 @@ pub struct Watch {
 /// Begin to take changes over; those since the gate was opened are taken over when this returns. `url`: where this process
 /// listens, if it does.
 pub async fn watch(gate: &Arc<Gate>, sources: &Sources, url: Option<String>) -> Result<Watch> {
-    let control = Control::bind(&gate.dir.run(), url)?;
+    let control = Control::bind(&gate.dir.run(), url, gate.in_effect())?;
     let mut hangup = signal(SignalKind::hangup()).context("SIGHUP")?;
     let mut tasks = JoinSet::new();
     let shared = gate.clone();
@@ -43,7 +44,11 @@ pub async fn watch(gate: &Arc<Gate>, sources: &Sources, url: Option<String>) -> 
     tasks.spawn(async move {
         while hangup.recv().await.is_some() {
             match reload(&gate, &sources).await {
-                Ok(()) => tracing::info!("policy and keys read again"),
+                Ok(waiting) if waiting.is_empty() => tracing::info!("configuration and keys read again"),
+                Ok(waiting) => tracing::warn!(
+                    settings = waiting.join(", "),
+                    "configuration and keys read again; these settings changed and need a restart"
+                ),
                 // The old ones stay in force: a typing error must not open or close the door.
                 Err(problem) => failed("reload", &problem),
             }
@@ -52,15 +57,17 @@ pub async fn watch(gate: &Arc<Gate>, sources: &Sources, url: Option<String>) -> 
     Ok(Watch { tasks })
 }
 
-async fn reload(gate: &Gate, sources: &Sources) -> Result<()> {
+// Says which changed settings need a restart.
+async fn reload(gate: &Gate, sources: &Sources) -> Result<Vec<String>> {
     let sources = sources.clone();
     let fresh =
-        tokio::task::spawn_blocking(move || crate::config::load(&sources, servers::names())).await??;
+        tokio::task::spawn_blocking(move || crate::config::load(&sources, servers::known())).await??;
     // Journaled first: what cannot be recorded is not done.
     gate.event("policy_reloaded", None).await?;
     gate.reload().await?;
-    gate.engine.replace_policy(fresh.policy);
-    Ok(())
+    let waiting = gate.take_over(&fresh);
+    crate::control::changed(&gate.dir.run(), gate.in_effect())?;
+    Ok(waiting)
 }
 
 async fn poll(gate: Arc<Gate>, mut seen: i64) {
@@ -155,7 +162,7 @@ mod tests {
 
     async fn gate(dir: &std::path::Path) -> Arc<Gate> {
         std::fs::write(dir.join("toolgate.yaml"), "version: 1\n").unwrap();
-        let settings = crate::config::load(&sources(dir), servers::names()).unwrap();
+        let settings = crate::config::load(&sources(dir), servers::known()).unwrap();
         Arc::new(wiring::open(settings, "serve").await.unwrap())
     }
 
@@ -175,10 +182,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let gate = gate(dir.path()).await;
         let guest = Caller::new("x", "x", ["guest"]);
-        let opened = "version: 1\nroles: { guest: { permissions: [\"monitoring:read\"] } }\n";
+        // As `watch` does.
+        let _control = Control::bind(&gate.dir.run(), None, gate.in_effect()).unwrap();
+        let opened = "version: 1\nlimits: { per_tool: 2/1m }\nlog: { level: debug }\nroles: { guest: { permissions: [\"monitoring:read\"] } }\n";
         std::fs::write(dir.path().join("toolgate.yaml"), opened).unwrap();
-        reload(&gate, &sources(dir.path())).await.unwrap();
+        let waiting = reload(&gate, &sources(dir.path())).await.unwrap();
         assert!(gate.engine.may_observe(&guest));
+        assert_eq!(waiting, ["limits.per_tool"], "what needs a restart is said");
+        let about = std::fs::read(gate.dir.run().join(format!("{}.json", std::process::id()))).unwrap();
+        let said: crate::control::Running = serde_json::from_slice(&about).unwrap();
+        assert_eq!(said.settings["log.level"], "debug", "taken over");
+        assert_ne!(said.settings["limits.per_tool"], "2/1m", "not in effect");
         std::fs::write(dir.path().join("toolgate.yaml"), "version: 1\n").unwrap();
         gate.journal.close().await.unwrap();
         assert!(reload(&gate, &sources(dir.path())).await.is_err());

@@ -10,6 +10,7 @@ use limited::Limited;
 use serde_json::{Map, Value, json};
 use std::fmt;
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
@@ -19,6 +20,9 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// Value of `service` in every line, a contract of the catalogue.
 const SERVICE: &str = "mcp-server";
+
+// The process has one log.
+static LEVEL: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
 
 /// Install the subscriber and the panic hook. A second call does nothing.
 pub fn install(log: &Log) {
@@ -34,11 +38,25 @@ pub fn install(log: &Log) {
     // An error here means that a subscriber is installed already (tests); that one serves.
     let _ = if text {
         let lines = tracing_subscriber::fmt::format().with_target(false);
-        builder.with_ansi(colour).event_format(Limited::new(lines, false)).try_init()
+        let builder =
+            builder.with_ansi(colour).event_format(Limited::new(lines, false)).with_filter_reloading();
+        let handle = builder.reload_handle();
+        let _ = LEVEL.set(Box::new(move |filter| drop(handle.reload(filter))));
+        builder.try_init()
     } else {
-        builder.event_format(Limited::new(Lines, true)).try_init()
+        let builder = builder.event_format(Limited::new(Lines, true)).with_filter_reloading();
+        let handle = builder.reload_handle();
+        let _ = LEVEL.set(Box::new(move |filter| drop(handle.reload(filter))));
+        builder.try_init()
     };
     std::panic::set_hook(Box::new(panicked));
+}
+
+/// Log at another level from now on. Does nothing before `install`, or with a level that is none.
+pub fn set_level(level: &str) {
+    if let (Some(set), Ok(filter)) = (LEVEL.get(), EnvFilter::try_new(level)) {
+        set(filter);
+    }
 }
 
 // The default hook writes plain text between the lines of the log.

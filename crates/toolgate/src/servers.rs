@@ -2,7 +2,7 @@
 //!
 //! Adding a server is one entry here. Nothing registers itself.
 
-use crate::config::Settings;
+use crate::config::{Known, Settings};
 use crate::library::ShelfLibrary;
 use anyhow::{Result, bail};
 use std::sync::Arc;
@@ -25,9 +25,25 @@ pub struct Parts<'a> {
 /// Every server, in the order shown: its name here, its making in `make`.
 const ALL: [&str; 3] = [Omnipotent::NAME, A2aUnified::NAME, DesktopCommander::NAME];
 
-/// Names of every server.
-pub fn names() -> &'static [&'static str] {
-    &ALL
+/// What a configuration may name.
+pub fn known() -> Known {
+    Known { servers: &ALL, entries }
+}
+
+// What a server offers, without making it.
+fn entries(server: &str) -> Vec<String> {
+    fn of<S: Server>() -> Vec<String> {
+        let tools = S::tools().into_iter().map(|tool| tool.spec.name);
+        let resources = S::resources().into_iter().map(|resource| resource.name());
+        let prompts = S::prompts().into_iter().map(|prompt| prompt.name());
+        tools.chain(resources).chain(prompts).map(str::to_owned).collect()
+    }
+    match server {
+        Omnipotent::NAME => of::<Omnipotent>(),
+        DesktopCommander::NAME => of::<DesktopCommander>(),
+        A2aUnified::NAME => of::<A2aUnified>(),
+        _ => Vec::new(),
+    }
 }
 
 /// Mount the enabled ones.
@@ -58,4 +74,20 @@ fn make(name: &str, parts: &Parts<'_>) -> Result<Mount> {
         }
         _ => bail!("the server {name:?} is in the list but cannot be made; report this defect"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_each_server_offers_is_known_without_making_it() {
+        for server in ALL {
+            assert!(!entries(server).is_empty(), "{server}");
+        }
+        let entries = entries(Omnipotent::NAME);
+        for name in ["kill_process", "system_report", "diagnose"] {
+            assert!(entries.iter().any(|entry| entry == name), "{name} in {entries:?}");
+        }
+    }
 }

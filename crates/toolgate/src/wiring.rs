@@ -3,7 +3,8 @@
 //! Called by every command that runs tools or changes keys. Order matters: the journal is open before the engine
 //! exists, so nothing can run that leaves no record. Absent on purpose: any decision about a call.
 
-use crate::config::Settings;
+use crate::config::{Settings, show};
+use crate::control::InEffect;
 use crate::data_dir::DataDir;
 use crate::exit;
 use crate::health;
@@ -15,7 +16,7 @@ use crate::tally::Recorder;
 use crate::tasks::StoredTasks;
 use anyhow::{Context, Result};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use toolgate_core::record::Decision;
 use toolgate_core::{Caller, Kind};
 use toolgate_engine::journal::Journal;
@@ -36,11 +37,13 @@ pub struct Gate {
     /// The administrator's key when this start made it.
     pub fresh_key: Option<KeyText>,
     reloading: tokio::sync::Semaphore,
+    in_effect: Mutex<InEffect>,
 }
 
 /// Open everything; on the first start, make the data directory and the administrator's key. `kind` names the journal
 /// chain: `serve`, `stdio` or `cli`.
 pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
+    crate::config::opens::journal(&settings)?;
     let dir = DataDir::create(&settings.data)?;
     let store = Arc::new(open_store(&dir).await?);
     let fresh_key = ensure_admin(&dir, &store).await?;
@@ -63,6 +66,7 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
         journal.clone(),
     );
     parts.stopped = stopped.collect();
+    parts.virtuals = settings.document.virtual_servers.clone();
     parts.seal_key = dir.state_key()?;
     parts.tasks = Arc::new(StoredTasks(store.clone()));
     parts.observe = {
@@ -92,6 +96,7 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
         shelf,
         fresh_key,
         reloading: tokio::sync::Semaphore::new(1),
+        in_effect: Mutex::new(show::by_path(&settings)),
     })
 }
 
@@ -102,6 +107,26 @@ impl Gate {
         let _turn = self.reloading.acquire().await?;
         self.engine.replace_keys(api_keys(&self.store).await?);
         self.servers_as_stored().await
+    }
+
+    /// The settings that this process runs with.
+    pub fn in_effect(&self) -> InEffect {
+        self.in_effect.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Take over of a configuration what can be while calls run. Says which changed settings need a restart.
+    pub fn take_over(&self, fresh: &Settings) -> Vec<String> {
+        self.engine.replace_policy(fresh.policy.clone());
+        if let Err(error) = self.engine.replace_virtuals(fresh.document.virtual_servers.clone()) {
+            tracing::error!(error = error.message(), "the virtual servers stay as they were");
+        }
+        crate::logging::set_level(&fresh.document.log.level);
+        let fresh = show::by_path(fresh);
+        let mut current = self.in_effect.lock().unwrap_or_else(PoisonError::into_inner);
+        current.retain(|path, _| !show::taken_over(path));
+        let now = fresh.iter().filter(|(path, _)| show::taken_over(path));
+        current.extend(now.map(|(path, value)| (path.clone(), value.clone())));
+        show::differing(&current, &fresh)
     }
 
     /// Keep that a server was started or stopped. Afterwards this process does what the store says, also when another

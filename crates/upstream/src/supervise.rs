@@ -33,6 +33,8 @@ const DEBOUNCE: Duration = Duration::from_millis(100);
 // tells of changes.
 const SHORTEST_TTL: Duration = Duration::from_secs(5);
 const SHORTEST_TTL_TOLD: Duration = Duration::from_secs(60);
+// Wait before lists that could not be read are looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
 // Time for subscribing: nothing waits for it.
 const SUBSCRIBING: Duration = Duration::from_secs(10);
 
@@ -286,16 +288,17 @@ async fn tend(
                 ttl = hold(&conversation, &listed);
                 offer(hub, sink, &conversation, listed, told, prints);
             }
-            Ok(Err(Trouble::Lost(failure))) => return failure,
-            // The last good catalogue stays.
-            Ok(Err(trouble)) => {
-                tracing::warn!(upstream = %hub.name, why = trouble.text(), "its lists cannot be read");
+            Ok(Err(Trouble::Lost(failure))) if failure.status.is_none() && failure.kind != Kind::Timeout => {
+                return failure;
             }
-            Err(_) => {
-                return Failure::new(
-                    Kind::Timeout,
-                    format!("no lists within {} s (start)", limit.as_secs_f64()),
-                );
+            // Calls may go well all the same: the last good catalogue stays, and is looked at again later.
+            failed => {
+                let why = match failed {
+                    Ok(Err(trouble)) => trouble.text(),
+                    _ => format!("no lists within {} s (start)", limit.as_secs_f64()),
+                };
+                tracing::warn!(upstream = %hub.name, why, "its lists cannot be read; what was offered stays");
+                ttl = Some(LOOK_AGAIN);
             }
         }
     }

@@ -203,7 +203,7 @@ fn wanted(modern: &Modern, uris: &BTreeSet<String>) -> Option<Members> {
             notifications[key] = true.into();
         }
     }
-    if !uris.is_empty() {
+    if !uris.is_empty() && modern.face.capabilities["resources"]["subscribe"] == true {
         notifications["resourceSubscriptions"] = json!(uris);
     }
     let any = notifications.as_object().is_some_and(|wanted| !wanted.is_empty());

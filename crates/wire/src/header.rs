@@ -49,8 +49,8 @@ pub fn decode<'h>(name: &str, value: &'h str) -> Result<Cow<'h, str>, Fault> {
 
 /// A value as a client must write it: plain when it survives as a header value, else in the Base64 form.
 pub fn encode(value: &str) -> Cow<'_, str> {
-    let plain = value.bytes().all(|b| b == b'\t' || (b' '..=b'~').contains(&b))
-        && value.trim_matches([' ', '\t']).len() == value.len()
+    let plain = value.bytes().all(|b| (b' '..=b'~').contains(&b))
+        && value.trim_matches(' ').len() == value.len()
         && !(value.starts_with(SENTINEL_START) && value.ends_with(SENTINEL_END));
     if plain {
         return Cow::Borrowed(value);

@@ -105,6 +105,7 @@ fn encoding_examples_of_the_specification() {
         ("us-west1", "us-west1"),
         ("Hello, 世界", "=?base64?SGVsbG8sIOS4lueVjA==?="),
         (" padded ", "=?base64?IHBhZGRlZCA=?="),
+        ("a\tb", "=?base64?YQli?="),
         ("line1\nline2", "=?base64?bGluZTEKbGluZTI=?="),
         ("=?base64?literal?=", "=?base64?PT9iYXNlNjQ/bGl0ZXJhbD89?="),
     ] {

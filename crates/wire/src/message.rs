@@ -69,8 +69,25 @@ members! {
     }
 }
 
-/// Parse one body. `max_depth` bounds the nesting of objects and arrays (`scan::MAX_DEPTH` unless there is a reason).
-pub fn parse(bytes: &[u8], max_depth: usize) -> Result<Body<'_>, Malformed> {
+/// How large the structure of one body may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Nesting of objects and arrays (`scan::MAX_DEPTH` unless there is a reason).
+    pub depth: usize,
+    /// Messages in a batch, at most [`MAX_BATCH`].
+    pub batch: usize,
+}
+
+impl From<usize> for Bounds {
+    /// A depth, and the largest batch there is.
+    fn from(depth: usize) -> Self {
+        Self { depth, batch: MAX_BATCH }
+    }
+}
+
+/// Parse one body.
+pub fn parse(bytes: &[u8], bounds: impl Into<Bounds>) -> Result<Body<'_>, Malformed> {
+    let Bounds { depth: max_depth, batch: max_batch } = bounds.into();
     let json = std::str::from_utf8(bytes).map_err(|e| {
         Fault::parse(format!("Parse error: not UTF-8 (first wrong byte at offset {})", e.valid_up_to()))
     })?;
@@ -89,7 +106,7 @@ pub fn parse(bytes: &[u8], max_depth: usize) -> Result<Body<'_>, Malformed> {
             if too_deep {
                 return Err(nested(max_depth).into());
             }
-            batch(items)
+            batch(items, max_batch.min(MAX_BATCH))
         }
         _ => {
             serde_json::from_str::<&RawValue>(json).map_err(|e| not_json(&e))?;
@@ -106,12 +123,12 @@ fn nested(max: usize) -> Fault {
     Fault::invalid_request(format!("Invalid request: nested deeper than {max} levels"))
 }
 
-fn batch(items: Vec<&RawValue>) -> Result<Body<'_>, Malformed> {
+fn batch(items: Vec<&RawValue>, most: usize) -> Result<Body<'_>, Malformed> {
     if items.is_empty() {
         return Err(Fault::invalid_request("Invalid request: an empty batch").into());
     }
-    if items.len() > MAX_BATCH {
-        let why = format!("Invalid request: {} messages in a batch; at most {MAX_BATCH}", items.len());
+    if items.len() > most {
+        let why = format!("Invalid request: {} messages in a batch; at most {most}", items.len());
         return Err(Fault::invalid_request(why).into());
     }
     let one = |raw: &'_ RawValue| -> Result<(), Malformed> {

@@ -24,6 +24,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("toolgate-tools-kube", 2),
     ("toolgate-tools-cloud", 2),
     ("toolgate-engine", 3),
+    ("toolgate-upstream", 3),
     ("toolgate-http", 4),
     ("toolgate-ops", 4),
     ("toolgate", 5),

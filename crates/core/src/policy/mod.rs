@@ -11,6 +11,7 @@ pub use file::{PolicyFile, Role, ServerPolicy, ToolPolicy};
 
 use crate::spec::Effect;
 use pattern::Pattern;
+pub use pattern::server as server_key;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -136,6 +137,11 @@ impl Policy {
             }
         }
         Verdict::Allow(grant.rule.clone())
+    }
+
+    /// Does someone with these roles hold this one, by itself or through another?
+    pub fn holds<R: AsRef<str>>(&self, roles: &[R], role: &str) -> bool {
+        roles.iter().filter_map(|r| self.roles.get(r.as_ref())).any(|held| held.held.contains(role))
     }
 
     /// Does someone with these roles hold a permission that is not about a tool, e.g. `audit`, `read`?

@@ -41,7 +41,7 @@ const ALIASES: [(&str, &str); 9] = [
 ];
 
 /// The one spelling of a server's name that patterns and policies compare.
-pub(super) fn server(name: &str) -> String {
+pub fn server(name: &str) -> String {
     name.replace('_', "-")
 }
 

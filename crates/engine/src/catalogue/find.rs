@@ -8,7 +8,7 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use toolgate_core::name::ServerName;
+use toolgate_core::name::{Door, ServerName};
 use toolgate_core::uri::MAX_URI;
 
 /// What a name or URI may mean.
@@ -82,19 +82,22 @@ impl Catalogue {
         self.routes = routes;
     }
 
-    pub(super) fn find_resource(&self, uri: &str, scope: Option<&ServerName>) -> Found<'_> {
+    pub(super) fn find_resource(&self, uri: &str, scope: Option<&Door>) -> Found<'_> {
         let nothing = Found { entries: Vec::new(), variables: None };
         if uri.len() > MAX_URI {
             return nothing;
         }
-        let (scope, uri) = match scope {
+        let own_door = scope.and_then(Door::server);
+        let (server, uri) = match own_door {
             Some(server) => (Some(server), uri),
             None => match self.qualified(uri) {
-                Some((server, own)) => (Some(server), own),
+                Some((server, own)) => (Some(server.as_str()), own),
                 None => (None, uri),
             },
         };
-        let within = |entry: &Arc<Entry>| scope.is_none_or(|server| entry.server == *server);
+        let within = |entry: &Arc<Entry>| {
+            server.is_none_or(|server| entry.server.as_str() == server) && self.admits(scope, entry)
+        };
         let own = |fixed: bool| {
             self.routes.own.iter().map(|index| &self.entries[*index]).filter(|e| within(e)).find_map(
                 |entry| {
@@ -111,7 +114,7 @@ impl Catalogue {
             .or_else(|| self.routes.fixed.get(uri).copied().and_then(foreign))
             .or_else(|| own(false))
             .or_else(|| self.by_template(uri).and_then(foreign))
-            .or_else(|| match scope {
+            .or_else(|| match server {
                 // At a server's own door it knows best what it has.
                 Some(_) => self.routes.foreign.iter().copied().find_map(foreign),
                 None => foreign((*self.routes.schemes.get(scheme(uri)?)?)?),

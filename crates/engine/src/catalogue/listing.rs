@@ -120,9 +120,17 @@ impl Offer<'_> {
 
 // Another's object under our name, everything else as it came.
 fn named(own: &RawValue, name: &str) -> Result<Box<RawValue>, Error> {
+    changed(own, name, None)
+}
+
+/// The same object under another name and, if there is one, with another description.
+pub(super) fn changed(own: &RawValue, name: &str, described: Option<&str>) -> Result<Box<RawValue>, Error> {
     let mut object: serde_json::Map<String, Value> =
         serde_json::from_str(own.get()).map_err(Error::internal)?;
     object.insert("name".to_owned(), name.into());
+    if let Some(described) = described {
+        object.insert("description".to_owned(), described.into());
+    }
     raw(&object)
 }
 

@@ -8,10 +8,13 @@ mod find;
 mod listing;
 mod pool;
 mod rewrite;
+mod view;
 
 pub(crate) use find::Found;
 pub(crate) use pool::{Live, Pool};
 pub(crate) use rewrite::rewritten;
+pub(crate) use view::View;
+pub use view::VirtualServer;
 
 use crate::changes::Changes;
 use crate::settings::Settings;
@@ -20,11 +23,11 @@ use find::Routes;
 use listing::{offers, raw};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use toolgate_core::ctx::Tell;
 use toolgate_core::foreign::{Prefix, Relay, Resources, SetAside};
-use toolgate_core::name::{self, ServerName};
+use toolgate_core::name::{self, Door, ServerName};
 use toolgate_core::server::{AnyTool, State};
 use toolgate_core::unit::Rate;
 use toolgate_core::uri::Template;
@@ -130,6 +133,7 @@ pub(crate) struct Catalogue {
     exposed: HashMap<(Face, String), usize>,
     bare: HashMap<(Face, String), Vec<usize>>,
     routes: Routes,
+    views: BTreeMap<String, View>,
     /// Whether any tool has parameters that headers must repeat. Usually none has, and then a check costs nothing.
     pub mirrors: bool,
 }
@@ -142,6 +146,7 @@ impl Catalogue {
         settings: &Settings,
         changes: &Changes,
         pool: &mut Pool,
+        virtuals: &BTreeMap<String, VirtualServer>,
     ) -> Result<Self, Error> {
         let mut catalogue = Self::default();
         for server in servers {
@@ -152,6 +157,9 @@ impl Catalogue {
         }
         catalogue.list_as_they_are()?;
         catalogue.route();
+        for (name, made) in virtuals {
+            catalogue.views.insert(name.clone(), View::new(made, &catalogue.entries)?);
+        }
         catalogue.mirrors = catalogue.entries.iter().any(|entry| entry.mirrors.is_some());
         Ok(catalogue)
     }
@@ -301,12 +309,47 @@ impl Catalogue {
         Ok(())
     }
 
-    /// What a name or URI may mean; with a scope, only that server's.
-    pub fn find(&self, face: Face, name: &str, scope: Option<&ServerName>) -> Found<'_> {
+    /// The virtual server of a door, if it is one's.
+    pub fn view(&self, scope: Option<&Door>) -> Option<&View> {
+        self.views.get(scope?.virtual_name()?)
+    }
+
+    /// Whether something is behind a door.
+    pub fn admits(&self, scope: Option<&Door>, entry: &Entry) -> bool {
+        match scope {
+            None => true,
+            Some(door) => match door.server() {
+                Some(server) => entry.server.as_str() == server,
+                None => self.view(scope).is_some_and(|view| view.has(entry)),
+            },
+        }
+    }
+
+    /// Whether anything of a server is behind a door.
+    pub fn leads_to(&self, scope: Option<&Door>, server: &ServerName) -> bool {
+        match (scope, scope.and_then(Door::server)) {
+            (None, _) => true,
+            (_, Some(own)) => own == server.as_str(),
+            _ => match (self.view(scope), self.server(server.as_str())) {
+                (Some(view), Some(_)) => view.has_of(server),
+                // It is gone, which everybody may hear who heard of it.
+                (Some(_), None) => true,
+                (None, _) => false,
+            },
+        }
+    }
+
+    /// What a name or URI may mean behind a door.
+    pub fn find(&self, face: Face, name: &str, scope: Option<&Door>) -> Found<'_> {
         if face == Face::Resource {
             return self.find_resource(name, scope);
         }
-        let within = |entry: &&Arc<Entry>| scope.is_none_or(|server| entry.server == *server);
+        if scope.is_some_and(|door| door.virtual_name().is_some()) {
+            let index = self.view(scope).and_then(|view| view.find(face, name));
+            let entries = index.map(|index| &self.entries[index]).into_iter().collect();
+            return Found { entries, variables: None };
+        }
+        let within = |entry: &&Arc<Entry>| self.admits(scope, entry);
         let key = (face, name.to_owned());
         let exact = self.exposed.get(&key).map(|index| &self.entries[*index]).filter(within);
         let entries = match exact {

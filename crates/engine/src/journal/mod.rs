@@ -49,6 +49,7 @@ use writer::Writer;
 /// How a journal is kept.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Journal")]
 pub struct Options {
     /// A segment file is closed before it grows beyond this.
     pub segment_size: Size,

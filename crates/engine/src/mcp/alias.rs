@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
-use toolgate_core::name::ServerName;
+use toolgate_core::name::{Door, ServerName};
 use toolgate_core::{Call, Error, Face, Outcome};
 use toolgate_wire::era::Era;
 use toolgate_wire::rest::without;
@@ -31,11 +31,12 @@ const NOT_OUTPUT: [&str; 4] = ["success", "metadata", "_meta", "resultType"];
 pub(super) fn of<'a>(engine: &Engine, peer: &Peer, method: &'a str) -> Option<(Peer, &'a str)> {
     let (server, tool) = method.split_once('/')?;
     let server = ServerName::new(server).ok()?;
-    if peer.scope.as_ref().is_some_and(|scope| *scope != server) {
+    let door = Door::of(&server);
+    if peer.scope.as_ref().is_some_and(|scope| *scope != door) {
         return None;
     }
     engine.tools(&peer.caller, Some(server.as_str())).ok()?;
-    Some((Peer { scope: Some(server), ..peer.clone() }, tool))
+    Some((Peer { scope: Some(door), ..peer.clone() }, tool))
 }
 
 pub(super) fn arguments(request: &Incoming<'_>) -> Result<Box<RawValue>, Fault> {
@@ -105,7 +106,7 @@ fn metadata(engine: &Engine, call: &Call, own: Option<&RawValue>, took: Duration
         Some((_, Ok(Value::Object(all)))) => all,
         Some((own, _)) => return own.get().to_owned(),
     };
-    let server = call.scope.as_ref().map(ServerName::as_str);
+    let server = call.scope.as_ref().map(Door::as_str);
     let snapshot = engine.0.snapshot.load();
     let version = server.and_then(|name| Some(&snapshot.catalogue.server(name)?.server.version));
     // With three decimals.

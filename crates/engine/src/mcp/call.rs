@@ -1,9 +1,9 @@
 //! `tools/call`, `resources/read` and `prompts/get`: params to a `Call`, and what came of it to a result.
 
-use super::link::{Legacy, Modern};
+use super::link::{Deferral, Legacy, Modern};
 use super::progress::{Outbox, Progress};
 use super::seal::{self, Left};
-use super::tasks::{self, Begun, Plan};
+use super::tasks::{self, Begun, Plan, When};
 use super::{Peer, Reply, SERVER_INFO, alias, leads_nowhere};
 use crate::Engine;
 use serde_json::{Map, Value, json};
@@ -88,7 +88,7 @@ pub(super) fn of(
         _ => Plan::Call,
     };
     // A task does not hold on to the connection that it was made on.
-    let outbox = outbox.filter(|_| plan == Plan::Call);
+    let outbox = outbox.filter(|_| matches!(plan, Plan::Call | Plan::Task { when: When::Deferred, .. }));
     let (link, asks) = link(engine, era, peer, request, outbox)?;
     let call = Arc::new(Call {
         id: CallId::new(),
@@ -148,6 +148,7 @@ fn link(
         answers: Mutex::new(answers(request)?),
         asked: Mutex::default(),
         resumed: Mutex::default(),
+        deferral: Deferral::default(),
     });
     Ok((Some(modern.clone()), Some(modern)))
 }
@@ -208,10 +209,10 @@ async fn run(engine: &Engine, id: &Id, asked: Asked) -> Reply {
     let uri = (face == Face::Resource).then(|| call.tool.clone());
     let done = match (plan, &asks) {
         (Plan::Refuse, _) => Err(tasks::refuse(engine, &call).await),
-        (Plan::Task { limit, must }, Some(asks)) => {
-            match tasks::begin(engine, id, &call, asks, limit, must).await {
+        (Plan::Task { limit, when }, Some(asks)) => {
+            match tasks::begin(engine, id, &call, asks, limit, when).await {
                 Ok(Begun::Task(body)) => return Reply::whole(body),
-                Ok(Begun::Asked) => Ok(Outcome::Refused(ToolError::input_required())),
+                Ok(Begun::Ended(answer)) => answer,
                 Ok(Begun::Call) => engine.call(&call).await,
                 Err(error) => Err(error),
             }

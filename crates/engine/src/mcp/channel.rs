@@ -9,14 +9,14 @@
 use super::progress::Outbox;
 use super::{Out, Peer, Reply, Session, Step, batch, cancelled, notice, start};
 use crate::Engine;
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, future};
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
-use toolgate_core::name::ServerName;
+use toolgate_core::name::Door;
 use toolgate_core::{Caller, Kind};
 use toolgate_wire::era::Version;
 use toolgate_wire::line::Line;
@@ -46,7 +46,7 @@ pub type Arrived = (Line, Room);
 pub fn open<S>(
     engine: Engine,
     caller: Arc<Caller>,
-    scope: Option<ServerName>,
+    scope: Option<Door>,
     incoming: S,
 ) -> (impl Future<Output = std::io::Result<()>> + Send, mpsc::Receiver<Out>)
 where
@@ -85,14 +85,20 @@ pub async fn run(
 struct Client {
     engine: Engine,
     caller: Arc<Caller>,
-    scope: Option<ServerName>,
+    scope: Option<Door>,
     /// What the last `initialize` agreed on.
     opened: Option<Arc<Session>>,
     out: Outbox,
-    running: HashMap<Id, AbortHandle>,
+    running: HashMap<Id, Running>,
     // Of subscriptions, which have no end of their own.
     endless: Vec<AbortHandle>,
-    tasks: JoinSet<Option<Id>>,
+    tasks: JoinSet<Vec<Id>>,
+}
+
+struct Running {
+    /// The whole batch's, of a part of one.
+    task: AbortHandle,
+    part: Option<future::AbortHandle>,
 }
 
 impl Client {
@@ -150,14 +156,25 @@ impl Client {
         }
     }
 
-    fn ended(&mut self, ended: Result<Option<Id>, tokio::task::JoinError>) {
+    fn ended(&mut self, ended: Result<Vec<Id>, tokio::task::JoinError>) {
         match ended {
-            Ok(Some(id)) => {
-                self.running.remove(&id);
-            }
-            // Cancelled, or a batch: nothing under this id any more.
-            _ => self.running.retain(|_, task| !task.is_finished()),
+            Ok(ids) => ids.iter().for_each(|id| drop(self.running.remove(id))),
+            // Cancelled.
+            Err(_) => self.running.retain(|_, running| !running.task.is_finished()),
         }
+    }
+
+    // Whether these requests may run beside those that do.
+    fn may_run(&self, ids: &[Id]) -> Result<(), Fault> {
+        let mut seen = HashSet::new();
+        if ids.iter().any(|id| self.running.contains_key(id) || !seen.insert(id)) {
+            return Err(Fault::invalid_request("Invalid request: a request with this id is still running"));
+        }
+        if self.tasks.len().max(self.running.len()) + ids.len() > MAX_RUNNING {
+            let why = format!("{MAX_RUNNING} requests are running; wait for one to end");
+            return Err(Fault::new(Kind::RateLimited.rpc_code(), why));
+        }
+        Ok(())
     }
 
     // A writer that is gone ends the channel (`run`), so what cannot be sent is dropped here.
@@ -174,7 +191,7 @@ impl Client {
     }
 
     async fn message(&mut self, line: &[u8], room: Room) {
-        match (parse(line, self.engine.clients().max_depth), room) {
+        match (parse(line, self.engine.clients().of_body()), room) {
             (Ok(Body::One(Message::Request(request))), Room::Full(fault)) => {
                 self.refuse(Some(&request.id), &fault).await
             }
@@ -200,17 +217,21 @@ impl Client {
                 let why = "Invalid request: batches exist only in protocol version 2025-03-26";
                 self.refuse(None, &Fault::invalid_request(why)).await;
             }
-            Ok(Body::Batch(messages)) => match batch::check(&self.engine, messages.len()) {
-                Ok(()) => self.batch(messages, room),
-                Err(fault) => self.refuse(None, &fault).await,
-            },
+            Ok(Body::Batch(messages)) => self.batch(messages, room).await,
             Err(Malformed { id, fault }) => self.refuse(id.as_ref(), &fault).await,
         }
     }
 
     fn cancel(&mut self, id: &Id) {
-        if let Some(task) = self.running.remove(id) {
-            task.abort();
+        match self.running.get(id).map(|running| &running.part) {
+            // Its id is taken until the answer of the batch is there.
+            Some(Some(part)) => part.abort(),
+            Some(None) => {
+                if let Some(running) = self.running.remove(id) {
+                    running.task.abort();
+                }
+            }
+            None => {}
         }
     }
 
@@ -248,11 +269,10 @@ impl Client {
                 }
                 self.send(body).await;
             }
-            Step::Call(_) if self.tasks.len() >= MAX_RUNNING => {
-                let why = format!("{MAX_RUNNING} requests are running; wait for one to end");
-                self.refuse(Some(&request.id), &Fault::new(Kind::RateLimited.rpc_code(), why)).await;
-            }
             Step::Call(pending) => {
+                if let Err(fault) = self.may_run(std::slice::from_ref(&request.id)) {
+                    return self.refuse(Some(&request.id), &fault).await;
+                }
                 let endless = pending.is_endless();
                 let (engine, out) = (self.engine.clone(), self.out.clone());
                 let task = self.tasks.spawn(async move {
@@ -260,18 +280,22 @@ impl Client {
                     let id = pending.id().clone();
                     let reply = pending.run(&engine).await;
                     let _ = out.send(Out::Message(reply.body)).await;
-                    Some(id)
+                    vec![id]
                 });
                 if endless {
                     self.endless.retain(|task| !task.is_finished());
                     self.endless.push(task.clone());
                 }
-                self.running.insert(request.id, task);
+                self.running.insert(request.id, Running { task, part: None });
             }
         }
     }
 
-    fn batch(&mut self, messages: Vec<Result<Message<'_>, Malformed>>, room: Room) {
+    async fn batch(&mut self, messages: Vec<Result<Message<'_>, Malformed>>, room: Room) {
+        let ids = batch::ids(&messages);
+        if let Err(fault) = self.may_run(&ids) {
+            return self.refuse(None, &fault).await;
+        }
         let (caller, scope) = (self.caller.clone(), self.scope.clone());
         let client = self.opened.as_ref().and_then(|o| o.client.clone());
         let peer = Peer {
@@ -283,18 +307,22 @@ impl Client {
             session: self.opened.clone(),
             trace: None,
         };
-        let batch = batch::begin(&self.engine, &peer, messages);
-        for id in &batch.cancelled {
+        let (parts, entered): (Vec<_>, Vec<_>) = ids.iter().map(|_| future::AbortHandle::new_pair()).unzip();
+        let batch = batch::begin(&self.engine, &peer, messages, entered);
+        let cancelled = batch.cancelled.clone();
+        if !batch.is_empty() {
+            let (engine, out, ended) = (self.engine.clone(), self.out.clone(), ids.clone());
+            let task = self.tasks.spawn(async move {
+                let _room = room;
+                let _ = out.send(Out::Message(batch.run(&engine).await)).await;
+                ended
+            });
+            for (id, part) in ids.into_iter().zip(parts) {
+                self.running.insert(id, Running { task: task.clone(), part: Some(part) });
+            }
+        }
+        for id in &cancelled {
             self.cancel(id);
         }
-        if batch.is_empty() {
-            return;
-        }
-        let (engine, out) = (self.engine.clone(), self.out.clone());
-        self.tasks.spawn(async move {
-            let _room = room;
-            let _ = out.send(Out::Message(batch.run(&engine).await)).await;
-            None
-        });
     }
 }

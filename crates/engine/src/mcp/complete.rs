@@ -97,13 +97,14 @@ fn entry(engine: &Engine, peer: &Peer, reference: &Reference) -> Result<Arc<Entr
         Reference::Prompt { name } => (Face::Prompt, name),
         Reference::Resource { uri } => (Face::Resource, uri),
     };
+    if face == Face::Prompt {
+        let found = engine.sees(&peer.caller, peer.scope.as_ref(), face, name);
+        return found.ok_or_else(|| Fault::from(&admit::no_such(face, name)));
+    }
     let entries = engine.list(face, &peer.caller, peer.scope()).map_err(|e| Fault::from(&e))?;
-    let is_meant = |entry: &&Arc<Entry>| match face {
-        Face::Resource => {
-            entry.template.as_ref().is_some_and(|t| t.as_str() == name || t.variables(name).is_some())
-                || entry.resources.as_ref().is_some_and(|resources| lists(entry, resources, name))
-        }
-        Face::Prompt | Face::Tool => entry.exposed == *name || *entry.called == **name,
+    let is_meant = |entry: &&Arc<Entry>| {
+        entry.template.as_ref().is_some_and(|t| t.as_str() == name || t.variables(name).is_some())
+            || entry.resources.as_ref().is_some_and(|resources| lists(entry, resources, name))
     };
     entries.iter().find(is_meant).cloned().ok_or_else(|| Fault::from(&admit::no_such(face, name)))
 }

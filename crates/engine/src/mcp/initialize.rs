@@ -74,9 +74,10 @@ const MAX_INSTRUCTIONS: usize = 16 << 10;
 fn instructions(engine: &Engine, peer: &Peer, result: &mut ResultWriter) {
     let snapshot = engine.0.snapshot.load();
     let text = match &peer.scope {
-        Some(server) => {
-            let mounted = snapshot.catalogue.server(server.as_str());
-            mounted.and_then(|mounted| mounted.instructions()).unwrap_or_default().to_owned()
+        Some(door) => {
+            let of_server = || snapshot.catalogue.server(door.server()?)?.instructions();
+            let of_view = || snapshot.catalogue.view(Some(door))?.instructions.as_deref();
+            of_server().or_else(of_view).unwrap_or_default().to_owned()
         }
         None => {
             let rights = snapshot.rights(&peer.caller);

@@ -8,7 +8,9 @@ use super::progress::{Out, Outbox, Progress};
 use super::session::{Session, wire_id};
 use serde_json::{Map, Value, json};
 use std::any::Any;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use tokio::sync::Notify;
 use toolgate_core::link::{Ability, Ask, Link, Loudness, Resumed};
 use toolgate_core::tool::BoxFuture;
 use toolgate_core::{Kind, ToolError};
@@ -155,6 +157,14 @@ pub(super) struct Modern {
     pub answers: Mutex<Map<String, Value>>,
     pub asked: Mutex<Asked>,
     pub resumed: Mutex<Option<Resumed>>,
+    pub deferral: Deferral,
+}
+
+/// Whether a call may become a task by its own word, and that it does.
+#[derive(Debug, Default)]
+pub(super) struct Deferral {
+    pub may: AtomicBool,
+    pub wanted: Notify,
 }
 
 /// What ended a call: its questions, and what it left for when it goes on.
@@ -172,6 +182,12 @@ impl Modern {
     /// An answer that came later.
     pub fn answer(&self, key: String, answer: Value) {
         lock(&self.answers).insert(key, answer);
+    }
+
+    /// Go on from a memo, with the answers that came since.
+    pub fn resume(&self, memo: Value) {
+        let answers = std::mem::take(&mut *lock(&self.answers));
+        *lock(&self.resumed) = Some(Resumed { memo, answers });
     }
 
     /// The questions that ended the call, and all answers so far.
@@ -208,7 +224,19 @@ impl Link for Modern {
     }
 
     fn resumed(&self) -> Option<Resumed> {
-        lock(&self.resumed).take()
+        let resumed = lock(&self.resumed).take();
+        // Answers that come without a state are passed on as they are: the call may know their questions.
+        let given =
+            || Some(lock(&self.answers)).filter(|answers| !answers.is_empty()).map(|answers| answers.clone());
+        resumed.or_else(|| given().map(|answers| Resumed { memo: Value::Null, answers }))
+    }
+
+    fn defers(&self) -> bool {
+        self.deferral.may.load(Ordering::Relaxed)
+    }
+
+    fn defer(&self) {
+        self.deferral.wanted.notify_one();
     }
 
     fn ask<'a>(

@@ -1,6 +1,7 @@
 //! Lists: what this caller may call, read or get, in catalogue order, in pages.
 
 use super::{LISTS_HOLD, Peer, Pending, Reply, SERVER_INFO};
+use crate::catalogue::View;
 use crate::{Engine, Entry};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -87,13 +88,15 @@ pub(super) fn list(
 ) -> Result<Vec<u8>, Fault> {
     let entries = entries(engine, peer, list)?;
     let cursor = request.params.optional_text("cursor", request.params.cursor)?;
-    let bare = peer.scope.is_some();
+    let bare = is_bare(peer);
+    let snapshot = engine.0.snapshot.load();
+    let view = snapshot.catalogue.view(peer.scope.as_ref());
     let listed: Vec<(String, String)>;
     let items: Vec<Item<'_>> = if list == List::Templates {
         listed = templates(engine, &entries, bare);
         listed.iter().map(|(name, json)| Item { name, json }).collect()
     } else {
-        entries.iter().map(|entry| item(entry, bare)).collect()
+        entries.iter().map(|entry| item(entry, bare, view)).collect()
     };
     page(peer, &request.id, list, &items, cursor.as_deref())
 }
@@ -102,7 +105,7 @@ fn templates(engine: &Engine, entries: &[Arc<Entry>], bare: bool) -> Vec<(String
     let mut items = Vec::new();
     for entry in entries {
         if entry.template.as_ref().is_some_and(|template| !template.is_fixed()) {
-            let item = item(entry, bare);
+            let item = item(entry, bare, None);
             items.push((item.name.to_owned(), item.json.to_owned()));
         }
         if let Some(resources) = &entry.resources {
@@ -126,8 +129,18 @@ fn foreign(engine: &Engine, entry: &Entry, listing: &Listing, bare: bool) -> (St
     (listing.uri.clone(), listing.json.get().to_owned())
 }
 
-fn item(entry: &Arc<Entry>, bare: bool) -> Item<'_> {
-    Item { name: &entry.exposed, json: if bare { entry.listing_bare.get() } else { entry.listing.get() } }
+// At a server's own door things have their own names.
+fn is_bare(peer: &Peer) -> bool {
+    peer.scope.as_ref().is_some_and(|door| door.server().is_some())
+}
+
+fn item<'a>(entry: &'a Arc<Entry>, bare: bool, view: Option<&'a View>) -> Item<'a> {
+    let json = match view {
+        Some(view) => view.listing(entry),
+        None if bare => &entry.listing_bare,
+        None => &entry.listing,
+    };
+    Item { name: &entry.exposed, json: json.get() }
 }
 
 /// The resources, which servers may have to look up.
@@ -136,7 +149,7 @@ pub(super) fn resources(engine: &Engine, peer: &Peer, request: &Incoming<'_>) ->
     let cursor = request.params.optional_text("cursor", request.params.cursor)?.map(|c| c.into_owned());
     let (engine, peer, id) = (engine.clone(), peer.clone(), request.id.clone());
     Ok(Pending::later(&request.id, async move {
-        match found(&engine, &entries, peer.scope.is_some()).await {
+        match found(&engine, &entries, is_bare(&peer)).await {
             Ok(found) => {
                 let items: Vec<Item<'_>> = found.iter().map(|(name, json)| Item { name, json }).collect();
                 match page(&peer, &id, List::Resources, &items, cursor.as_deref()) {
@@ -162,7 +175,7 @@ async fn found(engine: &Engine, entries: &[Arc<Entry>], bare: bool) -> Result<Ve
                 return Ok(Vec::new());
             };
             if template.is_fixed() {
-                return Ok(vec![(template.as_str().to_owned(), item(&entry, bare).json.to_owned())]);
+                return Ok(vec![(template.as_str().to_owned(), item(&entry, bare, None).json.to_owned())]);
             }
             let listing = AssertUnwindSafe(completer.list()).catch_unwind();
             let listed = tokio::time::timeout(LISTING, listing).await.ok().and_then(Result::ok);

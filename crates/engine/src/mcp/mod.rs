@@ -37,7 +37,7 @@ use list::List;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::time::Duration;
-use toolgate_core::name::ServerName;
+use toolgate_core::name::Door;
 use toolgate_core::trace::TraceContext;
 use toolgate_core::{Caller, ClientInfo, Error, Face};
 use toolgate_wire::era::{Era, Version};
@@ -56,7 +56,7 @@ const SERVER_INFO: &str =
 pub struct Peer {
     pub caller: Arc<Caller>,
     /// One server's door (`/mcp/{server}`), or the door of all.
-    pub scope: Option<ServerName>,
+    pub scope: Option<Door>,
     /// What this request speaks.
     pub version: Version,
     /// Whether it came over HTTP; 2024-11-05 exists only on stdio.
@@ -79,7 +79,7 @@ impl Peer {
     }
 
     fn scope(&self) -> Option<&str> {
-        self.scope.as_ref().map(ServerName::as_str)
+        self.scope.as_ref().map(Door::as_str)
     }
 }
 
@@ -254,9 +254,10 @@ fn leads_nowhere(engine: &Engine, caller: &Caller, scope: Option<&str>) -> bool 
     scope.is_some() && engine.tools(caller, scope).is_err()
 }
 
-/// Whether a server of this name is mounted, whoever may see it.
-pub fn is_server(engine: &Engine, name: &ServerName) -> bool {
-    engine.0.snapshot.load().catalogue.server(name.as_str()).is_some()
+/// Whether a door leads to anything, whoever may pass it.
+pub fn is_door(engine: &Engine, door: &Door) -> bool {
+    let catalogue = &engine.0.snapshot.load().catalogue;
+    door.server().map_or(catalogue.view(Some(door)).is_some(), |server| catalogue.server(server).is_some())
 }
 
 /// The request that a notification cancels, when it is one that cancels.

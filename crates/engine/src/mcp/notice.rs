@@ -13,7 +13,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::broadcast::error::RecvError;
 use toolgate_core::link::Change;
-use toolgate_core::name::ServerName;
+use toolgate_core::name::Door;
 use toolgate_core::{Caller, Error, Face, Kind};
 use toolgate_wire::result::ResultWriter;
 use toolgate_wire::{Fault, Id, Incoming, notify};
@@ -114,8 +114,8 @@ fn params(change: &Change) -> Value {
 }
 
 // Whether a caller at this door may hear of it.
-fn may_hear(engine: &Engine, caller: &Caller, scope: Option<&ServerName>, told: &Told) -> bool {
-    if scope.is_some_and(|scope| *scope != told.server) {
+fn may_hear(engine: &Engine, caller: &Caller, scope: Option<&Door>, told: &Told) -> bool {
+    if !engine.0.snapshot.load().catalogue.leads_to(scope, &told.server) {
         return false;
     }
     // Whoever saw something of it before hears that it is gone.
@@ -126,7 +126,7 @@ fn may_hear(engine: &Engine, caller: &Caller, scope: Option<&ServerName>, told: 
 fn heard(
     engine: &Engine,
     caller: &Caller,
-    scope: Option<&ServerName>,
+    scope: Option<&Door>,
     told: &Told,
     wants: impl Fn(&Change) -> bool,
 ) -> Option<Change> {
@@ -142,7 +142,7 @@ fn heard(
 }
 
 /// Ask upstreams again for the changes that a session subscribed to before this process began.
-pub fn watch_again(engine: &Engine, session: &Session, caller: &Caller, scope: Option<&ServerName>) {
+pub fn watch_again(engine: &Engine, session: &Session, caller: &Caller, scope: Option<&Door>) {
     for uri in session.unwatched() {
         let watch = engine.readable(caller, scope, &uri).and_then(|readable| readable.watch());
         session.watched(&uri, watch);
@@ -154,7 +154,7 @@ pub fn for_session(
     engine: &Engine,
     session: &Session,
     caller: &Caller,
-    scope: Option<&ServerName>,
+    scope: Option<&Door>,
     told: &Told,
 ) -> Option<Vec<u8>> {
     let wants = |change: &Change| match change {
@@ -171,11 +171,10 @@ pub fn after_a_gap(
     engine: &Engine,
     session: &Session,
     caller: &Caller,
-    scope: Option<&ServerName>,
+    scope: Option<&Door>,
 ) -> Vec<Vec<u8>> {
-    let has = |face| {
-        engine.list(face, caller, scope.map(ServerName::as_str)).is_ok_and(|entries| !entries.is_empty())
-    };
+    let has =
+        |face| engine.list(face, caller, scope.map(Door::as_str)).is_ok_and(|entries| !entries.is_empty());
     let lists =
         [(Face::Tool, Change::Tools), (Face::Prompt, Change::Prompts), (Face::Resource, Change::Resources)];
     let lists = lists.into_iter().filter(|(face, _)| *face == Face::Tool || has(*face)).map(|(_, list)| list);

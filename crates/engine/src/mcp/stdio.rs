@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::sync::mpsc;
 use toolgate_core::Caller;
-use toolgate_core::name::ServerName;
+use toolgate_core::name::Door;
 use toolgate_wire::line::{Line, LineReader};
 use toolgate_wire::sse;
 
@@ -19,7 +19,7 @@ use toolgate_wire::sse;
 pub async fn serve_lines<R, W>(
     engine: Engine,
     caller: Arc<Caller>,
-    scope: Option<ServerName>,
+    scope: Option<Door>,
     reader: R,
     writer: W,
 ) -> std::io::Result<()>
@@ -27,8 +27,8 @@ where
     R: AsyncRead + Unpin + Send,
     W: AsyncWrite + Unpin + Send,
 {
-    let door = scope.as_ref().filter(|name| super::is_server(&engine, name));
-    let _connection = engine.connection(door.map(ServerName::as_str));
+    let door = scope.as_ref().filter(|door| super::is_door(&engine, door));
+    let _connection = engine.connection(door.map(Door::as_str));
     let max_line = usize::try_from(engine.clients().max_line.0).unwrap_or(usize::MAX);
     let lines = LineReader::new(BufReader::new(reader), max_line);
     let incoming = stream::unfold(lines, |mut lines| async {

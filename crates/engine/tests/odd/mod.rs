@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use toolgate_core::id::CallId;
-use toolgate_core::name::ServerName;
+use toolgate_core::name::Door;
 use toolgate_core::policy::{Policy, PolicyFile};
 use toolgate_core::{Call, Caller, Error, Mount, Outcome};
 use toolgate_engine::journal::Journal;
@@ -82,7 +82,7 @@ impl Setup {
         tool: &str,
         value: Value,
     ) -> Result<Outcome, Error> {
-        let scope = Some(ServerName::new(server).unwrap());
+        let scope = Some(Door::parse(server).unwrap());
         self.engine.call(&Call { scope, ..self.make(role, tool, value) }).await
     }
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
 use toolgate_core::link::Ask;
-use toolgate_core::name::ServerName;
+use toolgate_core::name::Door;
 use toolgate_core::policy::Policy;
 use toolgate_core::spec::{Task, secs};
 use toolgate_core::tool::BoxFuture;
@@ -255,7 +255,7 @@ impl Bench {
     fn peer(caller: &str, door: Option<&str>, version: Version) -> Peer {
         Peer {
             caller: Arc::new(Caller::new(caller, caller, ["admin"])),
-            scope: door.map(|name| ServerName::new(name).unwrap()),
+            scope: door.map(|name| Door::parse(name).unwrap()),
             version,
             http: true,
             client: None,

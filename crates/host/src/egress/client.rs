@@ -6,8 +6,8 @@
 
 use super::{
     EgressRules, HttpStats, Incoming, Outgoing,
-    pin::{self, Pin},
     origin::Origin,
+    pin::{self, Pin},
     resolve::{Resolver, Scope},
     rules::{Guard, Target},
     tls,

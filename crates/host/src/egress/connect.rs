@@ -111,7 +111,7 @@ impl Way {
                     let text = format!("host `{name}` is refused: it is a cloud metadata service");
                     return Err(HostError::forbidden(text));
                 }
-                resolve::addresses(name, Scope::Origin, &self.denied).await?
+                resolve::judged(name, Scope::Origin, &self.denied).await?
             }
         };
         let socket = self.connect(&addresses).await?;

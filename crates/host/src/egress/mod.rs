@@ -8,6 +8,7 @@
 mod address;
 mod client;
 mod connect;
+pub(crate) mod dial;
 mod origin;
 #[cfg(test)]
 mod origin_tests;
@@ -22,8 +23,8 @@ mod tests;
 mod tls;
 
 pub use client::Http;
-pub use pin::Pin;
 pub use origin::{Answer, Body, Lost, Origin};
+pub use pin::Pin;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};

@@ -39,20 +39,20 @@ impl Resolver {
     }
 }
 
-/// The addresses that a name may be connected to, asked of DNS now.
-pub(super) async fn addresses(name: &str, scope: Scope, denied: &[IpAddr]) -> Result<Vec<IpAddr>, HostError> {
-    keep(name, lookup(name).await?, scope, denied)
-}
-
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let (scope, denied) = (self.scope, Arc::clone(&self.denied));
         Box::pin(async move {
-            let name = name.as_str().trim_end_matches('.').to_ascii_lowercase();
-            let kept = addresses(&name, scope, &denied).await?;
+            let kept = judged(name.as_str(), scope, &denied).await?;
             Ok(Box::new(kept.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
         })
     }
+}
+
+/// Ask DNS once; the addresses that may be connected to.
+pub(super) async fn judged(name: &str, scope: Scope, denied: &[IpAddr]) -> Result<Vec<IpAddr>, HostError> {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    keep(&name, lookup(&name).await?, scope, denied)
 }
 
 async fn lookup(name: &str) -> Result<Vec<IpAddr>, HostError> {

@@ -107,7 +107,7 @@ impl Parts {
     }
 }
 
-fn group(pid: i32, signal: Signal) {
+pub(crate) fn group(pid: i32, signal: Signal) {
     // 0 and 1 would mean our own group and everything.
     if let Some(pid) = Pid::from_raw(pid).filter(|p| p.as_raw_nonzero().get() > 1) {
         let _ = rustix::process::kill_process_group(pid, signal);
@@ -116,11 +116,13 @@ fn group(pid: i32, signal: Signal) {
 
 /// Kill what still belongs to the session of `leader`, or carries its mark in the environment: processes that made a
 /// group or session of their own. One that also cleared its environment escapes (and stays confined).
-pub(super) fn sweep(leader: i32, mark: &str) {
+/// Whether there was something.
+pub(crate) fn sweep(leader: i32, mark: &str) -> bool {
     let needle = format!("{MARK}={mark}");
+    let mut any = false;
     for _ in 0..3 {
         let mut found = false;
-        let Ok(entries) = std::fs::read_dir("/proc") else { return };
+        let Ok(entries) = std::fs::read_dir("/proc") else { return any };
         for entry in entries.flatten() {
             let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<i32>().ok()) else { continue };
             if pid == leader || pid <= 1 || !belongs(pid, leader, &needle) {
@@ -131,9 +133,11 @@ pub(super) fn sweep(leader: i32, mark: &str) {
             }
         }
         if !found {
-            return;
+            return any;
         }
+        any = true;
     }
+    any
 }
 
 fn belongs(pid: i32, leader: i32, needle: &str) -> bool {

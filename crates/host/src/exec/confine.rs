@@ -6,8 +6,8 @@
 //! Unix sockets with a path are beyond what Landlock holds.
 
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
-    RulesetCreated, RulesetCreatedAttr, Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, Ruleset,
+    RulesetAttr, RulesetCreated, RulesetCreatedAttr, Scope,
 };
 use rustix::fs::{Dir, FileType, Mode, OFlags};
 use std::os::fd::{AsFd, OwnedFd};
@@ -82,7 +82,7 @@ const STORES: &[&str] = &[
 ];
 
 /// What one child may reach.
-pub(super) struct Reach<'a> {
+pub(crate) struct Reach<'a> {
     pub read: &'a [PathBuf],
     pub write: &'a [PathBuf],
     pub denied: &'a [PathBuf],
@@ -90,20 +90,35 @@ pub(super) struct Reach<'a> {
     pub programs: &'a [PathBuf],
     /// The child's own temporary directory.
     pub temp: &'a Path,
-    pub tcp: bool,
+    pub net: Net,
+    /// Whether sockets of a container service are granted.
+    pub containers: bool,
     pub proc: bool,
     /// Refuse what cannot be expressed instead of noting it.
     pub strict: bool,
 }
 
+/// What the rule set says of TCP. UDP is beyond Landlock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Net {
+    /// Nothing: it is open, or confined by other means.
+    Unruled,
+    /// Nothing: its network has nothing but itself.
+    Apart,
+    /// No connection out, no listening.
+    Shut,
+    /// Connections to one port, on any address.
+    Port(u16),
+}
+
 /// A rule set that a child can enter, and how to call it.
-pub(super) struct Confinement {
+pub(crate) struct Confinement {
     pub ruleset: OwnedFd,
     pub words: String,
 }
 
 /// The Landlock ABI of this kernel, as far as this code knows it; 0 without Landlock.
-pub(super) fn abi() -> u8 {
+pub(crate) fn abi() -> u8 {
     let hard = || Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
     let fs = |abi| hard().handle_access(AccessFs::from_all(abi)).is_ok();
     let steps: [&dyn Fn() -> bool; 7] = [
@@ -127,7 +142,7 @@ fn real(path: &Path) -> PathBuf {
 
 /// Every denied path that exists on this machine, canonical: the operator's, credentials of the system, credential stores at the
 /// top of a root.
-pub(super) fn denied_here<'a>(denied: &[PathBuf], roots: impl Iterator<Item = &'a PathBuf>) -> Vec<PathBuf> {
+pub(crate) fn denied_here<'a>(denied: &[PathBuf], roots: impl Iterator<Item = &'a PathBuf>) -> Vec<PathBuf> {
     let stores = roots.flat_map(|root| STORES.iter().map(|s| root.join(s)));
     let system = DENIED.iter().map(PathBuf::from);
     let all = denied.iter().cloned().chain(system).chain(stores);
@@ -135,13 +150,22 @@ pub(super) fn denied_here<'a>(denied: &[PathBuf], roots: impl Iterator<Item = &'
 }
 
 /// Make the rule set of one child. The text of an error says what this machine cannot do.
-pub(super) fn confine(reach: &Reach<'_>, abi: u8) -> Result<Confinement, String> {
+pub(crate) fn confine(reach: &Reach<'_>, abi: u8) -> Result<Confinement, String> {
     let mut ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(ABI::V9))
-        .and_then(|r| if reach.tcp { Ok(r) } else { r.handle_access(AccessNet::from_all(ABI::V4)) })
+        .and_then(|r| match reach.net {
+            Net::Unruled | Net::Apart => Ok(r),
+            Net::Shut | Net::Port(_) => r.handle_access(AccessNet::from_all(ABI::V4)),
+        })
         .and_then(|r| r.scope(Scope::from_all(ABI::V6)))
         .and_then(|r| r.create())
         .map_err(|e| format!("the Landlock rule set cannot be made: {e}"))?;
+
+    if let Net::Port(port) = reach.net {
+        ruleset = ruleset
+            .add_rule(NetPort::new(port, AccessNet::ConnectTcp))
+            .map_err(|e| format!("Landlock cannot grant port {port}: {e}"))?;
+    }
 
     let denied = denied_here(reach.denied, reach.read.iter().chain(reach.write));
     let read = AccessFs::from_read(ABI::V9);
@@ -169,8 +193,12 @@ pub(super) fn confine(reach: &Reach<'_>, abi: u8) -> Result<Confinement, String>
     for path in reach.write {
         grants.root(path, write)?;
     }
+    // Its own, wherever that is.
+    let own: Vec<PathBuf> = denied.iter().filter(|d| !reach.temp.starts_with(d)).cloned().collect();
+    grants.denied = &own;
     grants.root(reach.temp, write)?;
-    if reach.tcp {
+    grants.denied = &denied;
+    if reach.containers {
         for path in ["/run/docker.sock", "/var/run/docker.sock"] {
             grants.root(&real(Path::new(path)), AccessFs::ResolveUnix | AccessFs::WriteFile)?;
         }
@@ -178,10 +206,12 @@ pub(super) fn confine(reach: &Reach<'_>, abi: u8) -> Result<Confinement, String>
     let notes = std::mem::take(&mut grants.notes);
     let ruleset = Option::<OwnedFd>::from(ruleset).ok_or("this kernel has no Landlock")?;
     let mut words = format!("landlock abi {abi}");
-    match (reach.tcp, abi >= 4) {
-        (true, _) => words.push_str(", tcp allowed"),
-        (false, true) => words.push_str(", no tcp"),
-        (false, false) => words.push_str(", tcp not confined (needs Linux 6.7)"),
+    match (reach.net, abi >= 4) {
+        (Net::Unruled, _) => words.push_str(", tcp allowed"),
+        (Net::Apart, _) => words.push_str(", tcp within a network of its own"),
+        (Net::Shut, true) => words.push_str(", no tcp"),
+        (Net::Port(port), true) => words.push_str(&format!(", tcp to port {port}")),
+        (_, false) => words.push_str(", tcp not confined (needs Linux 6.7)"),
     }
     for note in notes {
         words.push_str("; ");

@@ -1,5 +1,5 @@
-//! What a child does between fork and exec: own session, limits, no new privileges, no capabilities, Landlock. The only unsafe code of
-//! this crate.
+//! What a child does between fork and exec: own session, limits, no new privileges, no capabilities, Landlock. With
+//! `child::enter` and its neighbours the only unsafe code of this crate.
 //!
 //! Between fork and exec only system calls are allowed: another thread may have held the allocator's lock.
 
@@ -7,6 +7,7 @@ use super::ExecRules;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use rustix::thread::{CapabilitySet, CapabilitySets};
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
@@ -31,6 +32,11 @@ pub(super) fn limits(rules: &ExecRules, lifetime: Duration) -> Vec<(Resource, Rl
     if let Some(memory) = rules.max_memory {
         wanted.push((Resource::As, memory.0));
     }
+    at_most_own(wanted)
+}
+
+/// The limits, each at most what this process has itself.
+pub(crate) fn at_most_own(wanted: Vec<(Resource, u64)>) -> Vec<(Resource, Rlimit)> {
     wanted
         .into_iter()
         .map(|(resource, value)| {
@@ -55,6 +61,19 @@ pub(super) fn prepare(
 }
 
 fn child(parent: Pid, limits: &[(Resource, Rlimit)], ruleset: Option<RawFd>) -> io::Result<()> {
+    own_session(parent)?;
+    set_limits(limits)?;
+    rustix::thread::set_no_new_privs(true)?;
+    drop_capabilities()?;
+    if let Some(ruleset) = ruleset {
+        landlock(ruleset, c"/proc/self")?;
+    }
+    close_inherited();
+    Ok(())
+}
+
+/// A session of its own, which ends with the thread that forked it.
+pub(crate) fn own_session(parent: Pid) -> io::Result<()> {
     rustix::process::setsid()?;
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     if rustix::process::getppid() != Some(parent) {
@@ -62,21 +81,19 @@ fn child(parent: Pid, limits: &[(Resource, Rlimit)], ruleset: Option<RawFd>) -> 
         return Err(io::Error::from_raw_os_error(libc::ESRCH));
     }
     rustix::process::umask(Mode::from_raw_mode(0o022));
+    Ok(())
+}
+
+pub(crate) fn set_limits(limits: &[(Resource, Rlimit)]) -> io::Result<()> {
     for (resource, limit) in limits {
         rustix::process::setrlimit(*resource, *limit)?;
     }
-    rustix::thread::set_no_new_privs(true)?;
-    drop_capabilities()?;
-    if let Some(ruleset) = ruleset {
-        landlock(ruleset)?;
-    }
-    close_inherited();
     Ok(())
 }
 
 /// A child of root is root still, but no more than the owner of root's files: what others own, and the memory and
 /// environment of processes with capabilities, stay closed. The bounding set first, since exec gives root what is in it.
-fn drop_capabilities() -> io::Result<()> {
+pub(crate) fn drop_capabilities() -> io::Result<()> {
     for bit in 0..64 {
         // A gateway that is not root may not, and its children gain nothing by exec; above the kernel's last one there
         // is nothing to drop. What counts is checked by the last line.
@@ -99,18 +116,27 @@ struct PathBeneathAttr {
     parent_fd: i32,
 }
 
-/// Enter the rule set, after granting the child its own /proc/self, which does not exist before the fork.
+const READ_FILES: u64 = (1 << 2) | (1 << 3);
+/// Read, write, list, make and remove files and directories, cut files.
+pub(crate) const WRITE_FILES: u64 =
+    READ_FILES | (1 << 1) | (1 << 4) | (1 << 5) | (1 << 7) | (1 << 8) | (1 << 9) | (1 << 14);
+
+/// Grant what does not exist before the fork. A failure grants less.
 #[allow(unsafe_code)]
-fn landlock(ruleset: RawFd) -> io::Result<()> {
+pub(crate) fn grant(ruleset: RawFd, path: &CStr, access: u64) {
     const PATH_BENEATH: libc::c_int = 1;
-    const READ_FILE_AND_DIR: u64 = (1 << 2) | (1 << 3);
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    if let Ok(own) = rustix::fs::open(c"/proc/self", flags, Mode::empty()) {
-        let attr = PathBeneathAttr { allowed_access: READ_FILE_AND_DIR, parent_fd: own.as_raw_fd() };
+    if let Ok(own) = rustix::fs::open(path, flags, Mode::empty()) {
+        let attr = PathBeneathAttr { allowed_access: access, parent_fd: own.as_raw_fd() };
         // SAFETY: `attr` has the layout that the kernel reads (struct landlock_path_beneath_attr) and outlives the call.
-        // A failure grants less.
         unsafe { libc::syscall(libc::SYS_landlock_add_rule, ruleset, PATH_BENEATH, &raw const attr, 0) };
     }
+}
+
+/// Enter the rule set, after granting what can be read of `proc`: the child's own /proc/self, or all of a /proc.
+#[allow(unsafe_code)]
+pub(crate) fn landlock(ruleset: RawFd, proc: &CStr) -> io::Result<()> {
+    grant(ruleset, proc, READ_FILES);
     // SAFETY: takes two integers.
     if unsafe { libc::syscall(libc::SYS_landlock_restrict_self, ruleset, 0) } == 0 {
         Ok(())
@@ -121,7 +147,7 @@ fn landlock(ruleset: RawFd) -> io::Result<()> {
 
 /// Mark every descriptor above the three standard ones close-on-exec. All of ours are; a library's might not be.
 #[allow(unsafe_code)]
-fn close_inherited() {
+pub(crate) fn close_inherited() {
     // SAFETY: takes integers; marks, and so leaves the descriptor on which std reports a failed exec usable. Kernels
     // before 5.11 refuse it.
     unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };

@@ -7,7 +7,7 @@ use std::path::Path;
 use toolgate_core::Effect;
 
 /// Variable by which what left a child's process group is found again.
-pub(super) const MARK: &str = "TOOLGATE_CHILD";
+pub(crate) const MARK: &str = "TOOLGATE_CHILD";
 
 /// Whether the operator may pass this variable on: nothing that loads code into every program, nothing of ours.
 pub(super) fn may_pass(name: &str) -> bool {

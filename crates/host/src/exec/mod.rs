@@ -12,11 +12,11 @@
 
 mod arguments;
 mod capture;
-mod child;
-mod confine;
+pub(crate) mod child;
+pub(crate) mod confine;
 mod containers;
-mod enter;
-mod environment;
+pub(crate) mod enter;
+pub(crate) mod environment;
 mod programs;
 mod reads;
 mod reads_git;
@@ -27,7 +27,7 @@ mod ring;
 mod rules;
 mod run;
 mod session;
-mod spawn;
+pub(crate) mod spawn;
 mod subcommands;
 mod words;
 

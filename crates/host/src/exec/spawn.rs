@@ -5,7 +5,7 @@
 //! `Drop`, where nothing may block.
 
 use super::child::{Child, Parts, sweep};
-use super::confine::{Reach, confine, denied_here};
+use super::confine::{Net, Reach, confine, denied_here};
 use super::{Command, Confined, ExecRules, Profile, enter, environment};
 use crate::HostError;
 use crate::files::denied::Denied;
@@ -88,7 +88,7 @@ pub(super) fn thread(ground: Arc<Ground>) -> Result<mpsc::Sender<Job>, HostError
 }
 
 /// A name that no other child of any gateway on this machine has.
-fn mark() -> String {
+pub(crate) fn mark() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     format!("{}-{}-{:x}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed), now.as_nanos())
@@ -123,7 +123,7 @@ impl Drop for Temp {
 
 // Deprecated for types whose descriptor may change under it; that of an `OwnedFd` does not. Its successor is unsafe.
 #[expect(deprecated)]
-fn watched(fd: std::os::fd::OwnedFd) -> Option<AsyncFd<std::os::fd::OwnedFd>> {
+pub(crate) fn watched(fd: std::os::fd::OwnedFd) -> Option<AsyncFd<std::os::fd::OwnedFd>> {
     AsyncFd::with_interest(fd, tokio::io::Interest::READABLE).ok()
 }
 
@@ -152,14 +152,16 @@ fn begin(ground: &Ground, start: Start) -> Result<Child, HostError> {
             // What counts as reading is held to it by the kernel too, not by the tables of arguments alone.
             let only_reads = command.effect() == Effect::Read;
             let both: Vec<PathBuf> = ground.read.iter().chain(&ground.write).cloned().collect();
+            let tcp =
+                !strict && (rule.connects(&command.args) || ground.rules.network.contains(&command.name));
             let reach = Reach {
                 read: if only_reads { &both } else { &ground.read },
                 write: if only_reads { &[] } else { &ground.write },
                 denied: &ground.denied,
                 programs: &ground.rules.path,
                 temp: &temp.path,
-                tcp: !strict
-                    && (rule.connects(&command.args) || ground.rules.network.contains(&command.name)),
+                net: if tcp { Net::Unruled } else { Net::Shut },
+                containers: tcp,
                 proc: rule.proc,
                 strict,
             };

@@ -165,6 +165,15 @@ impl Denied {
         Ok(Self { paths: real })
     }
 
+    /// The credential stores of a home directory, whether they exist or not.
+    pub fn stores(home: &Path) -> impl Iterator<Item = PathBuf> {
+        let keys = KEYS.iter().map(|key| home.join(key));
+        NAMES
+            .iter()
+            .map(move |names| names.iter().fold(home.to_owned(), |path, name| path.join(name)))
+            .chain(keys)
+    }
+
     /// Nothing beside the built-in list.
     pub fn none() -> Self {
         Self { paths: Vec::new() }

@@ -9,9 +9,12 @@ mod cpu;
 mod disk;
 mod memory;
 mod process;
+mod strain;
 
 #[cfg(test)]
 mod tests;
+
+pub use strain::{Part, Strain};
 
 use crate::HostError;
 use schemars::JsonSchema;
@@ -25,10 +28,11 @@ const LOAD_AGE: Duration = Duration::from_secs(1);
 
 type Load = (f32, f32, f32);
 
-/// The machine. Holds nothing but the last answer of `load`.
+/// The machine. Holds nothing but the last answer of `load`, and since when the processor is busy.
 #[derive(Default)]
 pub struct System {
     load: Mutex<Option<(Instant, Load)>>,
+    busy_since: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug, Clone, Serialize, JsonSchema)]

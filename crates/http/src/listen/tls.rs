@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime};
 use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
@@ -35,7 +36,7 @@ pub struct TlsFiles {
     pub key: PathBuf,
     /// Authorities of client certificates. When set, a client without a certificate of one of them is refused before it
     /// can send anything; it needs its API key all the same.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub client_ca: Option<PathBuf>,
 }
 
@@ -43,6 +44,23 @@ pub struct TlsFiles {
 pub(crate) struct Tls {
     files: TlsFiles,
     config: ArcSwap<ServerConfig>,
+    /// Handshakes that failed, in the order of `REASONS`.
+    failed: [AtomicU64; REASONS.len()],
+}
+
+// Why a handshake failed, as label of the metric and in the log.
+const REASONS: [&str; 5] =
+    ["no_client_certificate", "client_certificate_refused", "peer_left", "too_slow", "other"];
+
+fn reason(error: &std::io::Error) -> usize {
+    match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(rustls::Error::NoCertificatesPresented) => 0,
+        Some(rustls::Error::InvalidCertificate(_)) => 1,
+        // A probe of the port, or a client that does not trust this certificate.
+        Some(rustls::Error::AlertReceived(_)) => 2,
+        None if error.kind() != std::io::ErrorKind::InvalidData => 2,
+        _ => 4,
+    }
 }
 
 // What a change of the files shows in.
@@ -52,23 +70,40 @@ impl Tls {
     /// Read the files; every problem is named with its path in the settings.
     pub(crate) fn open(files: &TlsFiles) -> Result<Self, Vec<String>> {
         let config = read(files)?;
-        Ok(Self { files: files.clone(), config: ArcSwap::from_pointee(config) })
+        let failed = Default::default();
+        Ok(Self { files: files.clone(), config: ArcSwap::from_pointee(config), failed })
     }
 
     /// The handshake; `None` when it fails or takes too long.
     pub(super) async fn greet(&self, stream: TcpStream, patience: Duration) -> Option<TlsStream<TcpStream>> {
         let acceptor = TlsAcceptor::from(self.config.load_full());
-        match tokio::time::timeout(patience, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => Some(stream),
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "TLS handshake failed");
-                None
-            }
-            Err(_) => {
-                tracing::debug!("TLS handshake took too long");
-                None
-            }
+        let peer = stream.peer_addr().ok();
+        let (reason, error) = match tokio::time::timeout(patience, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => return Some(stream),
+            Ok(Err(error)) => (reason(&error), error.to_string()),
+            Err(_) => (3, "the handshake took too long".to_owned()),
+        };
+        self.failed[reason].fetch_add(1, Relaxed);
+        let (why, peer) = (REASONS[reason], peer.map(|peer| peer.to_string()));
+        if why == "peer_left" {
+            tracing::debug!(peer, reason = why, error, "TLS handshake failed");
+        } else {
+            tracing::warn!(
+                target: "security", event_type = "tls_handshake_failed", peer, reason = why, error,
+                "TLS handshake failed"
+            );
         }
+        None
+    }
+
+    /// Prometheus text exposition.
+    pub(crate) fn render(&self) -> String {
+        let name = "http_tls_handshakes_failed_total";
+        let mut out = format!("# HELP {name} TLS handshakes that failed.\n# TYPE {name} counter\n");
+        for (reason, count) in REASONS.iter().zip(&self.failed) {
+            out.push_str(&format!("{name}{{reason=\"{reason}\"}} {}\n", count.load(Relaxed)));
+        }
+        out
     }
 
     /// Read the files again whenever they change or SIGHUP comes; never ends.
@@ -77,35 +112,45 @@ impl Tls {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut hangup = signal(SignalKind::hangup()).ok();
         let mut seen: Option<Stamp> = None;
+        let mut half = false;
         loop {
             let asked = tokio::select! {
                 _ = ticks.tick() => false,
                 Some(()) = async { hangup.as_mut()?.recv().await } => true,
             };
             let (tls, before) = (self.clone(), seen.take());
+            let again = half;
             let look = tokio::task::spawn_blocking(move || {
                 let now = stamp(&tls.files);
-                if asked || before.as_ref().is_some_and(|before| *before != now) {
-                    tls.read_again();
-                }
-                now
+                let changed = before.as_ref().is_some_and(|before| *before != now);
+                // A renewal writes one file after the other: what cannot be used now may be whole with the next look.
+                let first = !asked && !again;
+                let half = (asked || again || changed) && !tls.read_again(first) && first;
+                (now, half)
             });
-            seen = look.await.ok();
+            (seen, half) = look.await.map_or((None, false), |(now, half)| (Some(now), half));
         }
     }
 
-    fn read_again(&self) {
-        match read(&self.files) {
+    // Whether they could be used; `more`: they are looked at once more.
+    fn read_again(&self, more: bool) -> bool {
+        let problems = match read(&self.files) {
             Ok(config) => {
                 self.config.store(Arc::new(config));
                 tracing::info!(cert = %self.files.cert.display(), "TLS certificate read again");
+                return true;
             }
-            // A renewal writes one file after the other, so this may be over with the next look.
-            Err(problems) => tracing::error!(
-                problems = problems.join("; "),
+            Err(problems) => problems.join("; "),
+        };
+        if more {
+            tracing::warn!(problems, "the TLS files changed and cannot be used yet; looking again in 2 s");
+        } else {
+            tracing::error!(
+                problems,
                 "the TLS files cannot be used; the certificate read before stays in force"
-            ),
+            );
         }
+        false
     }
 }
 
@@ -133,10 +178,11 @@ fn read(files: &TlsFiles) -> Result<ServerConfig, Vec<String>> {
     if authorities.as_ref().is_some_and(Option::is_none) {
         return Err(problems);
     }
-    config(cert, key, authorities.flatten()).map_err(|problem| vec![problem])
+    config(files, cert, key, authorities.flatten()).map_err(|problem| vec![problem])
 }
 
 fn config(
+    files: &TlsFiles,
     cert: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
     authorities: Option<Vec<CertificateDer<'static>>>,
@@ -159,9 +205,11 @@ fn config(
         }
     };
     let mut config = builder.with_single_cert(cert, key).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => {
-            "http.tls.key: is not the private key of the certificate in http.tls.cert".to_owned()
-        }
+        rustls::Error::InconsistentKeys(_) => format!(
+            "http.tls.key: {} is not the private key of the certificate in {} (http.tls.cert)",
+            files.key.display(),
+            files.cert.display()
+        ),
         error => format!("http.tls.cert: {error}"),
     })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];

@@ -6,9 +6,10 @@
 
 use super::session::{Limits, Session};
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use toolgate_core::tool::BoxFuture;
 use toolgate_core::{Error, Kind, canon};
@@ -58,6 +59,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 const AT_ONCE: usize = 256;
 // Ends that wait to be written; beyond it they are left to the sweep.
 const MAX_WAITING: usize = 100_000;
+// Writings that failed in a row before each session is written for itself.
+const TRIES: u32 = 3;
+// Sessions read at once: whoever shows ids that nobody has holds up few others.
+const READERS: usize = 16;
 // A client waits this long for its session; a shutdown for what is left to write.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -78,8 +83,10 @@ pub(super) struct Keeper {
     store: Arc<dyn SessionStore>,
     jobs: Mutex<Jobs>,
     news: Notify,
-    // One at a time reads a session, so that none is made twice, or made again while it ends.
-    pub reading: Semaphore,
+    /// Writings that failed in a row.
+    failures: AtomicU32,
+    // One at a time reads a session, so that none is made twice, or made again while it ends; each by its id.
+    reading: [Semaphore; READERS],
 }
 
 pub(super) fn hash(id: &str) -> SessionHash {
@@ -88,7 +95,13 @@ pub(super) fn hash(id: &str) -> SessionHash {
 
 impl Keeper {
     pub fn new(store: Arc<dyn SessionStore>) -> Arc<Self> {
-        Arc::new(Self { store, jobs: Mutex::default(), news: Notify::new(), reading: Semaphore::new(1) })
+        Arc::new(Self {
+            store,
+            jobs: Mutex::default(),
+            news: Notify::new(),
+            failures: AtomicU32::new(0),
+            reading: std::array::from_fn(|_| Semaphore::new(1)),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Jobs> {
@@ -136,6 +149,12 @@ impl Keeper {
     fn is_ending(&self, id: &SessionHash) -> bool {
         let jobs = self.lock();
         [&jobs.waiting, &jobs.writing].iter().any(|jobs| matches!(jobs.get(id), Some(Job::Delete)))
+    }
+
+    /// Wait for the turn to read this session.
+    pub async fn turn(&self, id: &str) -> Result<SemaphorePermit<'_>, Error> {
+        let reader = usize::from(hash(id)[0]) % READERS;
+        self.reading[reader].acquire().await.map_err(Error::internal)
     }
 
     /// The session of this id. `Unavailable` when the store does not say.
@@ -243,31 +262,63 @@ impl Keeper {
         for session in saves {
             match session.kept() {
                 Some(state) => kept.push(state),
-                None => deletes.push(hash(&session.id)),
+                None => {
+                    let id = hash(&session.id);
+                    self.lock().writing.insert(id, Job::Delete);
+                    deletes.push(id);
+                }
             }
         }
-        let written = async {
-            if !kept.is_empty() {
-                self.store.save(kept).await?;
-            }
-            if !deletes.is_empty() {
-                self.store.delete(deletes).await?;
-            }
-            Ok::<(), Error>(())
-        };
-        let failed = written.await.err();
+        // One that fails does not keep the other from being done.
+        let saved = self.save_all(kept).await;
+        let deleted = if deletes.is_empty() { Ok(()) } else { self.store.delete(deletes).await };
         let mut jobs = self.lock();
         let done: Vec<_> = jobs.writing.drain().collect();
-        if let Some(error) = &failed {
-            tracing::warn!(%error, sessions = done.len(), "sessions could not be written; trying again");
-            for (id, job) in done {
+        for (id, job) in done {
+            let failed = match job {
+                Job::New(_) | Job::Save(_) => saved.is_err(),
+                Job::Delete => deleted.is_err(),
+            };
+            if failed {
                 jobs.waiting.entry(id).or_insert(job);
             }
         }
         if !jobs.waiting.is_empty() {
             self.news.notify_one();
         }
-        failed.is_none()
+        drop(jobs);
+        let well = saved.is_ok() && deleted.is_ok();
+        for error in [saved.err(), deleted.err()].into_iter().flatten() {
+            tracing::warn!(%error, "sessions could not be written; trying again");
+        }
+        well
+    }
+
+    // All at once. When that has failed some times each for itself, so that one which the store will never take does not
+    // keep the others from being written; it is let go of, when the store is well otherwise.
+    async fn save_all(&self, kept: Vec<Kept>) -> Result<(), Error> {
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let Err(error) = self.store.save(kept.clone()).await else {
+            self.failures.store(0, Relaxed);
+            return Ok(());
+        };
+        if self.failures.fetch_add(1, Relaxed) + 1 < TRIES {
+            return Err(error);
+        }
+        let mut refused = Vec::new();
+        for one in &kept {
+            if self.store.save(vec![one.clone()]).await.is_err() {
+                refused.push(one.id);
+            }
+        }
+        if refused.len() == kept.len() && self.store.load(kept[0].id).await.is_err() {
+            return Err(error);
+        }
+        self.failures.store(0, Relaxed);
+        tracing::warn!(%error, sessions = refused.len(), "sessions that the store does not take end with this process");
+        Ok(())
     }
 }
 

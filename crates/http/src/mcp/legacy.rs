@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use std::sync::{Arc, Weak};
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::mpsc;
-use toolgate_core::name::ServerName;
+use toolgate_core::name::Door;
 use toolgate_core::{Caller, Error, Kind};
 use toolgate_engine::mcp::{self, Out, Peer, Reply, Step, batch, notice};
 use toolgate_engine::{Engine, Told};
@@ -196,7 +196,7 @@ pub(super) async fn batch(
     accepts: Accepts,
     messages: Vec<Result<Message<'_>, Malformed>>,
 ) -> Response {
-    let used = match session(visit, None).await {
+    let mut used = match session(visit, None).await {
         Ok(used) => used,
         Err(refused) => return *refused,
     };
@@ -205,10 +205,11 @@ pub(super) async fn batch(
         return refuse(StatusCode::BAD_REQUEST, None, why);
     }
     let engine = visit.app.engine();
-    if let Err(fault) = batch::check(engine, messages.len()) {
-        return answer::fault(StatusCode::BAD_REQUEST, None, &fault);
-    }
-    let batch = batch::begin(engine, &peer(visit, &used.session), messages);
+    let entered = match used.batch(&batch::ids(&messages)) {
+        Ok(entered) => entered,
+        Err(why) => return refuse(StatusCode::BAD_REQUEST, None, why),
+    };
+    let batch = batch::begin(engine, &peer(visit, &used.session), messages, entered);
     for id in &batch.cancelled {
         used.session.cancel(id);
     }
@@ -300,7 +301,7 @@ async fn tell(
     mut changes: Receiver<Arc<Told>>,
     session: Weak<Session>,
     caller: Arc<Caller>,
-    scope: Option<ServerName>,
+    scope: Option<Door>,
     stream: Arc<Stream>,
 ) {
     loop {

@@ -1,5 +1,5 @@
-//! The MCP endpoints: Streamable HTTP of both eras at `/mcp` (all servers) and `/mcp/{server}` (one), WebSocket at `/ws`,
-//! and HTTP+SSE at `/sse` where it is switched on.
+//! The MCP endpoints: Streamable HTTP of both eras at `/mcp` (all servers), `/mcp/{server}` (one) and `/mcp/v/{name}` (a
+//! virtual one), WebSocket at `/ws`, and HTTP+SSE at `/sse` where it is switched on.
 //!
 //! Mounted by the edge behind the Host and Origin guard and behind identification, so that a wrong origin is refused
 //! first, an unknown caller next, and only then a protocol error. Handlers here find the era of a message and speak it;
@@ -25,17 +25,19 @@ pub use keep::{Kept, Leave, MAX_STATE, SessionHash, SessionStore};
 pub use session::Limits;
 
 use crate::{AppState, trace};
-use axum::extract::{Path, State};
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::MethodRouter;
 use axum::{Extension, Router};
 use session::Sessions;
+use std::convert::Infallible;
 use std::sync::Arc;
-use toolgate_core::name::ServerName;
+use toolgate_core::name::Door;
 use toolgate_core::trace::TraceContext;
 use toolgate_core::{Caller, Error, Kind};
-use toolgate_engine::mcp::is_server;
+use toolgate_engine::mcp::is_door;
 use toolgate_engine::{ConnectionGuard, Engine};
 use toolgate_wire::Fault;
 
@@ -43,6 +45,7 @@ use toolgate_wire::Fault;
 pub(crate) fn routes(shared: Arc<Shared>, sse_door: bool) -> Router<AppState> {
     let door = || MethodRouter::new().post(post::post).get(get).delete(delete);
     let mut routes = Router::new().route("/mcp", door()).route("/mcp/{server}", door());
+    routes = routes.route("/mcp/v/{name}", door());
     routes = routes.route("/ws", MethodRouter::new().get(ws::open));
     if sse_door {
         routes = routes.route("/sse", MethodRouter::new().get(sse_door::open));
@@ -54,7 +57,7 @@ pub(crate) fn routes(shared: Arc<Shared>, sse_door: bool) -> Router<AppState> {
 // What the handlers share beyond the engine.
 pub(crate) struct Shared {
     sessions: Arc<Sessions>,
-    places: Arc<places::Places>,
+    places: places::Places,
     doors: sse_door::Doors,
     beat: ws::Beat,
 }
@@ -67,7 +70,7 @@ impl Shared {
         };
         Self {
             sessions: Arc::new(sessions),
-            places: Arc::new(places::Places::new(limits)),
+            places: places::Places::new(limits),
             doors: sse_door::Doors::default(),
             beat: ws::Beat::default(),
         }
@@ -87,12 +90,25 @@ impl Shared {
 // An answer that ends a request early; boxed, because it is large and rare.
 type Refused = Box<Response>;
 
+// What the path says of the door: nothing, `{server}` or `v/{name}`.
+struct Named(Option<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let name = Path::<String>::from_request_parts(parts, state).await.ok().map(|Path(name)| name);
+        let made = parts.uri.path().starts_with("/mcp/v/");
+        Ok(Self(name.map(|name| if made { format!("v/{name}") } else { name })))
+    }
+}
+
 // Everything that is known of an HTTP request before its body.
 struct Visit {
     app: AppState,
     shared: Arc<Shared>,
     caller: Arc<Caller>,
-    scope: Option<ServerName>,
+    scope: Option<Door>,
     headers: HeaderMap,
 }
 
@@ -102,12 +118,12 @@ impl Visit {
         app: AppState,
         shared: Arc<Shared>,
         caller: Arc<Caller>,
-        door: Option<Path<String>>,
+        door: Named,
         headers: HeaderMap,
     ) -> Result<Self, Refused> {
-        let scope = match door.map(|Path(name)| ServerName::new(&name)) {
+        let scope = match door.0.map(|name| Door::parse(&name)) {
             None => None,
-            Some(Ok(name)) => Some(name),
+            Some(Ok(door)) => Some(door),
             Some(Err(_)) => {
                 let fault = Fault::invalid_request("there is no such server here");
                 return Err(answer::fault(StatusCode::NOT_FOUND, None, &fault).into());
@@ -123,7 +139,7 @@ impl Visit {
     // Counts a connection to one server. The listener counts those to the gateway; a name that is no server's is not
     // counted, because each would be a series of its own.
     fn connection(&self) -> Option<ConnectionGuard> {
-        let scope = self.scope.as_ref().filter(|name| is_server(self.app.engine(), name))?;
+        let scope = self.scope.as_ref().filter(|door| is_door(self.app.engine(), door))?;
         Some(self.app.engine().connection(Some(scope.as_str())))
     }
 }
@@ -136,7 +152,7 @@ async fn get(
     State(app): State<AppState>,
     Extension(shared): Extension<Arc<Shared>>,
     Extension(caller): Extension<Arc<Caller>>,
-    door: Option<Path<String>>,
+    door: Named,
     headers: HeaderMap,
 ) -> Response {
     match Visit::new(app, shared, caller, door, headers) {
@@ -149,7 +165,7 @@ async fn delete(
     State(app): State<AppState>,
     Extension(shared): Extension<Arc<Shared>>,
     Extension(caller): Extension<Arc<Caller>>,
-    door: Option<Path<String>>,
+    door: Named,
     headers: HeaderMap,
 ) -> Response {
     match Visit::new(app, shared, caller, door, headers) {

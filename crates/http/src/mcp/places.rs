@@ -3,47 +3,22 @@
 //! The bounds are those of sessions: a channel is one.
 
 use super::Limits;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+use toolgate_core::quota::{Place, Quota};
 use toolgate_core::{Caller, Error, Kind};
 
-pub(super) struct Places {
-    limits: Limits,
-    open: Mutex<HashMap<Arc<str>, usize>>,
-}
-
-/// One open channel; dropping it gives the place back.
-pub(super) struct Place {
-    places: Arc<Places>,
-    caller: Arc<str>,
-}
+pub(super) struct Places(Arc<Quota>);
 
 impl Places {
     pub fn new(limits: Limits) -> Self {
-        Self { limits, open: Mutex::default() }
+        Self(Quota::new(limits.per_caller, limits.total))
     }
 
-    pub fn take(self: &Arc<Self>, caller: &Caller) -> Result<Place, Error> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = open.get(&caller.id).copied().unwrap_or(0);
-        if own >= self.limits.per_caller || open.values().sum::<usize>() >= self.limits.total {
+    pub fn take(&self, caller: &Caller) -> Result<Place, Error> {
+        self.0.take(caller).map_err(|_| {
             let why = "too many channels are open; close one, or wait";
-            return Err(Error::new(Kind::RateLimited, why).retry_after(Duration::from_secs(60)));
-        }
-        open.insert(caller.id.clone(), own + 1);
-        Ok(Place { places: self.clone(), caller: caller.id.clone() })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self.places.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = open.get_mut(&self.caller) {
-            *own -= 1;
-            if *own == 0 {
-                open.remove(&self.caller);
-            }
-        }
+            Error::new(Kind::RateLimited, why).retry_after(Duration::from_secs(60))
+        })
     }
 }

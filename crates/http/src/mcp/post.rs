@@ -1,10 +1,10 @@
 //! POST: parse the body once, find the era, hand over.
 
 use super::negotiate::{self, Accepts};
-use super::{Shared, Visit, answer, legacy, modern};
+use super::{Named, Shared, Visit, answer, legacy, modern};
 use crate::{AppState, bounds};
 use axum::Extension;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub(super) async fn post(
     State(app): State<AppState>,
     Extension(shared): Extension<Arc<Shared>>,
     Extension(caller): Extension<Arc<Caller>>,
-    door: Option<Path<String>>,
+    door: Named,
     request: Request,
 ) -> Response {
     // Taken apart here, because the extractor of headers copies them.
@@ -45,7 +45,7 @@ async fn dispatch(visit: &Visit, accepts: Accepts, body: &[u8]) -> Response {
     };
     let era = |meta_names_version| era::of(said, meta_names_version);
     let refuse = |fault: &Fault| answer::fault(StatusCode::BAD_REQUEST, None, fault);
-    match parse(body, visit.app.engine().clients().max_depth) {
+    match parse(body, visit.app.engine().clients().of_body()) {
         Err(malformed) => answer::fault(StatusCode::BAD_REQUEST, malformed.id.as_ref(), &malformed.fault),
         Ok(Body::Batch(messages)) => match era(false) {
             Era::Legacy => legacy::batch(visit, accepts, messages).await,

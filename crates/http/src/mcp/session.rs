@@ -5,15 +5,20 @@
 //! of the same caller; ending it cancels its calls and closes its streams. While a request or a stream is open it is in
 //! use.
 
+#[path = "session_use.rs"]
+mod in_use;
+
+pub(super) use in_use::Use;
+
 use super::keep::{Keeper, Kept, SessionStore, hash, kept_for};
 use super::room::Room;
 use super::stream::Stream;
-use futures_util::future::{AbortHandle, AbortRegistration};
+use futures_util::future::AbortHandle;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
-use toolgate_core::name::ServerName;
+use toolgate_core::name::Door;
 use toolgate_core::{Caller, Error, Kind};
 use toolgate_engine::mcp;
 use toolgate_engine::{ConnectionGuard, Engine};
@@ -50,7 +55,7 @@ const SMALL: usize = 256;
 pub(super) struct Session {
     pub id: Box<str>,
     caller: Arc<str>,
-    scope: Option<ServerName>,
+    scope: Option<Door>,
     pub mcp: Arc<mcp::Session>,
     state: Mutex<State>,
     room: Arc<Room>,
@@ -75,7 +80,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Session {
-    fn matches(&self, caller: &Caller, scope: Option<&ServerName>) -> bool {
+    fn matches(&self, caller: &Caller, scope: Option<&Door>) -> bool {
         self.caller == caller.id && self.scope.as_ref() == scope
     }
 
@@ -163,54 +168,11 @@ impl Session {
         Some((stream, true))
     }
 
-    /// Cancel a running call.
+    /// Cancel a running call. Its id is taken until it is over.
     pub fn cancel(&self, id: &Id) {
-        if let Some(call) = lock(&self.state).running.remove(id) {
+        if let Some(call) = lock(&self.state).running.get(id) {
             call.abort();
         }
-    }
-}
-
-/// A session in use. Dropping it ends the use, and forgets the call or the stream that it was used for.
-pub(super) struct Use {
-    pub session: Arc<Session>,
-    call: Option<Id>,
-}
-
-impl Use {
-    fn begin(session: Arc<Session>) -> Self {
-        lock(&session.state).uses += 1;
-        Self { session, call: None }
-    }
-
-    /// Enter a call that `notifications/cancelled` can cancel. The error says why it cannot run.
-    pub fn call(&mut self, id: &Id) -> Result<AbortRegistration, &'static str> {
-        let mut state = lock(&self.session.state);
-        if state.ended {
-            return Err("the session has ended");
-        }
-        if state.running.contains_key(id) {
-            return Err("a request with this id is still running");
-        }
-        if state.running.len() >= MAX_RUNNING {
-            return Err("256 requests of this session are running; wait for one to end");
-        }
-        let (handle, registration) = AbortHandle::new_pair();
-        state.running.insert(id.clone(), handle);
-        self.call = Some(id.clone());
-        Ok(registration)
-    }
-}
-
-impl Drop for Use {
-    fn drop(&mut self) {
-        let mut state = lock(&self.session.state);
-        state.uses -= 1;
-        state.last_used = Instant::now();
-        if let Some(id) = &self.call {
-            state.running.remove(id);
-        }
-        self.session.keep(&mut state, Duration::MAX);
     }
 }
 
@@ -282,7 +244,7 @@ impl Sessions {
     pub fn open(
         self: &Arc<Self>,
         caller: &Caller,
-        scope: Option<&ServerName>,
+        scope: Option<&Door>,
         opened: Arc<mcp::Session>,
         connection: Option<ConnectionGuard>,
     ) -> Result<Arc<Session>, Error> {
@@ -299,7 +261,7 @@ impl Sessions {
         all: &mut All,
         id: Box<str>,
         caller: &Caller,
-        scope: Option<&ServerName>,
+        scope: Option<&Door>,
         opened: Arc<mcp::Session>,
         connection: Option<ConnectionGuard>,
     ) -> Result<Arc<Session>, Error> {
@@ -348,7 +310,7 @@ impl Sessions {
     }
 
     /// Use a session of this caller at this door.
-    pub fn find(&self, id: &str, caller: &Caller, scope: Option<&ServerName>) -> Option<Use> {
+    pub fn find(&self, id: &str, caller: &Caller, scope: Option<&Door>) -> Option<Use> {
         let mut all = lock(&self.all);
         let session = all.by_id.get(id).filter(|s| s.matches(caller, scope))?.clone();
         if self.expired(&session, Instant::now()) {
@@ -364,7 +326,7 @@ impl Sessions {
         self: &Arc<Self>,
         id: &str,
         caller: &Caller,
-        scope: Option<&ServerName>,
+        scope: Option<&Door>,
         connection: impl FnOnce() -> Option<ConnectionGuard>,
     ) -> Result<Option<Use>, Error> {
         let found = self.find(id, caller, scope);
@@ -372,14 +334,14 @@ impl Sessions {
             Some(keeper) if found.is_none() && is_id(id) => keeper,
             _ => return Ok(found),
         };
-        let _turn = keeper.reading.acquire().await.map_err(Error::internal)?;
+        let _turn = keeper.turn(id).await?;
         // Another request may have brought it meanwhile; one that is in memory is somebody else's.
         let found = self.find(id, caller, scope);
         if found.is_some() || lock(&self.all).by_id.contains_key(id) {
             return Ok(found);
         }
         let Some(kept) = keeper.load(id).await? else { return Ok(None) };
-        if *kept.caller != *caller.id || kept.scope.as_deref() != scope.map(ServerName::as_str) {
+        if *kept.caller != *caller.id || kept.scope.as_deref() != scope.map(Door::as_str) {
             return Ok(None);
         }
         let age = SystemTime::now().duration_since(kept.last_used).unwrap_or_default();
@@ -432,7 +394,7 @@ impl Sessions {
     }
 
     /// End a session of this caller at this door.
-    pub fn close(&self, id: &str, caller: &Caller, scope: Option<&ServerName>) -> bool {
+    pub fn close(&self, id: &str, caller: &Caller, scope: Option<&Door>) -> bool {
         let mut all = lock(&self.all);
         let own = all.by_id.get(id).is_some_and(|s| s.matches(caller, scope));
         own && all.remove(id).is_some()

@@ -31,7 +31,7 @@ fn number(id: i64) -> Id {
 async fn a_session_is_of_one_caller_and_one_door() {
     let sessions = sessions(10, 10);
     let id = open(&sessions, "a").unwrap().id.clone();
-    let door = ServerName::new("lab").unwrap();
+    let door = Door::parse("lab").unwrap();
     assert!(sessions.find(&id, &caller("a"), None).is_some());
     assert!(sessions.find(&id, &caller("b"), None).is_none());
     assert!(sessions.find(&id, &caller("a"), Some(&door)).is_none());
@@ -166,6 +166,86 @@ async fn streams_that_are_over_are_kept_for_a_while_and_others_as_long_as_they_r
     let kept = over.iter().filter(|number| session.stream(**number).is_some()).count();
     assert_eq!(kept, ENDED_STREAMS + 1, "the newest of those that are over");
     assert!(session.stream(over[99]).is_some() && session.stream(over[0]).is_none());
+}
+
+#[tokio::test]
+async fn a_batch_is_entered_whole_or_not_at_all() {
+    let sessions = sessions(10, 10);
+    let id = open(&sessions, "a").unwrap().id.clone();
+    let take = || sessions.find(&id, &caller("a"), None).unwrap();
+    let ids = |range: std::ops::Range<i64>| range.map(number).collect::<Vec<_>>();
+    let (mut first, mut second) = (take(), take());
+    assert_eq!(first.batch(&ids(0..100)).unwrap().len(), 100);
+    assert_eq!(second.batch(&ids(100..200)).unwrap().len(), 100);
+    assert!(take().batch(&ids(200..300)).is_err(), "more than 256 in all");
+    assert!(take().batch(&[number(200), number(200)]).is_err(), "one id twice");
+    assert!(take().batch(&ids(200..256)).is_ok(), "those that were refused left nothing behind");
+    drop(first);
+    assert!(take().batch(&ids(0..100)).is_ok());
+}
+
+/// Keeps sessions, but none of the caller "bad", and counts what it was asked to forget.
+#[derive(Default)]
+struct Picky {
+    rows: Mutex<Vec<Kept>>,
+    forgotten: Mutex<usize>,
+}
+
+impl SessionStore for Picky {
+    fn save(&self, sessions: Vec<Kept>) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            if sessions.iter().any(|kept| kept.caller == "bad") {
+                return Err(Error::internal("not this one"));
+            }
+            lock(&self.rows).extend(sessions);
+            Ok(())
+        })
+    }
+    fn load(&self, id: SessionHash) -> BoxFuture<'_, Result<Option<Kept>, Error>> {
+        Box::pin(async move { Ok(lock(&self.rows).iter().find(|kept| kept.id == id).cloned()) })
+    }
+    fn delete(&self, ids: Vec<SessionHash>) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async move {
+            *lock(&self.forgotten) += ids.len();
+            lock(&self.rows).retain(|kept| !ids.contains(&kept.id));
+            Ok(())
+        })
+    }
+    fn sweep(&self, _: Leave) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+#[tokio::test]
+async fn one_session_that_the_store_never_takes_holds_up_no_other() {
+    let store = Arc::new(Picky::default());
+    let limits = Limits { per_caller: 10, total: 10, ..Limits::default() };
+    let sessions = Arc::new(Sessions::kept(limits, store.clone()));
+    let gone = open(&sessions, "good").unwrap().id.clone();
+    sessions.flush().await;
+    assert_eq!(lock(&store.rows).len(), 1);
+    open(&sessions, "good").unwrap();
+    open(&sessions, "bad").unwrap();
+    assert!(sessions.close(&gone, &caller("good"), None));
+    for _ in 0..2 {
+        sessions.flush().await;
+        assert_eq!(*lock(&store.forgotten), 1, "a save that fails keeps no end from being written");
+        assert_eq!(lock(&store.rows).len(), 0, "all or none, at first");
+    }
+    sessions.flush().await;
+    assert_eq!(lock(&store.rows).len(), 1, "then each for itself");
+    sessions.flush().await;
+    assert_eq!(lock(&store.rows).len(), 1, "nothing is left to be tried again");
+}
+
+#[tokio::test]
+async fn sessions_are_read_beside_each_other_and_each_once() {
+    let keeper = Keeper::new(Arc::new(Picky::default()));
+    let _held = keeper.turn("a").await.unwrap();
+    let other = (0..100).map(|n| n.to_string()).find(|id| hash(id)[0] % 16 != hash("a")[0] % 16).unwrap();
+    drop(keeper.turn(&other).await.unwrap());
+    let again = tokio::time::timeout(Duration::from_millis(20), keeper.turn("a"));
+    assert!(again.await.is_err(), "the same id waits");
 }
 
 /// Keeps ids.

@@ -5,7 +5,6 @@
 //! brings one message in and is answered 202. A session belongs to its caller: anyone else who shows its id, or the same
 //! one with other roles, is told that there is no such session.
 
-use super::places::Place;
 use super::session::fresh_id;
 use super::{Shared, answer, negotiate};
 use crate::{AppState, Refusal, bounds};
@@ -23,6 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::watch;
+use toolgate_core::quota::Place;
 use toolgate_core::{Caller, Error, Kind};
 use toolgate_engine::mcp::Out;
 use toolgate_engine::mcp::channel::{self, Room};

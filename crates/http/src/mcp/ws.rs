@@ -1,7 +1,7 @@
 //! `GET /ws`: a channel over WebSocket, one JSON-RPC message a text frame, both eras.
 //!
-//! The request that opens it passes Host, Origin and credential like every other. Afterwards the key is looked at again
-//! with each message and each ping: a channel does not outlive its key or the roles it was opened with. A ping goes out
+//! The request that opens it passes Host, Origin and credential like every other. Afterwards the channel ends as soon as
+//! its key does, or has other roles than it was opened with (`Engine::gone`). A ping goes out
 //! every 30 s; without its pong within 10 s the channel is closed. Close codes: 1001 the gateway ends, 1002 and 1007 not
 //! the protocol or not UTF-8, 1003 binary, 1008 the key is no longer good, 1009 larger than `http.max_body`, 1011 no
 //! pong. A message counts in `http.max_bodies` from when it is whole until it is answered; without room a request is
@@ -121,7 +121,6 @@ impl Door {
             };
             match message {
                 Some(Ok(Message::Text(text))) => {
-                    self.stand()?;
                     // Copied, because the frame's own bytes would keep the whole buffer that they were read into.
                     let text = text.as_bytes().to_vec();
                     let room = match bounds::take(&self.app.limits().room, text.len()) {
@@ -168,10 +167,6 @@ impl Door {
         self.end(close_code::POLICY, "the key is no longer good, or its roles have changed")
     }
 
-    fn stand(&self) -> io::Result<()> {
-        if self.app.engine().is_known(&self.caller) { Ok(()) } else { Err(self.no_key()) }
-    }
-
     async fn write(
         &self,
         sink: &mut SplitSink<WebSocket, Message>,
@@ -183,6 +178,7 @@ impl Door {
         let mut gone = std::pin::pin!(self.app.engine().gone(&self.caller));
         loop {
             let message = tokio::select! {
+                biased;
                 () = &mut gone => return Err(self.no_key()),
                 out = outgoing.recv() => match out {
                     None => return Ok(()),

@@ -53,7 +53,11 @@ pub(super) fn may_observe(state: &AppState, caller: &Caller) -> Result<(), Refus
 /// The text, for the gateway or for one server.
 pub(super) async fn render(state: &AppState, server: Option<String>) -> Result<Response, Refusal> {
     let (engine, memory) = (state.engine().clone(), state.edge().memory);
-    let requests = if server.is_none() { state.traffic().render() } else { String::new() };
+    let mut requests = String::new();
+    if server.is_none() {
+        requests = state.traffic().render();
+        requests.extend(state.tls().map(|tls| tls.render()));
+    }
     let text = tokio::task::spawn_blocking(move || engine.metrics(server.as_deref(), memory()) + &requests)
         .await
         .map_err(Error::internal)?;

@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Instant;
 use toolgate_core::id::CallId;
-use toolgate_core::name::ServerName;
+use toolgate_core::name::{Door, ServerName};
 use toolgate_core::{Call, Caller, ClientInfo, Face, Outcome, ToolOutput};
 
 pub(super) fn route() -> Route {
@@ -120,7 +120,7 @@ async fn run(
         id,
         caller,
         client: client(headers).map(Arc::new),
-        scope: Some(scope),
+        scope: Some(Door::of(&scope)),
         face: Face::Tool,
         tool,
         arguments,

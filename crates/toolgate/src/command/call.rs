@@ -1,6 +1,7 @@
 //! `toolgate call SERVER TOOL [JSON]`: through the running gateway, or in this process when none runs.
 //!
-//! What is not there is said in the command line's own words. Either way the call passes the same `admit` and leaves a record in the journal.
+//! A refusal is this command's error, of one shape wherever it comes from. What is not there is said in the command line's
+//! own words. Either way the call passes the same `admit` and leaves a record in the journal.
 
 use super::tools;
 use crate::cli::Credentials;
@@ -14,9 +15,9 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::io::Read;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use toolgate_core::id::CallId;
-use toolgate_core::name::ServerName;
+use toolgate_core::name::{Door, ServerName};
 use toolgate_core::{Call, Kind, Outcome};
 
 /// Largest arguments read from standard input, in bytes.
@@ -35,17 +36,7 @@ pub async fn run(
         Some(client) => remote(&settings, &client, server, tool, &arguments).await?,
         None => local(settings, server, tool, &arguments).await?,
     };
-    let success = result["success"] == json!(true);
-    if out.json {
-        out.value(&result)?;
-    } else if success {
-        out.value(&result["data"])?;
-    } else {
-        let error = &result["error"];
-        let text = error.as_str().or_else(|| error["message"].as_str()).map(str::to_owned);
-        eprintln!("toolgate: {server} {tool}: {}", text.unwrap_or_else(|| error.to_string()));
-    }
-    if success { Ok(()) } else { Err(exit::Silent.into()) }
+    Ok(out.value(if out.json { &result } else { &result["data"] })?)
 }
 
 fn parse(arguments: Option<&str>) -> Result<Box<RawValue>> {
@@ -65,7 +56,7 @@ fn parse(arguments: Option<&str>) -> Result<Box<RawValue>> {
     }
 }
 
-// The gateway answers a ToolResult, or its one shape of refusal.
+// The gateway answers a ToolResult, or its one shape of refusal, which is an error here.
 async fn remote(
     settings: &Settings,
     client: &Client,
@@ -87,12 +78,17 @@ async fn remote(
             listed.iter().flat_map(|t| std::iter::once(t["name"].clone()).chain(aliases(t))).collect();
         there_is(server, tool, &names.iter().filter_map(Value::as_str).collect::<Vec<_>>())?;
     }
-    if answer.body.get("success").is_some() {
-        return Ok(answer.body);
+    tools::accepted(answer).map_err(|error| of_tool(server, tool, error))
+}
+
+// A refusal names the tool, and keeps its kind.
+fn of_tool(server: &str, tool: &str, error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<exit::Failure>() {
+        Ok(failure) => {
+            exit::Failure { message: format!("{server} {tool}: {}", failure.message), ..failure }.into()
+        }
+        Err(error) => error.context(format!("{server} {tool}")),
     }
-    let message = answer.body.pointer("/error/message").or_else(|| answer.body.get("error")).cloned();
-    let message = message.unwrap_or_else(|| json!(format!("HTTP status {}", answer.status)));
-    Ok(json!({ "success": false, "data": null, "error": message, "metadata": { "status": answer.status } }))
 }
 
 // Not found may be the tool's own word for what it looked for.
@@ -110,11 +106,12 @@ fn there_is(server: &str, tool: &str, names: &[&str]) -> Result<()> {
 async fn local(settings: Settings, server: &str, tool: &str, arguments: &RawValue) -> Result<Value> {
     let scope = ServerName::new(server).map_err(exit::usage)?;
     let gate = wiring::open(settings, "cli").await?;
+    tools::say_made(&gate);
     let call = Call {
         id: CallId::new(),
         caller: Arc::new(wiring::local_caller()),
         client: None,
-        scope: Some(scope),
+        scope: Some(Door::of(&scope)),
         face: toolgate_core::Face::Tool,
         tool: tool.to_owned(),
         arguments: arguments.to_owned(),
@@ -122,7 +119,11 @@ async fn local(settings: Settings, server: &str, tool: &str, arguments: &RawValu
         link: None,
     };
     let id = call.id;
+    let begun = Instant::now();
     let outcome = gate.engine.call(&call).await;
+    let took = begun.elapsed();
+    let servers = gate.engine.servers(&wiring::local_caller());
+    let version = servers.into_iter().find(|view| view.id == server).map(|view| view.version);
     if outcome.as_ref().is_err_and(|error| error.kind() == Kind::NotFound) {
         let caller = wiring::local_caller();
         let known: Vec<String> = gate.engine.servers(&caller).into_iter().map(|view| view.id).collect();
@@ -141,19 +142,17 @@ async fn local(settings: Settings, server: &str, tool: &str, arguments: &RawValu
     }
     gate.engine.drain(Duration::from_secs(1)).await;
     gate.close().await?;
-    let result = |success: bool, data: Value, error: Value, kind: Option<&str>| {
-        json!({
-            "success": success, "data": data, "error": error,
-            "metadata": { "call_id": id.to_string(), "server": server, "tool": tool, "kind": kind },
-        })
-    };
-    Ok(match outcome {
-        Ok(Outcome::Done(output)) => {
-            result(true, serde_json::from_str(output.json.get())?, Value::Null, None)
-        }
-        Ok(Outcome::Refused(refusal)) => {
-            result(false, Value::Null, json!(refusal.message), Some(refusal.kind.label()))
-        }
-        Err(error) => result(false, Value::Null, json!(error.message()), Some(error.kind().label())),
-    })
+    let refused = |kind, message: String| of_tool(server, tool, exit::failed(kind, message));
+    match outcome {
+        // As the gateway writes it.
+        Ok(Outcome::Done(output)) => Ok(json!({
+            "success": true, "data": serde_json::from_str::<Value>(output.json.get())?, "error": null,
+            "metadata": {
+                "execution_time_ms": took.as_secs_f64() * 1000.0, "server": server, "version": version,
+                "call_id": id.to_string(),
+            },
+        })),
+        Ok(Outcome::Refused(refusal)) => Err(refused(refusal.kind, refusal.message.into_owned())),
+        Err(error) => Err(refused(error.kind(), error.message().to_owned())),
+    }
 }

@@ -1,17 +1,19 @@
 //! `toolgate config check | show | schema`.
 
 use crate::cli;
-use crate::config::{Document, Settings, schema, show};
+use crate::config::{Settings, opens, schema, show};
+use crate::control;
 use crate::output::{Out, Paint};
 use anyhow::Result;
 use serde_json::json;
 
 pub fn run(command: &cli::Config, settings: impl FnOnce() -> Result<Settings>, out: Out) -> Result<()> {
     match command {
-        cli::Config::Schema => out.value(&schema::of::<Document>())?,
+        cli::Config::Schema => out.value(&schema::published())?,
         // Problems come back as the error, with exit code 78.
         cli::Config::Check => {
             let settings = settings()?;
+            opens::check(&settings)?;
             let file = settings.file.as_ref().map(|file| file.display().to_string());
             if out.json {
                 out.value(&json!({ "ok": true, "file": file }))?;
@@ -21,10 +23,22 @@ pub fn run(command: &cli::Config, settings: impl FnOnce() -> Result<Settings>, o
             }
         }
         cli::Config::Show => {
-            let rows = show::effective(&settings()?);
+            let settings = settings()?;
+            let mut rows = show::effective(&settings);
+            let running = super::block_on(async { Ok(control::running(&settings.data.join("run")).await) })?;
+            for row in &mut rows {
+                row.running = running
+                    .iter()
+                    .map(|process| {
+                        (process.pid, process.settings.get(&row.path).cloned().unwrap_or_default())
+                    })
+                    .filter(|(_, value)| *value != row.value)
+                    .collect();
+            }
             if out.json {
                 out.value(&rows)?;
             } else {
+                let notes = notes(&rows, &running);
                 let rows = rows
                     .into_iter()
                     .map(|row| {
@@ -33,8 +47,33 @@ pub fn run(command: &cli::Config, settings: impl FnOnce() -> Result<Settings>, o
                     })
                     .collect();
                 out.table(&["setting", "value", "origin"], rows, "")?;
+                notes.iter().for_each(|note| eprintln!("{note}"));
             }
         }
     }
     Ok(())
+}
+
+// Whether a running gateway uses what was shown.
+fn notes(rows: &[show::Shown], running: &[control::Running]) -> Vec<String> {
+    if running.is_empty() {
+        return vec![
+            "\nNo gateway runs on this data directory; these are the values that one would start with."
+                .to_owned(),
+        ];
+    }
+    let of = |process: &control::Running| {
+        let other = rows.iter().filter_map(|row| Some((&row.path, row.running.get(&process.pid)?)));
+        let other: Vec<String> = other.map(|(path, value)| format!("  {path}: {value}")).collect();
+        let pid = process.pid;
+        match other.is_empty() {
+            true => format!("\nProcess {pid} runs with these values."),
+            false => format!(
+                "\nProcess {pid} runs with other values, by its own flags or from before a change (SIGHUP takes over policy \
+                 and log level, a restart the rest):\n{}",
+                other.join("\n")
+            ),
+        }
+    };
+    running.iter().map(of).collect()
 }

@@ -3,7 +3,7 @@
 mod checks;
 
 use crate::cli::Credentials;
-use crate::config::{Settings, Sources};
+use crate::config::{ConfigError, Settings, Sources, opens};
 use crate::exit;
 use crate::output::{Out, Paint};
 use crate::servers;
@@ -44,18 +44,15 @@ impl Finding {
 
 pub async fn run(sources: &Sources, given: &Credentials, out: Out) -> Result<()> {
     let mut findings = Vec::new();
-    match crate::config::load(sources, servers::names()) {
+    match crate::config::load(sources, servers::known()) {
         Ok(settings) => {
-            findings.push(Finding::ok("configuration", described(&settings)));
+            match opens::check(&settings) {
+                Ok(()) => findings.push(Finding::ok("configuration", described(&settings))),
+                Err(error) => findings.extend(wrong(&error)),
+            }
             findings.extend(checks::all(&settings, given).await);
         }
-        Err(error) => findings.extend(error.problems.iter().map(|problem| {
-            Finding::wrong(
-                "configuration",
-                problem.to_string(),
-                "correct it; `toolgate config schema` says what fits",
-            )
-        })),
+        Err(error) => findings.extend(wrong(&error)),
     }
     let wrong = findings.iter().any(|finding| finding.level == Level::Wrong);
     if out.json {
@@ -74,6 +71,11 @@ pub async fn run(sources: &Sources, given: &Credentials, out: Out) -> Result<()>
         }
     }
     if wrong { Err(exit::Silent.into()) } else { Ok(()) }
+}
+
+fn wrong(error: &ConfigError) -> Vec<Finding> {
+    let mend = "correct it; `toolgate config schema` says what fits";
+    error.problems.iter().map(|problem| Finding::wrong("configuration", problem.to_string(), mend)).collect()
 }
 
 fn described(settings: &Settings) -> String {

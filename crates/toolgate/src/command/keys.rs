@@ -29,8 +29,27 @@ async fn create(
     expires: Option<toolgate_core::unit::Span>,
     out: Out,
 ) -> Result<()> {
+    roles_exist(&settings, &roles)?;
+    if expires.is_some_and(|span| span.0.is_zero()) {
+        return Err(exit::usage("--expires 0 makes a key that never works; give at least 1s"));
+    }
+    let expires_at =
+        expires.map(|span| Timestamp::now().checked_add(span.0)).transpose().context("--expires")?;
+    let (key, stored, told) = make(settings, name, roles, expires_at, |_, _| Ok(())).await?;
+    if out.json {
+        out.value(&json!({ "key": key.reveal(), "about": stored, "processes": told }))?;
+    } else {
+        out.line(key.reveal())?;
+        eprintln!("This is the only time the key is shown. Its id is {}.", key.id());
+        warn(&told);
+    }
+    finish(&told)
+}
+
+/// Refuse roles that the policy does not have.
+pub fn roles_exist(settings: &Settings, roles: &[String]) -> Result<()> {
     let known: Vec<&str> = settings.policy.roles().collect();
-    for role in &roles {
+    for role in roles {
         if !known.contains(&role.as_str()) {
             let hint = nearest(role, known.iter().copied());
             let hint = hint.map_or(String::new(), |word| format!("; did you mean {word:?}?"));
@@ -42,24 +61,24 @@ async fn create(
             )));
         }
     }
-    if expires.is_some_and(|span| span.0.is_zero()) {
-        return Err(exit::usage("--expires 0 makes a key that never works; give at least 1s"));
-    }
-    let expires_at =
-        expires.map(|span| Timestamp::now().checked_add(span.0)).transpose().context("--expires")?;
+    Ok(())
+}
+
+/// Make a key, and have every running process know it. `keep` is called before it is one.
+pub async fn make(
+    settings: Settings,
+    name: &str,
+    roles: Vec<String>,
+    expires_at: Option<Timestamp>,
+    keep: impl FnOnce(&DataDir, &KeyText) -> Result<()>,
+) -> Result<(KeyText, toolgate_store::Key, Vec<control::Told>)> {
     let gate = wiring::open(settings, "cli").await?;
     let key = KeyText::generate()?;
     gate.event("key_created", Some(&format!("{} {name} {}", key.id(), roles.join(",")))).await?;
+    keep(&gate.dir, &key)?;
     let stored = wiring::insert_key(&gate.store, &key, name, roles, expires_at).await?;
     let told = tell(gate).await?;
-    if out.json {
-        out.value(&json!({ "key": key.reveal(), "about": stored, "processes": told }))?;
-    } else {
-        out.line(key.reveal())?;
-        eprintln!("This is the only time the key is shown. Its id is {}.", key.id());
-        warn(&told);
-    }
-    finish(&told)
+    Ok((key, stored, told))
 }
 
 async fn list(settings: &Settings, out: Out) -> Result<()> {
@@ -125,7 +144,7 @@ async fn tell(gate: Gate) -> Result<Vec<control::Told>> {
     Ok(told)
 }
 
-fn warn(told: &[control::Told]) {
+pub fn warn(told: &[control::Told]) {
     for told in told {
         if let Some(problem) = &told.problem {
             eprintln!(

@@ -26,18 +26,18 @@ pub fn run(cli: Cli) -> Result<()> {
     };
     let flags = Flags { listen, data: cli.global.data.clone() };
     let sources = Sources::of_process(cli.global.config.clone(), flags);
-    let settings = || -> Result<Settings> { Ok(crate::config::load(&sources, servers::names())?) };
+    let settings = || -> Result<Settings> { Ok(crate::config::load(&sources, servers::known())?) };
     match cli.command {
         Command::Completions { shell } => completions::run(shell),
         Command::Config(command) => config::run(&command, settings, out),
-        Command::Connect(args) => block_on(connect::run(&args, &settings()?, out)),
+        Command::Connect(args) => block_on(connect::run(&args, settings()?, out)),
         Command::Serve { .. } => {
             let settings = settings()?;
             block_on(serve::run(settings, sources, out))
         }
-        Command::Stdio => {
+        Command::Stdio { key_file } => {
             let settings = settings()?;
-            block_on(stdio::run(settings, sources))
+            block_on(stdio::run(settings, sources, key_file))
         }
         Command::Call { server, tool, arguments, given } => {
             block_on(call::run(settings()?, &server, &tool, arguments.as_deref(), &given, out))

@@ -1,6 +1,6 @@
 //! `toolgate serve`: MCP and REST over HTTP until a signal ends it.
 
-use crate::config::{Settings, Sources};
+use crate::config::{ConfigError, Settings, Sources, opens};
 use crate::exit;
 use crate::life;
 use crate::logging;
@@ -17,6 +17,7 @@ use std::sync::Arc;
 pub async fn run(settings: Settings, sources: Sources, out: Out) -> Result<()> {
     logging::install(&settings.document.log);
     let stop = life::Stop::new()?;
+    opens::check(&settings)?;
     // The port first: a second gateway by mistake touches nothing.
     let listener = toolgate_http::bind(settings.listen)
         .await
@@ -36,7 +37,7 @@ pub async fn run(settings: Settings, sources: Sources, out: Out) -> Result<()> {
     edge.sessions = Some(Arc::new(InStore(gate.store.clone())));
     edge.memory = || toolgate_host::system::System::new().own_memory();
     let state = toolgate_http::AppState::new(edge)
-        .map_err(|problems| anyhow::anyhow!("the configuration cannot be used: {}", problems.join("; ")))?;
+        .map_err(|problems| ConfigError::one("http", "", problems.join("; ")))?;
 
     let watch = life::watch(&gate, &sources, Some(url.clone())).await?;
     gate.event("gateway_started", Some(&url)).await?;

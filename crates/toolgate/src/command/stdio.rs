@@ -1,28 +1,34 @@
 //! `toolgate stdio`: MCP on standard input and output, for clients that start their servers.
 //!
-//! Whose calls these are is decided by a key, as over HTTP: TOOLGATE_KEY, or the administrator's in the data directory.
+//! Whose calls these are is decided by a key, as over HTTP: that of `--key-file`, TOOLGATE_KEY, or the administrator's in the data directory.
 //! A key that is revoked or expires ends the process. A signal ends the input: what runs then is still answered. Nothing but protocol is written to standard output.
 
 use crate::client;
 use crate::config::{Settings, Sources};
 use crate::exit;
+use crate::key::KeyText;
 use crate::life;
 use crate::logging;
 use crate::wiring;
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, ReadBuf};
 use toolgate_engine::mcp::stdio::serve_lines;
 
-pub async fn run(settings: Settings, sources: Sources) -> Result<()> {
+pub async fn run(settings: Settings, sources: Sources, key_file: Option<PathBuf>) -> Result<()> {
     logging::install(&settings.document.log);
     let stop = life::Stop::new()?;
     let gate = Arc::new(wiring::open(settings, "stdio").await?);
-    let Some(key) = client::given_key(None, &gate.dir)? else {
+    let key = match key_file {
+        Some(file) => Some(KeyText::read(&file)?.with_context(|| format!("there is no {}", file.display()))?),
+        None => client::given_key(None, &gate.dir)?,
+    };
+    let Some(key) = key else {
         anyhow::bail!(
             "there is no key: set TOOLGATE_KEY to one made with `toolgate keys create NAME --role ROLE`, or put one \
              into {}",

@@ -99,7 +99,8 @@ async fn nothing_for(settings: &Settings, client: &Client) -> String {
     )
 }
 
-fn accepted(answer: Answer) -> Result<Value> {
+/// The body of an answer that is none of a refusal.
+pub fn accepted(answer: Answer) -> Result<Value> {
     if answer.status == 200 {
         return Ok(answer.body);
     }
@@ -110,8 +111,20 @@ fn accepted(answer: Answer) -> Result<Value> {
     Err(exit::failed(kind.unwrap_or(Kind::Internal), message))
 }
 
+/// Say that a command without a gateway has made a data directory.
+pub fn say_made(gate: &wiring::Gate) {
+    if gate.fresh_key.is_some() {
+        eprintln!(
+            "toolgate: no gateway runs, so this ran by itself: it made {} with an administrator's key; `toolgate serve` \
+             starts a gateway there",
+            gate.dir.path().display()
+        );
+    }
+}
+
 async fn local(settings: Settings, server: Option<&str>) -> Result<Vec<Value>> {
     let gate = wiring::open(settings, "cli").await?;
+    say_made(&gate);
     let caller = wiring::local_caller();
     let entries = match gate.engine.tools(&caller, server) {
         Err(error) if error.kind() == Kind::NotFound => {

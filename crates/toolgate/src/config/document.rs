@@ -43,6 +43,8 @@ pub struct Document {
     /// The audit journal.
     pub journal: journal::Options,
     pub servers: Servers,
+    /// Choices of what there is, each at `/mcp/v/NAME`, by name.
+    pub virtual_servers: BTreeMap<String, toolgate_engine::VirtualServer>,
     pub a2a: A2a,
 }
 
@@ -63,6 +65,7 @@ impl Default for Document {
             files: Files::default(),
             journal: journal::Options::default(),
             servers: Servers::default(),
+            virtual_servers: BTreeMap::new(),
             a2a: A2a::default(),
         }
     }

@@ -6,6 +6,7 @@
 
 pub mod document;
 pub mod nearest;
+pub mod opens;
 pub mod overlay;
 pub mod problem;
 pub mod roots;
@@ -40,6 +41,15 @@ pub struct Sources {
     pub env: BTreeMap<String, String>,
     /// Current directory, for relative paths given outside of a file.
     pub cwd: PathBuf,
+}
+
+/// What a configuration may name beside its own keys.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    /// Every server.
+    pub servers: &'static [&'static str],
+    /// Tools, resources and prompts of one of them.
+    pub entries: fn(&str) -> Vec<String>,
 }
 
 /// Configuration that can be used.
@@ -104,8 +114,8 @@ impl Sources {
     }
 }
 
-/// Read, merge, check. `servers` are the names of the built-in servers.
-pub fn load(sources: &Sources, servers: &[&str]) -> Result<Settings, ConfigError> {
+/// Read, merge, check.
+pub fn load(sources: &Sources, known: Known) -> Result<Settings, ConfigError> {
     let file = sources.file();
     let label = file.as_ref().map_or("defaults".to_owned(), |path| path.display().to_string());
     let mut problems = Vec::new();
@@ -143,7 +153,7 @@ pub fn load(sources: &Sources, servers: &[&str]) -> Result<Settings, ConfigError
         problems.push(Problem { origin: origin_of(path), path: path.to_owned(), message });
     };
 
-    semantic::check(&document, servers, &mut report);
+    semantic::check(&document, known.servers, &mut report);
     let listen = semantic::listen(&document.listen, &mut report);
     let data = match &document.data {
         // A path of the command line or the environment is relative to where the operator stands.
@@ -169,6 +179,11 @@ pub fn load(sources: &Sources, servers: &[&str]) -> Result<Settings, ConfigError
     let a2a_db =
         document.a2a.db_path.as_deref().map_or_else(|| data.join(toolgate_store::SHELF_FILE), from_file);
 
+    if let Some(tls) = &mut document.http.tls {
+        for path in [&mut tls.cert, &mut tls.key].into_iter().chain(&mut tls.client_ca) {
+            *path = from_file(path);
+        }
+    }
     document.journal.anchor = document.journal.anchor.as_deref().map(&from_file);
     let policy_path = document.policy.as_deref().map(from_file);
     let inline = !document.roles.is_empty() || !document.server_policies.is_empty();
@@ -194,7 +209,7 @@ pub fn load(sources: &Sources, servers: &[&str]) -> Result<Settings, ConfigError
             PolicyFile { roles: document.roles.clone(), server_policies: document.server_policies.clone() }
         }
     };
-    let policy = semantic::policy(&policy_file, &mut |path, message| {
+    let policy = semantic::policy(&policy_file, known, &mut |path, message| {
         problems.push(Problem { origin: policy_label.clone(), path: path.to_owned(), message });
     });
     match (listen, policy) {

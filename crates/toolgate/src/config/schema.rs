@@ -7,12 +7,20 @@ use super::nearest::nearest;
 use jsonschema::ValidationError;
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use schemars::{JsonSchema, schema_for};
-use serde_json::Value;
+use serde_json::{Value, json};
 use toolgate_core::unit::{Rate, Size, Span};
 
 /// The schema of a type, as a JSON document.
 pub fn of<T: JsonSchema>() -> Value {
     schema_for!(T).to_value()
+}
+
+/// The schema of `toolgate.yaml` as editors get it. It says of `version` what the loader says in words of its own.
+pub fn published() -> Value {
+    let mut schema = of::<super::Document>();
+    schema["required"] = json!(["version"]);
+    schema["properties"]["version"]["const"] = json!(1);
+    schema
 }
 
 /// Everything in `document` that its type does not accept: path and sentence.

@@ -2,12 +2,14 @@
 //!
 //! Called by `config::load` on a document of the right shape; collects problems and resolves paths.
 
+use super::Known;
 use super::document::Document;
+use super::nearest::nearest;
 use super::schema;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use toolgate_core::policy::{Policy, PolicyFile};
+use toolgate_core::policy::{Policy, PolicyFile, server_key};
 
 /// Collects a problem: path, message.
 pub type Report<'a> = &'a mut dyn FnMut(&str, String);
@@ -46,15 +48,7 @@ pub fn check(document: &Document, servers: &[&str], report: Report<'_>) {
             format!("{} is not a version that is known here; write `version: 1`", document.version),
         );
     }
-    if let Err(problem) = tracing_subscriber::EnvFilter::try_new(&document.log.level) {
-        report(
-            "log.level",
-            format!(
-                "{} is not a level (error, warn, info, debug, trace) nor a filter: {problem}",
-                json!(document.log.level)
-            ),
-        );
-    }
+    log_level(&document.log.level, report);
     let owned = [
         document.http.problems(),
         document.limits.clients.problems(),
@@ -83,6 +77,37 @@ pub fn check(document: &Document, servers: &[&str], report: Report<'_>) {
             report(&format!("servers.enabled[{i}]"), schema::unknown("server", name, &known));
         }
     }
+    for (name, made) in &document.virtual_servers {
+        if let Err(problem) = toolgate_core::name::ServerName::new(name) {
+            report(&format!("virtual_servers.{name}"), problem);
+        }
+        for (field, problem) in made.problems() {
+            report(&format!("virtual_servers.{name}.{field}"), problem);
+        }
+    }
+}
+
+// A lone word would be read as the name of a part of the program, and everything else be silent.
+fn log_level(text: &str, report: Report<'_>) {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let is_level = |word: &str| LEVELS.contains(&word.to_lowercase().as_str());
+    let wrong = text.split(',').map(str::trim).find(|part| !part.contains('=') && !is_level(part));
+    let why = match (wrong, tracing_subscriber::EnvFilter::try_new(text)) {
+        (Some(word), _) => {
+            let hint = nearest(&word.to_lowercase(), LEVELS);
+            hint.map_or(String::new(), |word| format!("; did you mean {word:?}?"))
+        }
+        (None, Err(problem)) => format!(": {problem}"),
+        (None, Ok(_)) => return,
+    };
+    let levels = LEVELS.join(", ");
+    report(
+        "log.level",
+        format!(
+            "{} is neither a level ({levels}) nor directives such as \"info,toolgate_engine=debug\"{why}",
+            json!(text)
+        ),
+    );
 }
 
 fn limits(document: &Document, servers: &[&str], report: Report<'_>) {
@@ -119,7 +144,8 @@ fn limits(document: &Document, servers: &[&str], report: Report<'_>) {
 }
 
 /// Compile the policy; problems name their place themselves.
-pub fn policy(file: &PolicyFile, report: Report<'_>) -> Option<Policy> {
+pub fn policy(file: &PolicyFile, known: Known, report: Report<'_>) -> Option<Policy> {
+    restrictions(file, known, report);
     match Policy::compile(file) {
         Ok(policy) => Some(policy),
         Err(problems) => {
@@ -131,8 +157,24 @@ pub fn policy(file: &PolicyFile, report: Report<'_>) -> Option<Policy> {
     }
 }
 
-// Other crates write a problem as `path: what is wrong`.
-fn placed(problem: String, report: Report<'_>) {
+// A restriction of something that does not exist restricts nothing, and whoever wrote it believes that it does.
+fn restrictions(file: &PolicyFile, known: Known, report: Report<'_>) {
+    let servers: Vec<String> = known.servers.iter().map(|name| (*name).to_owned()).collect();
+    for (name, rules) in &file.server_policies {
+        let path = format!("server_policies.{name}");
+        let Some(server) = servers.iter().find(|server| server_key(server) == server_key(name)) else {
+            report(&path, schema::unknown("server", name, &servers));
+            continue;
+        };
+        let entries = (known.entries)(server);
+        for tool in rules.tools.keys().filter(|tool| !entries.contains(tool)) {
+            report(&format!("{path}.tools.{tool}"), schema::unknown("tool", tool, &entries));
+        }
+    }
+}
+
+/// Other crates write a problem as `path: what is wrong`.
+pub fn placed(problem: String, report: Report<'_>) {
     match problem.split_once(": ") {
         Some((path, message)) if !path.contains(' ') => report(path, message.to_owned()),
         _ => report("", problem),

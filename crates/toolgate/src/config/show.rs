@@ -3,8 +3,10 @@
 //! There is no secret in the configuration today; a field that becomes one must print `***` here.
 
 use super::Settings;
+use crate::control::InEffect;
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One effective value.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -13,6 +15,9 @@ pub struct Shown {
     pub value: Value,
     /// `default`, the file, `environment NAME` or `command line`.
     pub origin: String,
+    /// Values of running processes where they are others.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub running: BTreeMap<u32, Value>,
 }
 
 /// Every leaf of the effective configuration, in the order of the document.
@@ -28,9 +33,28 @@ pub fn effective(settings: &Settings) -> Vec<Shown> {
             (None, Some(file)) if is_written(&settings.written, path) => file.display().to_string(),
             _ => "default".to_owned(),
         };
-        rows.push(Shown { path: path.to_owned(), value: value.clone(), origin });
+        rows.push(Shown { path: path.to_owned(), value: value.clone(), origin, running: BTreeMap::new() });
     });
     rows
+}
+
+/// The same as values by path: what a process says that it runs with.
+pub fn by_path(settings: &Settings) -> InEffect {
+    effective(settings).into_iter().map(|row| (row.path, row.value)).collect()
+}
+
+/// Paths whose values differ; `Null` and absence are the same.
+pub fn differing(a: &InEffect, b: &InEffect) -> Vec<String> {
+    let value = |of: &InEffect, path: &str| of.get(path).cloned().unwrap_or_default();
+    let paths: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+    paths.into_iter().filter(|path| value(a, path) != value(b, path)).cloned().collect()
+}
+
+/// What a running process takes over when it is told to read its configuration again: everything else waits for a restart.
+pub fn taken_over(path: &str) -> bool {
+    path == "log.level"
+        || ["policy", "roles", "server_policies", "virtual_servers"]
+            .contains(&path.split('.').next().unwrap_or_default())
 }
 
 /// Visit what is not a non-empty mapping, with its dotted path.

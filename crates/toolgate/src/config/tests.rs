@@ -3,7 +3,15 @@
 use super::*;
 use serde_json::json;
 
-const SERVERS: [&str; 3] = ["omnipotent", "a2a-unified", "desktop-commander"];
+const KNOWN: Known = Known { servers: &["omnipotent", "a2a-unified", "desktop-commander"], entries };
+
+fn entries(server: &str) -> Vec<String> {
+    if server == "omnipotent" {
+        vec!["kill_process".into(), "http_request".into()]
+    } else {
+        vec!["remember".into()]
+    }
+}
 
 struct Case {
     dir: tempfile::TempDir,
@@ -22,11 +30,11 @@ fn case(yaml: &str, env: &[(&str, &str)]) -> Case {
 
 impl Case {
     fn problems(&self) -> String {
-        let error = load(&self.sources, &SERVERS).unwrap_err();
+        let error = load(&self.sources, KNOWN).unwrap_err();
         error.to_string().replace(&self.dir.path().display().to_string(), "DIR")
     }
     fn settings(&self) -> Settings {
-        load(&self.sources, &SERVERS).unwrap()
+        load(&self.sources, KNOWN).unwrap()
     }
 }
 
@@ -100,6 +108,51 @@ fn numbers_that_the_schema_lets_through_keep_their_path() {
 }
 
 #[test]
+fn files_of_tls_are_where_the_file_is() {
+    let case =
+        case("version: 1\nhttp: { tls: { cert: tls/c.pem, key: ~/k.pem, client_ca: /etc/ca.pem } }", &[]);
+    let tls = case.settings().document.http.tls.unwrap();
+    assert_eq!(tls.cert, case.dir.path().join("tls/c.pem"), "not the directory of whoever started it");
+    assert_eq!(tls.key, case.dir.path().join("home/k.pem"));
+    assert_eq!(tls.client_ca.as_deref(), Some(Path::new("/etc/ca.pem")));
+}
+
+#[test]
+fn a_level_of_the_log_that_would_silence_it_is_a_problem() {
+    for (level, hint) in [("foo", false), ("inof", true), ("info,toolgate_engine", false), ("", false)] {
+        let text = case(&format!("version: 1\nlog: {{ level: {level:?} }}"), &[]).problems();
+        assert!(text.contains("is neither a level (off, error"), "{level}: {text}");
+        assert_eq!(text.contains("did you mean"), hint, "{text}");
+    }
+    for level in ["off", "WARN", "info,toolgate_engine=debug", "toolgate=debug, warn"] {
+        case(&format!("version: 1\nlog: {{ level: {level:?} }}"), &[]).settings();
+    }
+}
+
+#[test]
+fn what_a_file_names_is_looked_at_before_anything_is_made() {
+    let case =
+        case("version: 1\nhttp: { tls: { cert: c.pem, key: k.pem } }\njournal: { anchor: gone/anchor }", &[]);
+    let all = opens::check(&case.settings()).unwrap_err();
+    let dir = case.dir.path().display();
+    let text = all.to_string();
+    for said in [format!("http.tls.cert: {dir}/c.pem: "), format!("http.tls.key: {dir}/k.pem: ")] {
+        assert!(text.contains(&said), "{said} is missing:\n{text}");
+    }
+    assert!(text.contains("journal.anchor: ") && text.contains("its directory is not there"), "{text}");
+    assert_eq!(
+        opens::journal(&case.settings()).unwrap_err().problems.len(),
+        1,
+        "every command needs the journal"
+    );
+    std::fs::create_dir_all(case.dir.path().join("gone/anchor")).unwrap();
+    assert!(opens::journal(&case.settings()).unwrap_err().to_string().contains("is a directory"));
+    std::fs::remove_dir(case.dir.path().join("gone/anchor")).unwrap();
+    opens::journal(&case.settings()).unwrap();
+    assert!(!case.dir.path().join("gone/anchor").exists(), "nothing is made");
+}
+
+#[test]
 fn bad_files() {
     for (yaml, expected) in [
         ("version: 1\nlisten: a\nlisten: b", "duplicate"),
@@ -141,6 +194,7 @@ fn flags_over_environment_over_file() {
     assert_eq!(origin("log.level"), "environment LOG_LEVEL");
     assert!(origin("data").ends_with("toolgate.yaml"));
     assert_eq!(origin("limits.concurrency"), "default");
+    assert_eq!(origin("http.tls"), "default", "what is not set is shown too");
     assert_eq!(origin("limits.per_tool"), "environment RATE_LIMIT_CALLS");
 }
 
@@ -155,6 +209,29 @@ fn port_keeps_the_host_and_names_itself_in_a_problem() {
     );
     let bad = case("version: 1", &[("PORT", "http")]).problems();
     assert!(bad.contains("environment PORT: listen: \"127.0.0.1:http\" is not an address"), "{bad}");
+}
+
+#[test]
+fn a_restriction_of_nothing_is_a_problem() {
+    let text = case(
+        "version: 1\nserver_policies:\n  omnipotnt: { tools: { kill_process: { requires: [admin] } } }\n  \
+         omnipotent: { tools: { kill_proces: { requires: [admin] }, http_request: { requires: [admin] } } }\n  \
+         a2a_unified: { tools: { remember: { requires: [admin] } } }\n",
+        &[],
+    )
+    .problems();
+    assert!(text.contains("2 problems"), "{text}");
+    for said in [
+        "server_policies.omnipotnt: unknown server \"omnipotnt\"; did you mean \"omnipotent\"?",
+        "server_policies.omnipotent.tools.kill_proces: unknown tool \"kill_proces\"; did you mean \"kill_process\"?",
+    ] {
+        assert!(text.contains(said), "{said} is missing:\n{text}");
+    }
+    let file = case("version: 1\npolicy: policy.yaml", &[]);
+    let policy = "server_policies: { nowhere: { tools: {} } }";
+    std::fs::write(file.dir.path().join("policy.yaml"), policy).unwrap();
+    let text = file.problems();
+    assert!(text.contains("DIR/policy.yaml: server_policies.nowhere: unknown server"), "{text}");
 }
 
 #[test]
@@ -174,10 +251,10 @@ fn policy_file_problems_carry_its_name() {
 fn no_file_at_all_works() {
     let dir = tempfile::tempdir().unwrap();
     let mut sources = Sources { cwd: dir.path().to_path_buf(), ..Sources::default() };
-    let error = load(&sources, &SERVERS).unwrap_err().to_string();
+    let error = load(&sources, KNOWN).unwrap_err().to_string();
     assert!(error.contains("give --data DIR"), "{error}");
     sources.env.insert("HOME".into(), dir.path().display().to_string());
-    let settings = load(&sources, &SERVERS).unwrap();
+    let settings = load(&sources, KNOWN).unwrap();
     assert_eq!(settings.data, dir.path().join(".local/share/toolgate"));
     assert_eq!(settings.listen.to_string(), "127.0.0.1:8000");
     assert_eq!(settings.roots[0].path, settings.data.join("workspace"), "started in the home directory");
@@ -185,7 +262,32 @@ fn no_file_at_all_works() {
 }
 
 #[test]
+fn the_examples_of_the_page_can_be_used() {
+    let page = include_str!("../../../../docs/configuration.md");
+    let examples: Vec<&str> =
+        page.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(examples.len() >= 3);
+    for example in examples {
+        let case = case(example, &[]);
+        std::fs::create_dir_all(case.dir.path().join("home/projects")).unwrap();
+        load(&case.sources, crate::servers::known()).unwrap_or_else(|error| panic!("{example}\n{error}"));
+    }
+}
+
+#[test]
 fn the_schema_of_defaults_accepts_the_defaults() {
     assert_eq!(schema::check::<Document>(&serde_json::to_value(Document::default()).unwrap()), vec![]);
     assert_eq!(schema::check::<Document>(&json!({})), vec![]);
+}
+
+#[test]
+fn the_published_schema_says_what_the_loader_says() {
+    let schema = schema::published();
+    assert_eq!(schema["required"], json!(["version"]));
+    assert_eq!(schema["properties"]["version"]["const"], json!(1));
+    let names: Vec<&String> = schema["$defs"].as_object().unwrap().keys().collect();
+    assert!(
+        names.iter().all(|name| !name.contains("Settings") || name.as_str() == "ServerSettings"),
+        "{names:?}"
+    );
 }

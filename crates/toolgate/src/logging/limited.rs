@@ -1,4 +1,5 @@
-//! Failed authentications in the log: each one for a while, then ten a second and how many were not shown.
+//! Failed authentications and TLS handshakes in the log: each one for a while, then ten a second and how many were not
+//! shown.
 //!
 //! Wraps a form of log lines; used by `logging`. Without it, whoever reaches the listener fills the disk without a key.
 
@@ -14,7 +15,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 const PER_SECOND: f64 = 10.0;
 const AT_ONCE: f64 = 50.0;
-const LIMITED: &str = "authentication_failed";
+const LIMITED: [&str; 2] = ["authentication_failed", "tls_handshake_failed"];
 
 /// `inner`, with failed authentications limited.
 pub struct Limited<F> {
@@ -77,13 +78,14 @@ where
 impl<F> Limited<F> {
     // A line of its own before the event.
     fn told(&self, writer: &mut Writer<'_>, unseen: u64) -> fmt::Result {
-        let (timestamp, message) = (super::timestamp(), "failed authentications were not logged one by one");
+        let (timestamp, message) =
+            (super::timestamp(), "failed authentications and handshakes were not logged one by one");
         if !self.json {
             return writeln!(writer, "{timestamp}  WARN {unseen} {message}");
         }
         let line = json!({
             "timestamp": timestamp, "level": "WARN", "logger": "security", "service": super::SERVICE,
-            "event_type": LIMITED, "unseen": unseen, "message": message,
+            "event_type": LIMITED[0], "unseen": unseen, "message": message,
         });
         writeln!(writer, "{line}")
     }
@@ -93,7 +95,7 @@ fn is_limited(event: &Event<'_>) -> bool {
     struct Kind(bool);
     impl Visit for Kind {
         fn record_str(&mut self, field: &Field, value: &str) {
-            self.0 |= field.name() == "event_type" && value == LIMITED;
+            self.0 |= field.name() == "event_type" && LIMITED.contains(&value);
         }
         fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
     }

@@ -11,7 +11,7 @@ fn sources(dir: &std::path::Path) -> Sources {
 }
 
 fn settings(dir: &std::path::Path) -> Settings {
-    crate::config::load(&sources(dir), servers::names()).unwrap()
+    crate::config::load(&sources(dir), servers::known()).unwrap()
 }
 
 fn known(gate: &Gate, key: &KeyText) -> bool {

@@ -118,3 +118,32 @@ async fn it_starts_from_any_directory_and_opens_none_of_the_systems() {
         assert!(output.status.success() && text.contains("\"x\""), "{cwd}: {text}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_needs_a_restart_is_said_and_one_that_does_not_is_made() {
+    let gate = gate().await;
+    let per_tool = |changed: &str| {
+        let rows = gate.json(&["config", "show", "--json"]).unwrap();
+        let row = rows.as_array().unwrap().iter().find(|row| row["path"] == changed).unwrap().clone();
+        (row["value"].clone(), row["running"][gate.pid().to_string()].clone())
+    };
+    assert_eq!(per_tool("limits.per_tool"), (json!("1000000/1s"), json!(null)), "as it runs");
+    let changed = "version: 1\nlimits: { per_caller: 1000000/1s, per_tool: 2/1m }\nlog: { level: debug }\n";
+    std::fs::write(gate.home().join("toolgate.yaml"), changed).unwrap();
+    assert_eq!(per_tool("limits.per_tool"), (json!("2/1m"), json!("1000000/1s")));
+    assert_eq!(per_tool("log.level"), (json!("debug"), json!("info")));
+    gate.signal("HUP").unwrap();
+    for _ in 0..1000 {
+        if gate.log().contains("need a restart") {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let log = gate.log();
+    let line = log.lines().find(|line| line.contains("need a restart")).expect("said");
+    assert!(line.contains("\"settings\":\"limits.per_tool\""), "{line}");
+    assert_eq!(per_tool("log.level"), (json!("debug"), json!(null)), "taken over");
+    assert_eq!(per_tool("limits.per_tool"), (json!("2/1m"), json!("1000000/1s")), "not in effect");
+    gate.http.get(gate.url("/health")).send().await.unwrap();
+    assert!(gate.log().contains("\"level\":\"DEBUG\""), "the log is louder now");
+}

@@ -24,7 +24,8 @@ pub struct Report {
     uptime_seconds: f64,
     checks: Vec<Check>,
     cache_stats: CacheStats,
-    http_stats: Http,
+    /// Requests that tools sent out; not those that came in.
+    outgoing_http: Http,
     metrics: Vec<ToolUse>,
 }
 
@@ -63,7 +64,7 @@ impl Tool for HealthCheck {
                 .map(|c| Check { name: c.name, status: word(c.status), message: c.message })
                 .collect(),
             cache_stats: server.insight.cache(),
-            http_stats: http(server),
+            outgoing_http: http(server),
             metrics: used(server),
         })
     }

@@ -56,6 +56,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_is_wrong_is_named_with_what_is_accepted() {
+        let (server, _dir) = super::super::server();
+        for (arguments, said) in [
+            (
+                json!({"pid": "x"}),
+                "pid: invalid value: string \"x\", expected an integer from 0 to 4294967295",
+            ),
+            (
+                json!({"pid": -1}),
+                "pid: invalid value: integer `-1`, expected an integer from 0 to 4294967295",
+            ),
+            (json!({"pid": 1, "force": 7}), "force: invalid type: integer `7`, expected a boolean"),
+            (json!({}), "missing field `pid`"),
+            (json!({"pid": 1, "porce": true}), "unknown field `porce`, expected `pid` or `force`"),
+        ] {
+            let error = call::<KillProcess>(&server, arguments).await.unwrap_err();
+            assert_eq!(error.message, said);
+        }
+    }
+
+    #[tokio::test]
     async fn refused() {
         let (server, _dir) = super::super::server();
         assert_eq!(refusal::<KillProcess>(&server, json!({"pid": 1})).await, Kind::Forbidden);

@@ -27,9 +27,10 @@ use crate::insight::Insight;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use toolgate_core::redact;
-use toolgate_core::server::{Health, Status};
+use toolgate_core::server::Health;
 use toolgate_core::{PromptDef, ResourceDef, Server, ToolDef};
 use toolgate_host::Host;
+use toolgate_host::system::Strain;
 
 /// The server's state.
 pub struct Omnipotent {
@@ -103,17 +104,11 @@ impl Server for Omnipotent {
     }
 
     async fn health(&self) -> Vec<Health> {
-        let (cpu, memory, disk) = self.host.system().load().await;
-        [("cpu", cpu, 80.0), ("memory", memory, 85.0), ("disk", disk, 90.0)]
-            .map(|(name, percent, high)| {
-                let status = match percent {
-                    p if p > 95.0 => Status::Unhealthy,
-                    p if p > high => Status::Degraded,
-                    _ => Status::Healthy,
-                };
-                Health::of(name, status, format!("{percent:.0} % used"))
-            })
-            .into()
+        let strain = self.host.system().strain().await;
+        let check = |part: &Strain| {
+            Health::of(part.part.name(), part.status(), format!("{:.0} % used", part.percent))
+        };
+        strain.iter().map(check).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 //! What the upstream wrote is kept as it is; what is broken is set aside one by one, with a reason for people.
 
 use super::{Listed, schema};
+use crate::conversation::task::EXTENSION;
 use crate::conversation::{Face, Members, Operation};
 use crate::relay::Line;
 use crate::settings::Upstream;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use toolgate_core::foreign::{Foreign, Listing, Resources, SetAside};
 use toolgate_core::offer::MountedPrompt;
 use toolgate_core::server::{AnyTool, Mount};
+use toolgate_core::spec::Task;
 use toolgate_core::tool::{BoxFuture, Ready};
 use toolgate_core::{Ctx, Effect, Spec, ToolError, ToolOutput};
 use toolgate_wire::Era;
@@ -26,6 +28,8 @@ const MAX_NAME: usize = 128;
 const MAX_URI: usize = 8192;
 // Longest `instructions` that are passed on, in bytes.
 const MAX_INSTRUCTIONS: usize = 64 << 10;
+// Things set aside that are told in the log; the status has all.
+const MAX_TOLD: usize = 20;
 const READ: &str = "resources/read";
 
 /// One thing of an upstream that can be called.
@@ -116,7 +120,11 @@ impl Ready for Prepared {
 pub(crate) fn mount(hub: &Arc<Hub>, era: Era, face: &Face, listed: Listed) -> Mount {
     let settings = &hub.place.settings;
     let mut set_aside = listed.set_aside;
-    let tools = tools(hub, settings, era, listed.tools, &mut set_aside);
+    let task = match face.capabilities.pointer("/extensions").and_then(|all| all.get(EXTENSION)) {
+        Some(_) if era == Era::Modern => Task::Upstream,
+        _ => Task::Never,
+    };
+    let tools = tools(hub, (era, task), listed.tools, &mut set_aside);
     let prompts = prompts(hub, settings, listed.prompts, &mut set_aside);
     let resources = face.capabilities.get("resources").map(|said| Resources {
         read: Arc::new(reading(hub, settings)),
@@ -124,7 +132,7 @@ pub(crate) fn mount(hub: &Arc<Hub>, era: Era, face: &Face, listed: Listed) -> Mo
         templates: listings(listed.templates, "uriTemplate", &mut set_aside),
         subscribe: said["subscribe"] == true,
     });
-    for aside in &set_aside {
+    for aside in set_aside.iter().take(MAX_TOLD) {
         tracing::warn!(upstream = %hub.name, name = aside.name, reason = aside.reason, "set aside");
     }
     let text = |key: &str| face.info[key].as_str().map(|text| text.chars().take(200).collect::<String>());
@@ -168,18 +176,18 @@ fn is_name(name: &str) -> bool {
 
 fn tools(
     hub: &Arc<Hub>,
-    settings: &Upstream,
-    era: Era,
+    of: (Era, Task),
     listed: Vec<Box<RawValue>>,
     set_aside: &mut Vec<SetAside>,
 ) -> Vec<Arc<dyn AnyTool>> {
+    let settings = &hub.place.settings;
     let mut taken = HashSet::new();
     let mut offered: Vec<Arc<dyn AnyTool>> = Vec::new();
     for listing in listed {
         let tool: Value = serde_json::from_str(listing.get()).unwrap_or_default();
         let own = tool["name"].as_str().unwrap_or_default().to_owned();
         let Some(name) = settings.tools.offered(&own).map(str::to_owned) else { continue };
-        match self::tool(hub, settings, era, tool, listing, (&own, &name)) {
+        match self::tool(hub, of, tool, listing, (&own, &name)) {
             Ok(_) if !taken.insert(name.clone()) => {
                 aside(set_aside, &own, format!("another tool is named {name:?}"))
             }
@@ -196,12 +204,12 @@ fn aside(set_aside: &mut Vec<SetAside>, name: &str, reason: String) {
 
 fn tool(
     hub: &Arc<Hub>,
-    settings: &Upstream,
-    era: Era,
+    (era, task): (Era, Task),
     mut tool: Value,
     listing: Box<RawValue>,
     (own, name): (&str, &str),
 ) -> Result<Offered, String> {
+    let settings = &hub.place.settings;
     if !is_name(name) {
         return Err(format!(
             "its name is not 1 to {MAX_NAME} characters of A-Z a-z 0-9 _ - . (tools.rename can give it another)"
@@ -217,7 +225,7 @@ fn tool(
     }
     let annotations = tool["annotations"].take();
     let effect = settings.tools.effect(own, name, &annotations);
-    let mut spec = spec(settings, effect);
+    let mut spec = spec(settings, effect).task(task);
     if settings.tools.trust_hints {
         spec.idempotent |= annotations["idempotentHint"] == true;
         spec.open_world = annotations["openWorldHint"] != false;

@@ -8,6 +8,7 @@ use crate::transport::Failure;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use toolgate_core::{Kind, ToolError};
+use toolgate_wire::fault::UNSUPPORTED_VERSION;
 
 pub(crate) const RESOURCE_NOT_FOUND: i64 = -32002;
 pub(crate) const URL_ELICITATION: i64 = -32042;
@@ -34,6 +35,13 @@ impl Rpc {
             message: message.unwrap_or_else(|| "an error without a message".to_owned()),
             data: Some(error["data"].take()).filter(|data| !data.is_null()),
         }
+    }
+
+    /// Whether it refuses a version and says that it speaks this one.
+    pub fn speaks(&self, version: &str) -> bool {
+        let supported = self.data.as_ref().and_then(|data| data["supported"].as_array());
+        self.code == UNSUPPORTED_VERSION
+            && supported.is_some_and(|versions| versions.iter().any(|known| known == version))
     }
 
     /// The error in the body of an HTTP answer, when there is one.
@@ -121,7 +129,10 @@ impl Trouble {
 
 /// Whether an answer says that the session is not known (any more), which means that nothing was executed.
 pub(crate) fn session_lost(failure: &Failure) -> bool {
-    let says = |body: &[u8]| String::from_utf8_lossy(body).to_lowercase().contains("session");
+    let says = |body: &[u8]| {
+        let text = String::from_utf8_lossy(body).to_lowercase();
+        text.contains("session") || text.contains("not initialized")
+    };
     match failure.status {
         Some(404) => Rpc::of_body(failure.body.as_deref()).is_none_or(|rpc| rpc.code != -32601),
         Some(400) => failure.body.as_deref().is_some_and(says),

@@ -45,7 +45,7 @@ impl Legacy {
 
     /// The gateway's own session.
     pub async fn watcher(&self) -> Result<Lease<Session>, Failure> {
-        self.lease((Owner::Watcher, None), &json!({})).await
+        self.lease((Owner::Watcher, None), &everything()).await
     }
 
     async fn lease(
@@ -64,10 +64,18 @@ impl Legacy {
         caller: Option<&Arc<Caller>>,
     ) -> Result<Arc<RawValue>, Trouble> {
         let share = self.place.settings.share;
-        let owner = || caller.map_or(Owner::Watcher, |caller| Owner::of_caller(share, caller));
         let mut again = true;
         loop {
-            let lease = self.lease((owner(), None), &json!({})).await?;
+            let lease = match caller {
+                Some(caller) => {
+                    let owner = Owner::of_caller(share, caller);
+                    match self.pool.existing(&owner) {
+                        Some(lease) => lease,
+                        None => self.lease((owner, None), &json!({})).await?,
+                    }
+                }
+                None => self.watcher().await?,
+            };
             match lease.session.query(method, params.clone()).await {
                 // What only asks may be asked twice.
                 Err(Trouble::Lost(failure))
@@ -201,7 +209,7 @@ impl Legacy {
                 carried.asked += 1;
                 let key = format!("q{}", carried.asked);
                 let Some(ask) = ask::question(key, &method, params) else {
-                    return session::refuse(&carried.running.route, &id, &method).await;
+                    return session::refuse(&carried.running.route, &id, &method, false).await;
                 };
                 let open = Open { id, ask };
                 match ask::refusal(&open.ask, ctx.link()) {
@@ -305,6 +313,12 @@ impl Legacy {
             Ok(_) => Trouble::Refused(rpc),
         }
     }
+}
+
+// Some upstreams offer a tool only to a client that can do what it needs, and some clients can: the lists are read as such
+// a one. Nobody is asked in this session, and each call has a session that declares what its own client can do.
+fn everything() -> Value {
+    json!({ "elicitation": { "form": {}, "url": {} }, "sampling": {}, "roots": {} })
 }
 
 struct Attempt {

@@ -14,6 +14,7 @@ mod process;
 mod read;
 mod running;
 mod session;
+pub(crate) mod task;
 mod write;
 
 pub(crate) use fault::Trouble;

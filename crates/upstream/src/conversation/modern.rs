@@ -3,13 +3,13 @@
 //! A modern client carries questions and answers itself: the upstream's `requestState` is in the memo that its own state
 //! seals. A legacy client is asked here, round after round, and sees one call.
 
-use super::ask;
 use super::fault::Trouble;
 use super::pool::{Alive, Begin, Lease, Owner, Pool};
 use super::process::Process;
 use super::read::Said;
 use super::running::{Manner, Route, Running};
 use super::{Face, Members, Operation, Place, member, output, patience, rest, write};
+use super::{ask, task};
 use crate::settings::Share;
 use crate::transport::{Failure, Transport};
 use serde_json::value::RawValue;
@@ -90,7 +90,7 @@ impl Modern {
     }
 
     /// The connection of a call: everybody's, unless the operator wants one for each and it is a process.
-    async fn of_call(&self, ctx: &Ctx) -> Result<Lease<Process>, Failure> {
+    pub(super) async fn of_call(&self, ctx: &Ctx) -> Result<Lease<Process>, Failure> {
         match self.place.settings.share {
             share @ (Share::Caller | Share::Session) if !self.has_headers => {
                 self.lease(Owner::of(share, ctx)).await
@@ -148,9 +148,14 @@ impl Modern {
     async fn try_call(&self, operation: &Operation, ctx: &Ctx) -> Result<Arc<RawValue>, Trouble> {
         let mut more = Members::default();
         if let Some(Resumed { memo, answers }) = ctx.link().and_then(Link::resumed) {
-            let asked =
-                |key: &str| memo["asked"].as_array().is_some_and(|keys| keys.iter().any(|k| k == key));
+            // Without a memo the upstream alone can know what was asked.
+            let asked = |key: &str| {
+                memo.is_null() || memo["asked"].as_array().is_some_and(|keys| keys.iter().any(|k| k == key))
+            };
             let answers = answers.into_iter().filter(|(key, _)| asked(key)).collect();
+            if let Some(task) = memo["task"].as_str() {
+                return self.follow(task.to_owned(), Some(answers), ctx).await;
+            }
             more = again(answers, memo["state"].as_str());
         }
         let mut wait = FIRST_WAIT;
@@ -161,6 +166,11 @@ impl Modern {
             match kind.as_deref() {
                 None | Some("complete") => return Ok(result),
                 Some("input_required") => {}
+                Some("task") if ctx.link().is_some_and(Link::defers) => {
+                    let missing = || self.wrong("it answered with a task and does not name it".to_owned());
+                    let task = task::id_of(&result).ok_or_else(missing)?;
+                    return self.follow(task, None, ctx).await;
+                }
                 Some(other) => {
                     return Err(self
                         .wrong(format!("it answered with a result of type {other:?}, which is not passed on"))
@@ -220,6 +230,8 @@ impl Modern {
                     crate::catalogue::refresh_mirrors(self).await?;
                     self.place.notices.changed(toolgate_core::link::Change::Tools);
                 }
+                // Said of the very version that it was asked in: it is asked again.
+                Trouble::Refused(rpc) if !repeated && rpc.speaks(&self.face.version) => repeated = true,
                 Trouble::Refused(rpc) if rpc.code == UNSUPPORTED_VERSION => {
                     self.place.notices.gone(Failure::new(
                         Kind::Unavailable,
@@ -233,7 +245,7 @@ impl Modern {
     }
 
     async fn once(&self, operation: &Operation, more: &Members, ctx: &Ctx) -> Result<Arc<RawValue>, Trouble> {
-        let capabilities = ask::capabilities(ctx.link());
+        let capabilities = task::capabilities(ctx.link());
         let mirrors = self.mirrors(operation.name.as_deref());
         let mirrored = operation.headers(mirrors.as_deref());
         let about = About {
@@ -275,16 +287,28 @@ impl Modern {
         }
     }
 
-    fn wrong(&self, why: String) -> ToolError {
+    pub(super) fn wrong(&self, why: String) -> ToolError {
         ToolError::unavailable(format!("upstream {}: {why}", self.place.name))
     }
 
     // What a result asks for.
     fn wanted(&self, result: &RawValue, link: Option<&dyn Link>) -> Result<Wanted, ToolError> {
         let state = member(result, "requestState").and_then(|raw| serde_json::from_str(raw.get()).ok());
+        let asks = self.questions(member(result, "inputRequests"), link)?;
+        if asks.is_empty() && state.is_none() {
+            return Err(self.wrong("it asks for input and says neither which nor a state".to_owned()));
+        }
+        Ok(Wanted { asks, state })
+    }
+
+    /// What is asked, under the upstream's own keys.
+    pub(super) fn questions(
+        &self,
+        requests: Option<&RawValue>,
+        link: Option<&dyn Link>,
+    ) -> Result<Vec<Ask>, ToolError> {
         let mut asks = Vec::new();
-        let requests = member(result, "inputRequests").map(|raw| Pairs::of(raw.get())).unwrap_or_default();
-        for (key, request) in requests {
+        for (key, request) in requests.map(|raw| Pairs::of(raw.get())).unwrap_or_default() {
             let mut request: Value = serde_json::from_str(request.get()).unwrap_or_default();
             let method = request["method"].as_str().unwrap_or_default().to_owned();
             let Some(ask) = ask::question(key.into_owned(), &method, request["params"].take()) else {
@@ -296,14 +320,10 @@ impl Modern {
             asks.push(ask);
         }
         if asks.len() > MAX_QUESTIONS {
-            return Err(
-                self.wrong(format!("it asks {} questions at once, at most {MAX_QUESTIONS}", asks.len()))
-            );
+            let why = format!("it asks {} questions at once, at most {MAX_QUESTIONS}", asks.len());
+            return Err(self.wrong(why));
         }
-        if asks.is_empty() && state.is_none() {
-            return Err(self.wrong("it asks for input and says neither which nor a state".to_owned()));
-        }
-        Ok(Wanted { asks, state })
+        Ok(asks)
     }
 }
 
@@ -324,7 +344,7 @@ fn again(answers: Map<String, Value>, state: Option<&str>) -> Members {
     }
 }
 
-async fn ask_and_live(
+pub(super) async fn ask_and_live(
     link: &dyn Link,
     asks: &[Ask],
     memo: &Value,

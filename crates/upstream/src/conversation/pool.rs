@@ -159,6 +159,17 @@ impl<S: Held> Pool<S> {
         self.lock().keys().any(|key| key.owner == Owner::Watcher)
     }
 
+    /// A session of an owner that is there already, whatever it declared.
+    pub fn existing(&self, owner: &Owner) -> Option<Lease<S>> {
+        let slots = self.lock();
+        let mut of_owner = slots.iter().filter(|(key, _)| key.owner == *owner);
+        of_owner.find_map(|(_, slot)| {
+            let session = slot.session.get().filter(|session| !session.is_lost())?.clone();
+            slot.uses.fetch_add(1, Ordering::AcqRel);
+            Some(Lease { slot: slot.clone(), session })
+        })
+    }
+
     /// The session of an owner with these abilities, made with `make` when there is none.
     pub async fn lease<F>(
         &self,
@@ -169,9 +180,6 @@ impl<S: Held> Pool<S> {
     where
         F: Future<Output = Result<S, Failure>> + Send,
     {
-        let plain = abilities.as_object().is_none_or(serde_json::Map::is_empty);
-        // Everybody's session for clients that cannot be asked is the gateway's own.
-        let owner = if owner == Owner::All && plain { Owner::Watcher } else { owner };
         let key = Key { owner, abilities: toolgate_core::canon::to_string(abilities) };
         let used = Use(self.slot(&key, alive)?);
         let only = !matches!(key.owner, Owner::All | Owner::Watcher);

@@ -17,6 +17,8 @@ use std::time::Duration;
 use toolgate_core::Kind;
 use toolgate_wire::{Era, Version};
 
+// The version that is asked in.
+const MODERN: &str = Version::V2026_07_28.as_str();
 // How long an upstream may be silent about its era.
 const SILENCE: Duration = Duration::from_secs(5);
 
@@ -27,7 +29,12 @@ pub(crate) async fn connect(place: &Arc<Place>) -> Result<Conversation, Failure>
     if place.settings.era == EraChoice::Legacy {
         return Ok(Conversation::Legacy(Legacy::begin(place.clone(), transport).await?));
     }
-    let trouble = match discover(place, &transport).await {
+    let mut discovered = discover(place, &transport).await;
+    // A modern upstream that names the version it was asked in, as one that it speaks.
+    if matches!(&discovered, Err(Trouble::Refused(rpc)) if rpc.speaks(MODERN)) {
+        discovered = discover(place, &transport).await;
+    }
+    let trouble = match discovered {
         Ok(face) => return Ok(Conversation::Modern(Modern::new(place.clone(), transport, face))),
         Err(trouble) => trouble,
     };
@@ -77,13 +84,12 @@ fn says_nothing(failure: &Failure) -> bool {
 
 /// What a modern upstream says of itself.
 async fn discover(place: &Place, transport: &Arc<dyn Transport>) -> Result<Face, Trouble> {
-    let version = Version::V2026_07_28.as_str();
     let nothing = json!({});
     let about = About::own(&nothing);
     let asking = async {
         let params = super::Members::default();
         let method = "server/discover";
-        let mut running = modern::start(place, transport, version, method, params, &about, Manner::Query);
+        let mut running = modern::start(place, transport, MODERN, method, params, &about, Manner::Query);
         // A legacy upstream would have to understand a cancellation before its session begins.
         running.quiet();
         loop {

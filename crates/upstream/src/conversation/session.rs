@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use toolgate_core::Kind;
 use toolgate_core::link::{Change, Loudness};
@@ -25,6 +25,8 @@ use toolgate_wire::{Era, Version, header};
 
 // Messages that wait for a call outside of its own exchange.
 const INBOX: usize = 16;
+// How long the first call of a session waits for the stream beside it.
+const STREAM_TIME: Duration = Duration::from_secs(1);
 // How long `logging/setLevel` may take; nothing depends on it.
 const LEVEL_TIME: Duration = Duration::from_secs(5);
 
@@ -90,7 +92,7 @@ impl Session {
                     return Err(Failure::new(Kind::Unavailable, why));
                 }
                 Said::Lost(failure) => return Err(failure),
-                Said::Asked { id, method, .. } => refuse(&route, &id, &method).await,
+                Said::Asked { id, method, .. } => refuse(&route, &id, &method, watcher).await,
                 _ => {}
             }
         };
@@ -111,7 +113,10 @@ impl Session {
             place: place.clone(),
             watcher,
         });
-        let listener = tokio::spawn(listen(inner.clone()));
+        let (open, opened) = oneshot::channel();
+        let listener = tokio::spawn(listen(inner.clone(), open));
+        // Some upstreams ask on that stream, and what they ask before it is there is lost.
+        let _ = tokio::time::timeout(STREAM_TIME, opened).await;
         Ok(Self { inner, face, id: session, listener })
     }
 
@@ -157,7 +162,9 @@ impl Session {
                 Said::Answer(Err(rpc)) => return Err(Trouble::Refused(rpc)),
                 // Not looked into: whether it says that the session is lost is for the caller to see.
                 Said::Lost(failure) => return Err(Trouble::Lost(failure)),
-                Said::Asked { id, method, .. } => refuse(&running.route, &id, &method).await,
+                Said::Asked { id, method, .. } => {
+                    refuse(&running.route, &id, &method, self.inner.watcher).await
+                }
                 Said::Changed(change) => self.inner.place.notices.changed(change),
                 _ => {}
             }
@@ -180,9 +187,12 @@ impl Session {
 }
 
 /// Answer a request of the upstream that nobody can be asked.
-pub(crate) async fn refuse(route: &Route, id: &str, method: &str) {
+/// `itself`: whether it was asked of the gateway itself.
+pub(crate) async fn refuse(route: &Route, id: &str, method: &str, itself: bool) {
     let body = match method {
         "ping" => write::answer(id, &json!({})),
+        // The gateway itself has none.
+        "roots/list" if itself => write::answer(id, &json!({ "roots": [] })),
         _ => write::refusal(id, -32601, "there is nobody to ask at this moment"),
     };
     let _ = route.send(body).await;
@@ -220,12 +230,12 @@ fn face(answer: &RawValue) -> Result<Face, Failure> {
 }
 
 // What belongs to no request. Not having a stream for it is no failure: many upstreams have none.
-async fn listen(inner: Arc<Inner>) {
+async fn listen(inner: Arc<Inner>, open: oneshot::Sender<()>) {
     let transport = inner.route.transport.clone();
     let work = async {
-        let Ok(mut stream) = transport.unsolicited(inner.route.headers.clone()).await else {
-            return std::future::pending().await;
-        };
+        let stream = transport.unsolicited(inner.route.headers.clone()).await;
+        let _ = open.send(());
+        let Ok(mut stream) = stream else { return std::future::pending().await };
         while let Some(message) = stream.next().await {
             match message {
                 Ok(message) => inner.hear(message).await,
@@ -256,8 +266,12 @@ impl Inner {
     async fn hear(&self, message: Bytes) {
         match read(&message, None) {
             Said::Changed(change) => self.place.notices.changed(change),
-            Said::Asked { id, method, .. } if method == "ping" => refuse(&self.route, &id, &method).await,
-            Said::Asked { id, method, .. } if !self.pass(message) => refuse(&self.route, &id, &method).await,
+            Said::Asked { id, method, .. } if method == "ping" => {
+                refuse(&self.route, &id, &method, self.watcher).await
+            }
+            Said::Asked { id, method, .. } if !self.pass(message) => {
+                refuse(&self.route, &id, &method, self.watcher).await
+            }
             _ => {}
         }
     }

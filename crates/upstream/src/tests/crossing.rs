@@ -172,11 +172,13 @@ async fn a_question_beside_the_call_reaches_the_client_of_the_session() {
     let streams = asking.wire().outside.lock().unwrap().clone();
     assert_eq!(streams.len(), 2, "of the gateway's session and of Ann's");
     say(&streams[0], &form("w"));
+    say(&streams[0], &json!({"jsonrpc": "2.0", "id": "r", "method": "roots/list"}));
     say(&streams[1], &json!({"jsonrpc": "2.0", "id": "p", "method": "ping"}));
     say(&streams[1], &form("a"));
     assert_eq!(running.await.unwrap().unwrap_err().kind, Kind::InputRequired);
     assert_eq!(asking.wire().find(|body| body["id"] == "p").await["result"], json!({}));
     assert_eq!(asking.wire().find(|body| body["id"] == "w").await["error"]["code"], -32601);
+    assert_eq!(asking.wire().find(|body| body["id"] == "r").await["result"], json!({"roots": []}));
 }
 
 #[tokio::test(start_paused = true)]

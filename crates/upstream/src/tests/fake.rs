@@ -15,6 +15,8 @@ pub type Out = mpsc::Sender<Result<Incoming, Failure>>;
 pub struct Turn {
     pub body: Value,
     pub out: Out,
+    /// Whether it came over HTTP+SSE.
+    pub old: bool,
 }
 
 impl Turn {
@@ -97,6 +99,7 @@ impl Wire {
 /// One transport.
 pub struct Fake {
     pub pipe: bool,
+    pub old: bool,
     pub wire: Arc<Wire>,
     pub script: Script,
     pub dead: Arc<Dead>,
@@ -143,7 +146,7 @@ impl Transport for Fake {
             let body = self.wire.note(&message);
             assert_eq!(message.id.as_deref(), Some(body["id"].to_string().as_str()));
             let (out, messages) = mpsc::channel(64);
-            let session = (self.script)(Turn { body, out })?;
+            let session = (self.script)(Turn { body, out, old: self.old })?;
             Ok(Exchange {
                 messages: messages.into(),
                 session: session.map(Into::into),
@@ -173,6 +176,10 @@ impl Transport for Fake {
 
     fn has_headers(&self) -> bool {
         !self.pipe
+    }
+
+    fn one_session(&self) -> bool {
+        self.pipe || self.old
     }
 
     fn gone<'a>(&'a self) -> BoxFuture<'a, Failure> {

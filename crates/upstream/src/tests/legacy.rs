@@ -50,7 +50,7 @@ async fn a_call_there_and_back_with_progress_and_wanted_logs() {
 
 #[tokio::test(start_paused = true)]
 async fn sessions_are_by_caller_and_abilities_or_shared() {
-    for (share, expected) in [(Share::Auto, 4), (Share::All, 2), (Share::Session, 4)] {
+    for (share, expected) in [(Share::Auto, 4), (Share::All, 3), (Share::Session, 4)] {
         let upstream = Upstream { share, ..settings() };
         let (world, mount) = World::with(
             upstream,

@@ -1,7 +1,7 @@
 //! What is offered: pages, what is set aside, names, effects; the era found out.
 
 use super::fake::{Script, Turn, status};
-use super::world::{World, find, name, pipe, script, settings, tool};
+use super::world::{World, call_as, find, name, pipe, script, settings, tool};
 use crate::settings::EraChoice;
 use crate::transport::Failure;
 use crate::{State, Upstream};
@@ -175,4 +175,35 @@ async fn a_trial_tells_each_step() {
     let report = world.upstreams.test(&name("up"), &settings()).await;
     assert_eq!((report.ok, report.steps.len()), (false, 2));
     assert_eq!(report.steps[1].detail, "connection refused");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_no_messages_at_its_address_may_be_http_sse() {
+    let rest = script(true, json!([tool("t")]), |turn| {
+        turn.answer(&json!({"content": []}));
+        Ok(())
+    });
+    let script: Script = Arc::new(move |turn: Turn| if turn.old { rest(turn) } else { Err(status(405)) });
+    let (world, mount) = World::with(settings(), script).await;
+    assert_eq!(world.upstreams.status()[0].era, Some("legacy"));
+    for caller in ["ann", "bob"] {
+        call_as(&find(&mount, "t"), json!({}), caller, None).await.unwrap();
+    }
+    assert_eq!(world.wire.opened.load(Ordering::SeqCst), 4, "one to ask, and one for each session");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_version_that_is_refused_and_named_in_one_is_asked_again() {
+    let (first, rest) =
+        (std::sync::atomic::AtomicBool::new(true), script(false, json!([tool("t")]), |_| Ok(())));
+    let script: Script = Arc::new(move |turn: Turn| {
+        if turn.method() == "server/discover" && first.swap(false, Ordering::SeqCst) {
+            let error = json!({"code": -32022, "message": "m", "data": {"supported": ["2026-07-28"]}});
+            let body = json!({"jsonrpc": "2.0", "id": turn.body["id"], "error": error});
+            return Err(Failure { body: Some(body.to_string().into()), ..status(400) });
+        }
+        rest(turn)
+    });
+    let (world, _mount) = World::with(settings(), script).await;
+    assert_eq!((world.upstreams.status()[0].era, world.wire.count("initialize")), (Some("modern"), 0));
 }

@@ -221,3 +221,53 @@ async fn lists_that_hold_for_a_time_are_looked_at_again_after_it() {
     assert_eq!(began.elapsed().as_secs(), 5, "but not more often than every five seconds");
     assert_eq!(looks.load(Ordering::SeqCst), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn another_version_is_found_out_and_the_era_asked_again() {
+    let old = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (flag, then, now) =
+        (old.clone(), script(true, json!([tool("t")]), answers), script(false, json!([tool("t")]), answers));
+    let script: Script = Arc::new(move |turn: Turn| match (flag.load(Ordering::SeqCst), turn.method()) {
+        (true, "initialize") | (true, "server/discover") => then(turn),
+        (true, "tools/call")
+            if turn.params()["_meta"].get("io.modelcontextprotocol/protocolVersion").is_some() =>
+        {
+            turn.refuse(-32022, "Unsupported protocol version");
+            Ok(None)
+        }
+        (true, _) => then(turn),
+        (false, _) => now(turn),
+    });
+    let (world, mount) = World::with(settings(), script).await;
+    assert_eq!(world.upstreams.status()[0].era, Some("modern"));
+    old.store(true, Ordering::SeqCst);
+    let error = call(&mount, "t", &Client::modern(json!({}))).await.unwrap_err();
+    assert_eq!(error.code, Some(-32022));
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(world.upstreams.status()[0].era, Some("legacy"));
+    call(&mount, "t", &Client::modern(json!({}))).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_that_cannot_be_read_do_not_stop_the_calls() {
+    let broken = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (flag, rest) = (broken.clone(), script(true, json!([tool("t")]), answers));
+    let script: Script = Arc::new(move |turn: Turn| {
+        if flag.load(Ordering::SeqCst) && turn.method() == "tools/list" {
+            std::mem::forget(turn.out.clone());
+            return Ok(None);
+        }
+        rest(turn)
+    });
+    let (world, mount) = World::with(settings(), script).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    broken.store(true, Ordering::SeqCst);
+    let stream = world.wire.outside.lock().unwrap()[0].clone();
+    say(&stream, &json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}));
+    tokio::time::sleep(Duration::from_secs(45)).await;
+    let lists = world.wire.count("tools/list");
+    assert_eq!(world.upstreams.status()[0].state, State::Ready);
+    call(&mount, "t", &Client::modern(json!({}))).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(world.wire.count("tools/list") > lists, "it is looked at again");
+}

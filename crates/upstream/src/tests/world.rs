@@ -93,6 +93,7 @@ impl World {
         let (w, d, off) = (wire.clone(), dead.clone(), down.clone());
         let open: Open = Arc::new(move |_name, upstream| {
             let pipe = upstream.command.is_some();
+            let old = upstream.transport == crate::settings::Transport::Sse;
             let (wire, script, dead, off) = (w.clone(), script.clone(), d.clone(), off.clone());
             Box::pin(async move {
                 if off.load(Ordering::SeqCst) {
@@ -100,7 +101,7 @@ impl World {
                 }
                 wire.opened.fetch_add(1, Ordering::SeqCst);
                 wire.alive.fetch_add(1, Ordering::SeqCst);
-                Ok(Arc::new(Fake { pipe, wire, script, dead }) as Arc<dyn Transport>)
+                Ok(Arc::new(Fake { pipe, old, wire, script, dead }) as Arc<dyn Transport>)
             })
         });
         let upstreams = Upstreams::new(open, Arc::new(move |event| drop(sender.send(event))));

@@ -11,6 +11,7 @@ pub mod http;
 mod refusal;
 mod sort;
 pub mod sse_http;
+pub mod stdio;
 
 pub use endpoint::Credentials;
 

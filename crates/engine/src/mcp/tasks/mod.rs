@@ -58,13 +58,23 @@ const MAX_ANSWERS: usize = 256 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Plan {
     Call,
-    /// A task whose call may take so long; one that must be a task may ask before.
+    /// A task whose call may take so long.
     Task {
         limit: Duration,
-        must: bool,
+        when: When,
     },
     /// It must be a task, and the client takes none.
     Refuse,
+}
+
+/// When a call that may be a task becomes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    AtOnce,
+    /// It must be one, and may ask before.
+    Asked,
+    /// When it says so, if it does.
+    Deferred,
 }
 
 /// Whether a tool that is called is to be a task. What may not be seen or is not there is a call, which refuses it.
@@ -72,15 +82,16 @@ pub(super) fn plan(engine: &Engine, peer: &Peer, request: &Incoming<'_>, tool: &
     let Some(entry) = engine.sees(&peer.caller, peer.scope.as_ref(), Face::Tool, tool) else {
         return Plan::Call;
     };
-    let must = match entry.spec.task {
+    let when = match entry.spec.task {
         Task::Never => return Plan::Call,
-        Task::Optional => false,
-        Task::Required => true,
+        Task::Optional => When::AtOnce,
+        Task::Required => When::Asked,
+        Task::Upstream => When::Deferred,
     };
     let limit = entry.spec.timeout.min(engine.0.settings.max_duration.0);
     match declares(request) {
-        true => Plan::Task { limit, must },
-        false if must => Plan::Refuse,
+        true => Plan::Task { limit, when },
+        false if when == When::Asked => Plan::Refuse,
         false => Plan::Call,
     }
 }
@@ -115,8 +126,8 @@ async fn recorded(engine: &Engine, call: &Call, rule: &str, error: Error) -> Err
 /// What a call that is to be a task became.
 pub(super) enum Begun {
     Task(Vec<u8>),
-    /// It asks first; the questions are on its line.
-    Asked,
+    /// It ended before it was one, or asks first; the questions are on its line.
+    Ended(Answer),
     /// No task: run it as the call it is.
     Call,
 }
@@ -138,8 +149,9 @@ pub(super) async fn begin(
     call: &Arc<Call>,
     asks: &Arc<Modern>,
     limit: Duration,
-    must: bool,
+    when: When,
 ) -> Result<Begun, Error> {
+    let must = when == When::Asked;
     let tasks = &engine.0.tasks;
     let room = match tasks.open(&engine.0).await {
         Ok(()) => tasks.room(&call.caller),
@@ -150,12 +162,23 @@ pub(super) async fn begin(
         Err(error) if must => return Err(recorded(engine, call, "tasks: no room", error).await),
         Err(_) => return Ok(Begun::Call),
     }
+    asks.deferral.may.store(when == When::Deferred, Ordering::Relaxed);
     let mut running = once(engine.clone(), call.clone());
-    if must && let Ok(answer) = tokio::time::timeout(MAY_ASK, &mut running).await {
-        if asks_first(&answer) {
-            return Ok(Begun::Asked);
+    match when {
+        When::AtOnce => {}
+        When::Asked => {
+            if let Ok(answer) = tokio::time::timeout(MAY_ASK, &mut running).await {
+                if asks_first(&answer) {
+                    return Ok(Begun::Ended(answer));
+                }
+                running = Box::pin(std::future::ready(answer));
+            }
         }
-        running = Box::pin(std::future::ready(answer));
+        When::Deferred => tokio::select! {
+            biased;
+            answer = &mut running => return Ok(Begun::Ended(answer)),
+            () = asks.deferral.wanted.notified() => {}
+        },
     }
     let task = new_task(engine, call, limit);
     let live = Live {
@@ -166,7 +189,8 @@ pub(super) async fn begin(
     };
     match tasks.create(&task, &call.caller, live.clone()).await {
         Ok(()) => {}
-        Err(error) if must => return Err(error),
+        // What has begun cannot be begun anew.
+        Err(error) if when != When::AtOnce => return Err(error),
         Err(_) => return Ok(Begun::Call),
     }
     let work = drive(engine.clone(), task.id.clone(), id.clone(), call.clone(), live.clone(), running);
@@ -226,22 +250,31 @@ async fn drive(mut engine: Engine, task: String, id: Id, call: Arc<Call>, live: 
     loop {
         let busy = Busy::new(&engine);
         let answer = running.await;
-        let open = if asks_first(&answer) { questions(live.asks.take().0.asks) } else { Map::new() };
-        if open.is_empty() {
+        let (asked, _) = if asks_first(&answer) { live.asks.take() } else { Default::default() };
+        let open = questions(asked.asks);
+        if open.is_empty() && asked.memo.is_none() {
             let (status, body) = ended(&call, &id, answer);
             engine.0.tasks.end(&task, status, body).await;
             return;
         }
-        if !engine.0.tasks.park(&task, open) {
+        let waits = !open.is_empty();
+        if waits && !engine.0.tasks.park(&task, open) {
             return;
         }
         drop(busy);
         // A task that waits keeps nothing open.
         let away = Arc::downgrade(&engine.0);
         drop(engine);
-        live.answered.notified().await;
+        if waits {
+            live.answered.notified().await;
+        } else {
+            tokio::time::sleep(POLL).await;
+        }
         let Some(inner) = away.upgrade() else { return };
         engine = Engine(inner);
+        if let Some(memo) = asked.memo {
+            live.asks.resume(memo);
+        }
         let again = Call { id: CallId::new(), ..(*call).clone() };
         running = once(engine.clone(), Arc::new(again));
     }

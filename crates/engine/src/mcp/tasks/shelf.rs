@@ -14,6 +14,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{Notify, OnceCell};
+use toolgate_core::quota::{Full, Place, Quota};
 use toolgate_core::{Caller, Error, Kind};
 
 /// Bytes that the results of all tasks may have before no new task is taken.
@@ -46,6 +47,7 @@ pub(super) struct Live {
 }
 
 struct Held {
+    _place: Place,
     task: Kept,
     live: Option<Live>,
     // The body of an ended task that the store does not have, or not yet.
@@ -62,14 +64,15 @@ pub(super) struct Seen {
 pub(crate) struct Tasks {
     store: Arc<dyn TaskStore>,
     node: String,
-    most: Clients,
+    places: Arc<Quota>,
     held: Mutex<HashMap<String, Held>>,
     opened: OnceCell<()>,
 }
 
 impl Tasks {
     pub fn new(store: Arc<dyn TaskStore>, node: &str, most: Clients) -> Self {
-        Self { store, node: node.to_owned(), most, held: Mutex::default(), opened: OnceCell::new() }
+        let places = Quota::new(most.tasks_per_caller, most.tasks);
+        Self { store, node: node.to_owned(), places, held: Mutex::default(), opened: OnceCell::new() }
     }
 
     pub(super) fn node(&self) -> &str {
@@ -94,7 +97,8 @@ impl Tasks {
                         (task.status, task.updated, task.bytes) = (TaskStatus::Failed, now, body.len());
                         self.store.put(&task, &body).await?;
                     }
-                    self.lock().insert(task.id.clone(), Held { task, live: None, body: None });
+                    let _place = self.places.keep(task.caller.as_str().into());
+                    self.lock().insert(task.id.clone(), Held { _place, task, live: None, body: None });
                 }
             }
             tokio::spawn(keep_sweeping(Arc::downgrade(inner)));
@@ -105,15 +109,23 @@ impl Tasks {
 
     /// Whether this caller may have one more.
     pub(super) fn room(&self, caller: &Caller) -> Result<(), Error> {
-        room(&self.lock(), caller, &self.most)
+        self.fits(&self.lock())?;
+        self.places.room(caller).map_err(|full| no_room(Some(full)))
+    }
+
+    fn fits(&self, held: &HashMap<String, Held>) -> Result<(), Error> {
+        let bytes: usize = held.values().map(|found| found.task.bytes).sum();
+        if bytes >= MOST_BYTES { Err(no_room(None)) } else { Ok(()) }
     }
 
     /// Take a new task in; kept for good when this returns.
     pub(super) async fn create(&self, task: &Kept, caller: &Caller, live: Live) -> Result<(), Error> {
         {
             let mut held = self.lock();
-            room(&held, caller, &self.most)?;
-            held.insert(task.id.clone(), Held { task: task.clone(), live: Some(live), body: None });
+            self.fits(&held)?;
+            let _place = self.places.take(caller).map_err(|full| no_room(Some(full)))?;
+            let entry = Held { _place, task: task.clone(), live: Some(live), body: None };
+            held.insert(task.id.clone(), entry);
         }
         let unkept = Unkept { tasks: self, id: Some(&task.id) };
         self.store.put(task, "").await?;
@@ -277,18 +289,16 @@ impl Drop for Unkept<'_> {
     }
 }
 
-fn room(held: &HashMap<String, Held>, caller: &Caller, most: &Clients) -> Result<(), Error> {
-    let own = held.values().filter(|found| *found.task.caller == *caller.id).count();
-    let bytes: usize = held.values().map(|found| found.task.bytes).sum();
-    if own >= most.tasks_per_caller || held.len() >= most.tasks || bytes >= MOST_BYTES {
-        let why = format!(
-            "there is no room for another task (at most {} for each caller, with those that ended and are not forgotten \
-             yet); try again later",
-            most.tasks_per_caller
-        );
-        return Err(Error::new(Kind::RateLimited, why).retry_after(SWEEP));
-    }
-    Ok(())
+fn no_room(full: Option<Full>) -> Error {
+    let most = match full {
+        Some(Full::Own(own)) => format!("you have {own}, the most for one caller"),
+        Some(Full::All(all)) => format!("there are {all}, the most that this gateway holds"),
+        None => "the results of those there are take all the room".to_owned(),
+    };
+    let why = format!(
+        "there is no room for another task ({most}, with those that ended and are not forgotten yet); try again later"
+    );
+    Error::new(Kind::RateLimited, why).retry_after(SWEEP)
 }
 
 /// The same words for a task that is not there and one of somebody else.

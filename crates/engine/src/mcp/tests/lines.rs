@@ -1,8 +1,8 @@
 //! A whole stdio conversation: real pipes, real engine.
 
-use super::{Bench, bench, caller, shop};
-use crate::Engine;
+use super::{Bench, bench, bench_with, caller, shop};
 use crate::mcp::stdio::serve_lines;
+use crate::{Engine, Settings};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines, duplex, split};
@@ -226,6 +226,34 @@ async fn batches_of_2025_03_26() {
     assert_eq!(client.finish().await, Vec::<Value>::new(), "notifications alone have no answer");
 }
 
+#[tokio::test]
+async fn the_requests_of_a_batch_are_counted_and_cancelled_as_single_ones_are() {
+    let fast = || "1000/1s".parse().unwrap();
+    let bench = bench_with(Settings { per_caller: fast(), per_tool: fast(), ..Settings::default() });
+    let mut client = Client::start(&bench);
+    client.ask(request(0, "initialize", json!({"protocolVersion": "2025-03-26"}))).await;
+    client.send(json!([call(1, "wait", json!({})), request(2, "ping", json!({}))])).await;
+    bench.signs.arrived.notified().await;
+    for taken in [call(1, "wait", json!({})), json!([call(1, "wait", json!({}))])] {
+        assert_eq!(client.ask(taken).await["error"]["code"], -32600, "the id is in use");
+    }
+    client
+        .send(json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}))
+        .await;
+    let answers = client.read().await;
+    assert_eq!(answers[0]["error"]["data"]["kind"], "cancelled");
+    assert_eq!(answers[1]["result"], json!({}));
+    // Three batches of a hundred are more than run at once; the third does not begin.
+    let many =
+        |first: i64| Value::Array((first..first + 100).map(|id| call(id, "wait", json!({}))).collect());
+    client.send(many(100)).await;
+    client.send(many(200)).await;
+    let refused = client.ask(many(300)).await;
+    assert!(refused["error"]["message"].as_str().unwrap().contains("256 requests are running"), "{refused}");
+    let pong = client.ask(request(400, "ping", json!({}))).await;
+    assert_eq!(pong["result"], json!({}), "what ends at once needs no room");
+}
+
 fn able(able: Value) -> Value {
     json!({"protocolVersion": "2025-11-25", "capabilities": able})
 }
@@ -252,6 +280,25 @@ async fn questions_and_changes_on_one_channel() {
     let mut both = [client.read().await, client.read().await];
     both.sort_by_key(|message| message["id"].is_null());
     assert_eq!((&both[0]["id"], &both[1]["method"]), (&json!(4), &json!("notifications/tools/list_changed")));
+    client.finish().await;
+}
+
+#[tokio::test]
+async fn who_waits_for_his_user_holds_nobody_up() {
+    let bench = shop::bench_with(Settings { concurrency: 1, queue: 0, ..Settings::default() });
+    let mut client = Client::of(&bench.engine);
+    client.ask(request(0, "initialize", able(json!({"elicitation": {}})))).await;
+    let first = client.ask(call(1, "order", json!({}))).await;
+    let second = client.ask(call(2, "order", json!({}))).await;
+    assert_eq!(
+        (&first["method"], &second["method"]),
+        (&json!("elicitation/create"), &json!("elicitation/create"))
+    );
+    let yes = json!({"action": "accept", "content": {}});
+    for (question, id) in [(second, 2), (first, 1)] {
+        let answer = client.ask(json!({"jsonrpc": "2.0", "id": question["id"], "result": yes})).await;
+        assert_eq!((&answer["id"], &answer["result"]["structuredContent"]["said"]), (&json!(id), &yes));
+    }
     client.finish().await;
 }
 

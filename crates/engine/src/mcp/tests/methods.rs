@@ -3,7 +3,6 @@
 use super::{Bench, MANY, bench, caller};
 use crate::mcp::{Peer, Reply, handle};
 use serde_json::{Value, json};
-use toolgate_core::name::ServerName;
 use toolgate_wire::message::{Body, Message, parse};
 use toolgate_wire::{Incoming, Version};
 
@@ -14,7 +13,7 @@ struct Door<'b> {
 
 impl Door<'_> {
     fn new<'b>(bench: &'b Bench, role: &str, scope: Option<&str>, version: Version) -> Door<'b> {
-        let scope = scope.map(|name| ServerName::new(name).unwrap());
+        let scope = scope.map(|name| toolgate_core::name::Door::parse(name).unwrap());
         let peer = Peer {
             caller: caller(role),
             scope,

@@ -183,11 +183,15 @@ struct Bench {
 }
 
 fn bench() -> Bench {
+    bench_with(Settings::default())
+}
+
+fn bench_with(settings: Settings) -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::open(dir.path(), "test").unwrap();
     let signs = Arc::new(Signs::default());
     let servers = vec![Mount::of(Lab(signs.clone())), Mount::of(Many)];
-    let parts = Parts::new(Settings::default(), servers, Policy::default(), Vec::new(), journal);
+    let parts = Parts::new(settings, servers, Policy::default(), Vec::new(), journal);
     Bench { engine: Engine::new(parts).unwrap(), signs, _dir: dir }
 }
 

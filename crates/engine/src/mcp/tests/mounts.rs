@@ -327,3 +327,80 @@ async fn a_legacy_session_holds_its_subscriptions_until_it_leaves_them() {
     crate::mcp::notice::watch_again(&bench.engine, &again, &talk.peer.caller, None);
     assert_eq!(asked(), ["+far://x/end"], "once");
 }
+
+#[tokio::test]
+async fn a_virtual_server_is_a_choice_under_names_of_its_own() {
+    let (bench, wire) = (bench(), Arc::default());
+    bench.engine.mount(mount("a", Prefix::Always, &["go", "stay"], &["far://one"], &wire)).unwrap();
+    bench.engine.mount(mount("b", Prefix::Always, &["go"], &["far://one"], &wire)).unwrap();
+    let made = json!({
+        "few": {
+            "servers": ["a"], "tools": ["b/go", "shop/*"], "deny": ["a/stay", "*/till", "shop/order"],
+            "rename": {"a/go": "walk"}, "descriptions": {"a/go": "Walk there."}, "instructions": "Few.",
+        },
+        "closed": {"servers": ["a"], "roles": ["admin"]},
+        "reading": {"servers": ["shop"], "read_only": true},
+        "empty": {},
+    });
+    bench.engine.replace_virtuals(serde_json::from_value(made).unwrap()).unwrap();
+    let few = bench.modern("admin").at("v/few");
+    let listed = few.result("tools/list", json!({})).await["tools"].take();
+    let all = names(&listed, "name");
+    assert!(all.contains(&"walk".to_owned()) && all.contains(&"go".to_owned()), "{all:?}");
+    assert!(
+        !all.iter().any(|name| name.contains("stay") || name.contains("order") || name.contains("till")),
+        "{all:?}"
+    );
+    let walk = listed.as_array().unwrap().iter().find(|tool| tool["name"] == "walk").unwrap();
+    assert_eq!(walk["description"], "Walk there.");
+    assert_eq!(few.result("server/discover", json!({})).await["instructions"], "Few.");
+    let call = |name: &str| json!({"name": name, "arguments": {}});
+    assert_eq!(asked(&few, "tools/call", call("walk")).await[0], "go");
+    assert_eq!(asked(&few, "tools/call", call("go")).await[0], "go");
+    for hidden in ["a__go", "a__stay", "stay", "shop__order", "nothing"] {
+        assert_eq!(few.code("tools/call", call(hidden)).await, -32602, "{hidden}");
+    }
+    let records = bench.records();
+    assert_eq!((&records[0][0], &records[0][1]), (&json!("a"), &json!("go")), "recorded under its own name");
+    assert_eq!((&records[1][0], &records[1][1]), (&json!("b"), &json!("go")));
+    // Resources: those of a, which keeps its URIs, and none of b.
+    assert_eq!(asked(&few, "resources/read", json!({"uri": "far://one"})).await[1]["uri"], "far://one");
+    assert_eq!(few.code("resources/read", json!({"uri": "b+far://one"})).await, -32602);
+    // Its roles narrow, and to those without it is not there.
+    let (open, shut) = (bench.modern("admin").at("v/closed"), bench.modern("viewer").at("v/closed"));
+    assert!(!open.result("tools/list", json!({})).await["tools"].as_array().unwrap().is_empty());
+    let nowhere = bench.modern("viewer").at("v/nowhere");
+    for method in ["tools/list", "server/discover", "prompts/list"] {
+        let ((status, shut), (same, nowhere)) =
+            (shut.send(method, json!({})).await, nowhere.send(method, json!({})).await);
+        assert_eq!(
+            (status, shut.to_string().replace("closed", "nowhere")),
+            (same, nowhere.to_string()),
+            "{method}"
+        );
+    }
+    assert_eq!(shut.send("tools/call", call("go")).await.1["code"], -32602);
+    let reading = bench.modern("admin").at("v/reading").result("tools/list", json!({})).await["tools"].take();
+    let every = bench.modern("admin").at("shop").result("tools/list", json!({})).await["tools"].take();
+    let reads = |list: &Value| {
+        list.as_array().unwrap().iter().filter(|t| t["annotations"]["readOnlyHint"] == true).count()
+    };
+    assert!(reads(&every) < every.as_array().unwrap().len(), "the test needs one that writes");
+    assert_eq!(reading.as_array().unwrap().len(), reads(&every));
+    assert_eq!(bench.modern("admin").at("v/empty").send("tools/list", json!({})).await.0, 404);
+}
+
+#[tokio::test]
+async fn a_question_of_one_door_is_worth_nothing_at_another() {
+    let bench = bench();
+    let made = json!({"one": {"servers": ["shop"]}, "two": {"servers": ["shop"]}});
+    bench.engine.replace_virtuals(serde_json::from_value(made).unwrap()).unwrap();
+    let able = json!({"elicitation": {}});
+    let (one, two) =
+        (bench.modern("admin").at("v/one").able(able.clone()), bench.modern("admin").at("v/two").able(able));
+    let (_, asks) = one.call("travel", json!({})).await;
+    let state = asks["requestState"].as_str().unwrap_or_else(|| panic!("{asks}"));
+    let again = json!({"name": "travel", "arguments": {}, "requestState": state, "inputResponses": {}});
+    assert_eq!(two.code("tools/call", again.clone()).await, -32602);
+    assert!(one.result("tools/call", again).await["inputRequests"].is_object());
+}

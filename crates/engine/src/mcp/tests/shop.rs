@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::Receiver;
 use toolgate_core::content::{Block, Contents, Messages, Reading, Shown};
 use toolgate_core::link::{Ability, Ask, Change, Loudness};
-use toolgate_core::name::ServerName;
+use toolgate_core::name::Door;
 use toolgate_core::offer::Listed;
 use toolgate_core::policy::{Policy, PolicyFile};
 use toolgate_core::{
@@ -219,11 +219,19 @@ pub struct Bench {
 
 /// `viewer` sees all but the till; `clerk` may only order.
 pub fn bench() -> Bench {
-    bench_of(vec![Mount::of(Shop), Mount::of(Ruin)])
+    bench_with(Settings::default())
+}
+
+pub fn bench_with(settings: Settings) -> Bench {
+    bench_made(vec![Mount::of(Shop), Mount::of(Ruin)], settings)
 }
 
 /// The same with other servers.
 pub fn bench_of(servers: Vec<Mount>) -> Bench {
+    bench_made(servers, Settings::default())
+}
+
+fn bench_made(servers: Vec<Mount>, settings: Settings) -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::open(dir.path(), "test").unwrap();
     let file: PolicyFile = serde_json::from_value(json!({
@@ -232,7 +240,7 @@ pub fn bench_of(servers: Vec<Mount>) -> Bench {
     }))
     .unwrap();
     let policy = Policy::compile(&file).unwrap();
-    let parts = Parts::new(Settings::default(), servers, policy, Vec::new(), journal);
+    let parts = Parts::new(settings, servers, policy, Vec::new(), journal);
     Bench { engine: Engine::new(parts).unwrap(), dir }
 }
 
@@ -274,7 +282,7 @@ impl<'b> Talk<'b> {
     }
 
     pub fn at(mut self, server: &str) -> Self {
-        self.peer.scope = Some(ServerName::new(server).unwrap());
+        self.peer.scope = Some(Door::parse(server).unwrap());
         self
     }
 

@@ -111,6 +111,31 @@ async fn the_end_of_a_session_ends_its_calls_and_its_stream() {
 }
 
 #[tokio::test]
+async fn the_calls_of_a_batch_are_cancelled_and_ended_as_single_ones_are() {
+    let gate = gate().await;
+    let id = gate.session("/mcp", "2025-03-26").await;
+    let batch = json!([wait(1), request(2, "ping", json!({}))]);
+    let running = tokio::spawn(answer(gate.in_session(&id, &batch)));
+    gate.signs.arrived.notified().await;
+    for taken in [wait(1), json!([wait(3), wait(1)]), json!([wait(4), wait(4)])] {
+        assert_eq!(code(gate.in_session(&id, &taken)).await, (400, -32600), "{taken}");
+    }
+    let note = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}});
+    assert_eq!(answer(gate.in_session(&id, &note)).await.0, 202);
+    gate.signs.dropped.notified().await;
+    let (status, body) = running.await.unwrap();
+    assert_eq!((status.as_u16(), &body[0]["error"]["data"]["kind"]), (200, &json!("cancelled")));
+    assert_eq!(body[1]["result"], json!({}));
+
+    let running = tokio::spawn(answer(gate.in_session(&id, &json!([wait(1)]))));
+    gate.signs.arrived.notified().await;
+    let end = gate.http.delete(format!("{}/mcp", gate.url)).header("Mcp-Session-Id", &id);
+    assert_eq!(end.send().await.unwrap().status(), 204);
+    gate.signs.dropped.notified().await;
+    assert!(running.await.unwrap().1[0]["error"].is_object());
+}
+
+#[tokio::test]
 async fn a_stream_whose_client_goes_away_is_the_next_ones() {
     let gate = gate().await;
     let id = gate.session("/mcp", "2025-11-25").await;
