@@ -103,6 +103,11 @@ impl Engine {
             || policy.permits(&caller.roles, "gateway", "health")
     }
 
+    /// Whether this caller holds a permission that is not about a tool, e.g. `upstreams`, `admin`.
+    pub fn permits(&self, caller: &Caller, resource: &str, action: &str) -> bool {
+        self.0.snapshot.load().policy.permits(&caller.roles, resource, action)
+    }
+
     /// Swap the keys; the next request sees the new ones, and whoever is no more is `gone`.
     pub fn replace_keys(&self, list: Vec<ApiKey>) {
         let fresh = Arc::new(keys(list));

@@ -9,7 +9,8 @@ use crate::refusal::Refusal;
 use crate::reports::Reports;
 use crate::settings::Settings;
 use crate::traffic::Traffic;
-use crate::{bounds, coding, cors, identify, mcp, openapi, rest, trace};
+use crate::upstreams::UpstreamAdmin;
+use crate::{bounds, coding, cors, identify, mcp, openapi, registry, rest, trace};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
@@ -40,6 +41,8 @@ pub struct Edge {
     pub keep: Keep,
     /// Keeps sessions of legacy clients beyond this process.
     pub sessions: Option<Arc<dyn mcp::SessionStore>>,
+    /// Upstream servers, where they can be administered.
+    pub upstreams: Option<Arc<dyn UpstreamAdmin>>,
 }
 
 impl Edge {
@@ -51,6 +54,7 @@ impl Edge {
             memory: || 0,
             keep: Arc::new(|_, _| Box::pin(async { Ok(()) })),
             sessions: None,
+            upstreams: None,
         }
     }
 }
@@ -80,6 +84,7 @@ struct Shared {
     traffic: Traffic,
     closing: watch::Sender<bool>,
     started: Instant,
+    since: jiff::Timestamp,
     open_paths: Vec<&'static str>,
     openapi: Bytes,
     tls: Option<Arc<Tls>>,
@@ -112,6 +117,7 @@ impl AppState {
             traffic: Traffic::default(),
             closing: watch::Sender::new(false),
             started: Instant::now(),
+            since: jiff::Timestamp::now(),
             open_paths,
             openapi: document.into(),
             tls,
@@ -168,6 +174,11 @@ impl AppState {
     pub(crate) fn uptime(&self) -> Duration {
         self.0.started.elapsed()
     }
+
+    /// When this edge was made.
+    pub(crate) fn since(&self) -> jiff::Timestamp {
+        self.0.since
+    }
 }
 
 /// Every endpoint, behind `edge`.
@@ -192,7 +203,12 @@ async fn edge(State(state): State<AppState>, request: Request, next: Next) -> Re
     let Some(ends) = request.extensions().get::<Ends>().copied() else {
         return Refusal::from(Error::internal("a request without its socket's ends")).into_response();
     };
-    let (mut response, page) = match state.0.rules.check(request.uri(), request.headers(), ends) {
+    let rules = &state.0.rules;
+    let checked = match registry::covers(request.uri().path()) {
+        true => rules.check_any(request.uri(), request.headers(), ends),
+        false => rules.check(request.uri(), request.headers(), ends),
+    };
+    let (mut response, page) = match checked {
         Err(refusal) => (refusal.into_response(), Page::Own),
         Ok(page) if cors::is_preflight(&request) => (cors::preflight(), page),
         Ok(page) => {
@@ -221,7 +237,8 @@ async fn identified(state: &AppState, mut request: Request, next: Next) -> Respo
 // Nobody, on the few paths that need no key.
 fn caller(state: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Option<Arc<Caller>>, Refusal> {
     identify::no_key_in_query(uri)?;
-    if state.0.open_paths.contains(&uri.path()) {
+    let open_registry = state.settings().registry.open && registry::covers(uri.path());
+    if open_registry || state.0.open_paths.contains(&uri.path()) {
         return Ok(None);
     }
     let key = identify::credential(headers)?;
@@ -235,8 +252,10 @@ fn dress(headers: &mut HeaderMap, page: &Page, trace: Option<&TraceContext>) {
         HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
     );
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    if let Page::Foreign(origin) = page {
-        cors::allow(headers, origin);
+    match page {
+        Page::Own => {}
+        Page::Foreign(origin) => cors::allow(headers, origin),
+        Page::Any => registry::allow(headers),
     }
     if let Some(value) = trace.and_then(|t| HeaderValue::from_str(t.parent()).ok()) {
         headers.insert("traceparent", value);

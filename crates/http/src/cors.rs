@@ -5,7 +5,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 
-const METHODS: &str = "GET, POST, DELETE";
+const METHODS: &str = "GET, POST, PUT, DELETE";
 const REQUEST_HEADERS: &str = "Authorization, X-API-Key, Content-Type, Accept, Last-Event-ID, MCP-Protocol-Version, \
     Mcp-Session-Id, Mcp-Method, Mcp-Name, traceparent, tracestate, baggage";
 const RESPONSE_HEADERS: &str = "Mcp-Session-Id, WWW-Authenticate, Retry-After, traceparent, Allow";

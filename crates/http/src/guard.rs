@@ -33,6 +33,8 @@ pub(crate) enum Page {
     Own,
     /// From a page of this allowed origin, which needs to see CORS headers.
     Foreign(String),
+    /// From any page: what is asked for may be read by all of them.
+    Any,
 }
 
 impl Rules {
@@ -61,6 +63,17 @@ impl Rules {
 
     /// May this request be looked at?
     pub(crate) fn check(&self, uri: &Uri, headers: &HeaderMap, ends: Ends) -> Result<Page, Refusal> {
+        let host = self.check_host(uri, headers, ends)?;
+        self.check_origin(&host, headers, ends)
+    }
+
+    /// The same for what pages of any origin may ask for.
+    pub(crate) fn check_any(&self, uri: &Uri, headers: &HeaderMap, ends: Ends) -> Result<Page, Refusal> {
+        self.check_host(uri, headers, ends)?;
+        Ok(Page::Any)
+    }
+
+    fn check_host(&self, uri: &Uri, headers: &HeaderMap, ends: Ends) -> Result<Authority, Refusal> {
         let host = requested_host(uri, headers)?;
         if !self.host_allowed(&host, ends) {
             return Err(Refusal::new(
@@ -71,6 +84,10 @@ impl Rules {
                 ),
             ));
         }
+        Ok(host)
+    }
+
+    fn check_origin(&self, host: &Authority, headers: &HeaderMap, ends: Ends) -> Result<Page, Refusal> {
         let mut origins = headers.get_all(header::ORIGIN).iter();
         let Some(value) = origins.next() else { return Ok(Page::Own) };
         let parsed = value.to_str().ok().filter(|_| origins.next().is_none()).and_then(origin);
@@ -83,7 +100,7 @@ impl Rules {
         }
         let default_port = if canonical.starts_with("https:") { 443 } else { 80 };
         let port = |a: &Authority| a.port.unwrap_or(default_port);
-        let own = authority.host == host.host && port(&authority) == port(&host);
+        let own = authority.host == host.host && port(&authority) == port(host);
         if own || loopback(&authority, ends) { Ok(Page::Own) } else { Err(foreign(&canonical)) }
     }
 
@@ -164,6 +181,11 @@ fn origin(text: &str) -> Option<(String, Authority)> {
 }
 
 // HTTP/2 names the host in `:authority`, HTTP/1.1 in `Host`; when a request has both, they must agree.
+/// The host, and port, that a request is for, as it says.
+pub(crate) fn asked_host(uri: &Uri, headers: &HeaderMap) -> Result<String, Refusal> {
+    requested_host(uri, headers).map(|host| host.text())
+}
+
 fn requested_host(uri: &Uri, headers: &HeaderMap) -> Result<Authority, Refusal> {
     let mut given = headers.get_all(header::HOST).iter();
     let header = given.next().map(|value| value.to_str().unwrap_or(""));

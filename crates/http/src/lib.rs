@@ -15,12 +15,14 @@ mod listen;
 pub mod mcp;
 mod openapi;
 mod refusal;
+mod registry;
 mod reports;
 mod rest;
 mod settings;
 mod strict;
 mod trace;
 mod traffic;
+pub mod upstreams;
 
 #[cfg(test)]
 mod tests;
@@ -30,6 +32,7 @@ pub use listen::{BindError, Ends, TlsFiles, bind};
 pub use mcp::{Kept, Leave, SessionHash, SessionStore};
 pub use openapi::document as openapi;
 pub use refusal::Refusal;
+pub use registry::Registry;
 pub use settings::{Sessions, Settings};
 
 use std::future::Future;

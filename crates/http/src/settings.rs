@@ -4,6 +4,7 @@
 //! it is the top-level `listen`, because the command line sets it most.
 
 use crate::listen::TlsFiles;
+use crate::registry::Registry;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -50,6 +51,8 @@ pub struct Settings {
     pub sessions: Sessions,
     /// Whether `GET /metrics` needs no key, for a scraper in a trusted network.
     pub open_metrics: bool,
+    /// The registry of what this gateway offers (`/v0.1/servers`).
+    pub registry: Registry,
 }
 
 impl Default for Settings {
@@ -73,6 +76,7 @@ impl Default for Settings {
             sse_door: false,
             sessions: Sessions::default(),
             open_metrics: false,
+            registry: Registry::default(),
         }
     }
 }
@@ -124,6 +128,7 @@ impl Settings {
     pub fn problems(&self) -> Vec<String> {
         let mut problems =
             crate::guard::Rules::new(&self.allowed_hosts, &self.allowed_origins).err().unwrap_or_default();
+        problems.extend(self.registry.problems());
         let mut bound = |path: &str, fits: bool, want: &str| {
             if !fits {
                 problems.push(format!("http.{path}: must be {want}"));

@@ -20,6 +20,7 @@ mod sessions;
 mod shelf;
 mod store;
 mod tasks;
+mod upstreams;
 
 pub use error::StoreError;
 pub use keys::{Key, KeyHash, NewKey};
@@ -32,6 +33,7 @@ pub use shelf::sql::{Rows, SqlLimits};
 pub use shelf::stats::{ErrorCount, Failure, LoggedError, Tally, ToolUsage, Usage};
 pub use store::Store;
 pub use tasks::TaskRow;
+pub use upstreams::{NewUpstream, StoredUpstream, Undone};
 
 /// File name of [`Store`] in the data directory.
 pub const STATE_FILE: &str = "toolgate.db";

@@ -27,6 +27,7 @@ pub(crate) const STATE: Schema = Schema {
         include_str!("../migrations/sqlite/0001_keys_and_servers.sql"),
         include_str!("../migrations/sqlite/0002_tasks.sql"),
         include_str!("../migrations/sqlite/0003_sessions.sql"),
+        include_str!("../migrations/sqlite/0004_upstreams.sql"),
     ],
 };
 pub(crate) const SHELF: Schema = Schema {

@@ -1,14 +1,15 @@
 //! The life of a serving process: taking changes over while it runs, and ending in order.
 //!
-//! Used by `serve` and `stdio`. What the store holds (keys, stopped servers) is taken over
+//! Used by `serve` and `stdio`. What the store holds (keys, stopped servers, upstreams) is taken over
 //! when the control socket says so (at once) or when the store's version, asked every second, shows that another process
-//! wrote. SIGHUP reads the configuration and keys again: policy and log level are taken over, and of other changes it is
-//! said that they need a restart. The first SIGTERM or SIGINT ends in order,
+//! wrote. SIGHUP reads the configuration and keys again: policy, virtual servers, upstreams and log level are taken over, and
+//! of other changes it is said that they need a restart. The first SIGTERM or SIGINT ends in order,
 //! the second at once.
 
 use crate::config::Sources;
 use crate::control::Control;
 use crate::servers;
+use crate::upstreams::Configured;
 use crate::wiring::Gate;
 use anyhow::{Context, Result};
 use std::sync::Arc;
@@ -64,6 +65,8 @@ async fn reload(gate: &Gate, sources: &Sources) -> Result<Vec<String>> {
         tokio::task::spawn_blocking(move || crate::config::load(&sources, servers::known())).await??;
     // Journaled first: what cannot be recorded is not done.
     gate.event("policy_reloaded", None).await?;
+    gate.upstreams
+        .reconfigure(Configured { file: fresh.file.clone(), upstreams: fresh.document.upstreams.clone() });
     gate.reload().await?;
     let waiting = gate.take_over(&fresh);
     crate::control::changed(&gate.dir.run(), gate.in_effect())?;

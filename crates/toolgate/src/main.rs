@@ -22,6 +22,7 @@ mod servers;
 mod sessions;
 mod tally;
 mod tasks;
+mod upstreams;
 mod wiring;
 
 use std::process::ExitCode;

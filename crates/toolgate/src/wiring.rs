@@ -14,6 +14,7 @@ use crate::meter::Meter;
 use crate::servers;
 use crate::tally::Recorder;
 use crate::tasks::StoredTasks;
+use crate::upstreams::{Configured, Federation};
 use anyhow::{Context, Result};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,6 +32,7 @@ pub struct Gate {
     pub journal: Journal,
     pub host: Host,
     pub engine: Engine,
+    pub upstreams: Arc<Federation>,
     recorder: Arc<Recorder>,
     meter: Arc<Meter>,
     shelf: Arc<Shelf>,
@@ -85,7 +87,14 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
     if kind != "cli" {
         engine.open_tasks().await.map_err(public)?;
     }
+    let configured =
+        Configured { file: settings.file.clone(), upstreams: settings.document.upstreams.clone() };
+    let serves = kind != "cli";
+    let egress = settings.document.egress.clone();
+    let upstreams =
+        Federation::new(engine.clone(), store.clone(), host.clone(), egress, dir.path(), configured, serves);
     Ok(Gate {
+        upstreams,
         dir,
         store,
         journal,
@@ -101,12 +110,13 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
 }
 
 impl Gate {
-    /// Take over what the store says: keys, and which servers are stopped.
+    /// Take over what the store says: keys, which servers are stopped, and upstreams.
     pub async fn reload(&self) -> Result<()> {
         // One at a time: of two, the one that read first must not be the one that writes last.
         let _turn = self.reloading.acquire().await?;
         self.engine.replace_keys(api_keys(&self.store).await?);
-        self.servers_as_stored().await
+        self.servers_as_stored().await?;
+        self.upstreams.apply().await.map_err(public)
     }
 
     /// The settings that this process runs with.
@@ -161,6 +171,7 @@ impl Gate {
 
     /// `close` for a gate that is shared. Later calls and events are refused.
     pub async fn put_away(&self) -> Result<()> {
+        self.upstreams.close().await;
         self.host.exec().shutdown().await;
         let closed = self.journal.close().await.map_err(public);
         self.meter.flush();

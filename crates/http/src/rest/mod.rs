@@ -17,14 +17,17 @@ mod servers_list;
 mod tool_call;
 mod tool_get;
 mod tools_list;
+mod upstreams;
 mod view;
 
 pub(crate) use metrics::PATH as METRICS;
-pub(crate) use route::{Answer, Route, mount};
+pub(crate) use route::{Answer, At, Route, mount, shape};
+
+use crate::registry;
 
 /// Every REST endpoint.
 pub(crate) fn routes() -> Vec<Route> {
-    vec![
+    let mut all = vec![
         servers_list::route(),
         server_get::route(),
         server_start::route(),
@@ -37,6 +40,14 @@ pub(crate) fn routes() -> Vec<Route> {
         health::route(),
         ready::route(),
         metrics::route(),
+        upstreams::list::route(),
+        upstreams::import::route(),
+        upstreams::get::route(),
+        upstreams::put::route(),
+        upstreams::delete::route(),
+        upstreams::test::route(),
         openapi_get::route(),
-    ]
+    ];
+    all.extend(registry::routes());
+    all
 }

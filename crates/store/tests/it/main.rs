@@ -10,3 +10,4 @@ mod sql;
 mod store;
 mod tasks;
 mod trouble;
+mod upstreams;

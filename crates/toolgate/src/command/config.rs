@@ -16,9 +16,12 @@ pub fn run(command: &cli::Config, settings: impl FnOnce() -> Result<Settings>, o
             opens::check(&settings)?;
             let file = settings.file.as_ref().map(|file| file.display().to_string());
             if out.json {
-                out.value(&json!({ "ok": true, "file": file }))?;
+                out.value(&json!({ "ok": true, "file": file, "warnings": settings.warnings }))?;
             } else {
                 let what = file.unwrap_or_else(|| "no file, defaults".to_owned());
+                for warning in &settings.warnings {
+                    out.line(format!("{} {warning}", out.paint(Paint::Warn, "warning")))?;
+                }
                 out.line(format!("{} {what}", out.paint(Paint::Good, "ok")))?;
             }
         }

@@ -13,6 +13,7 @@ use toolgate_engine::journal;
 use toolgate_host::egress::EgressRules;
 use toolgate_host::exec::ExecRules;
 use toolgate_host::files::Root;
+use toolgate_upstream::Upstream;
 
 /// Configuration of Toolgate.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -45,6 +46,9 @@ pub struct Document {
     pub servers: Servers,
     /// Choices of what there is, each at `/mcp/v/NAME`, by name.
     pub virtual_servers: BTreeMap<String, toolgate_engine::VirtualServer>,
+    /// Upstream MCP servers, by name: their tools are offered beside the built-in ones, under the same rules. More can be
+    /// added while the gateway runs (`toolgate upstreams`); of two with one name the one here is used.
+    pub upstreams: BTreeMap<String, Upstream>,
     pub a2a: A2a,
 }
 
@@ -66,6 +70,7 @@ impl Default for Document {
             journal: journal::Options::default(),
             servers: Servers::default(),
             virtual_servers: BTreeMap::new(),
+            upstreams: BTreeMap::new(),
             a2a: A2a::default(),
         }
     }

@@ -66,6 +66,8 @@ pub struct Settings {
     /// Paths closed to tools, the data directory among them.
     pub denied: Vec<PathBuf>,
     pub a2a_db: PathBuf,
+    /// What is doubtful, and stops nothing.
+    pub warnings: Vec<Problem>,
     /// The merged document as written, and where the values not from the file come from.
     pub written: Value,
     pub origins: Origins,
@@ -153,6 +155,9 @@ pub fn load(sources: &Sources, known: Known) -> Result<Settings, ConfigError> {
         problems.push(Problem { origin: origin_of(path), path: path.to_owned(), message });
     };
 
+    for upstream in document.upstreams.values_mut() {
+        semantic::absolute_upstream(upstream, &from_file);
+    }
     semantic::check(&document, known.servers, &mut report);
     let listen = semantic::listen(&document.listen, &mut report);
     let data = match &document.data {
@@ -184,6 +189,9 @@ pub fn load(sources: &Sources, known: Known) -> Result<Settings, ConfigError> {
             *path = from_file(path);
         }
     }
+    let mut warnings: Vec<Problem> = semantic::upstream_warnings(&document)
+        .map(|(path, message)| Problem { origin: label.clone(), path, message })
+        .collect();
     document.journal.anchor = document.journal.anchor.as_deref().map(&from_file);
     let policy_path = document.policy.as_deref().map(from_file);
     let inline = !document.roles.is_empty() || !document.server_policies.is_empty();
@@ -209,13 +217,29 @@ pub fn load(sources: &Sources, known: Known) -> Result<Settings, ConfigError> {
             PolicyFile { roles: document.roles.clone(), server_policies: document.server_policies.clone() }
         }
     };
-    let policy = semantic::policy(&policy_file, known, &mut |path, message| {
+    let upstreams: Vec<&str> = document.upstreams.keys().map(String::as_str).collect();
+    warnings.extend(
+        semantic::absent_servers(&policy_file, known, &upstreams)
+            .into_iter()
+            .map(|(path, message)| Problem { origin: policy_label.clone(), path, message }),
+    );
+    let policy = semantic::policy(&policy_file, known, &upstreams, &mut |path, message| {
         problems.push(Problem { origin: policy_label.clone(), path: path.to_owned(), message });
     });
     match (listen, policy) {
-        (Some(listen), Some(policy)) if problems.is_empty() => {
-            Ok(Settings { document, file, listen, data, policy, roots, denied, a2a_db, written, origins })
-        }
+        (Some(listen), Some(policy)) if problems.is_empty() => Ok(Settings {
+            document,
+            file,
+            listen,
+            data,
+            policy,
+            roots,
+            denied,
+            a2a_db,
+            warnings,
+            written,
+            origins,
+        }),
         _ => Err(ConfigError { problems }),
     }
 }

@@ -6,10 +6,13 @@ use super::Known;
 use super::document::Document;
 use super::nearest::nearest;
 use super::schema;
+use crate::upstreams::check as of_upstream;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use toolgate_core::name::ServerName;
 use toolgate_core::policy::{Policy, PolicyFile, server_key};
+use toolgate_upstream::Upstream;
 
 /// Collects a problem: path, message.
 pub type Report<'a> = &'a mut dyn FnMut(&str, String);
@@ -70,6 +73,7 @@ pub fn check(document: &Document, servers: &[&str], report: Report<'_>) {
     if document.journal.checkpoint_after.0.is_zero() {
         report("journal.checkpoint_after", "\"0\" is too short; at least \"1ms\"".to_owned());
     }
+    upstreams(document, servers, report);
     limits(document, servers, report);
     let known: Vec<String> = servers.iter().map(|name| (*name).to_owned()).collect();
     for (i, name) in document.servers.enabled.iter().flatten().enumerate() {
@@ -78,7 +82,7 @@ pub fn check(document: &Document, servers: &[&str], report: Report<'_>) {
         }
     }
     for (name, made) in &document.virtual_servers {
-        if let Err(problem) = toolgate_core::name::ServerName::new(name) {
+        if let Err(problem) = ServerName::new(name) {
             report(&format!("virtual_servers.{name}"), problem);
         }
         for (field, problem) in made.problems() {
@@ -110,6 +114,44 @@ fn log_level(text: &str, report: Report<'_>) {
     );
 }
 
+fn upstreams(document: &Document, servers: &[&str], report: Report<'_>) {
+    for (name, upstream) in &document.upstreams {
+        let path = format!("upstreams.{name}");
+        if let Err(message) = of_upstream::name(name, servers) {
+            report(&path, message);
+        }
+        for (below, message) in of_upstream::check(upstream).problems {
+            report(&joined(&path, &below), message);
+        }
+    }
+}
+
+/// What is doubtful of the upstreams: path and sentence.
+pub fn upstream_warnings(document: &Document) -> impl Iterator<Item = (String, String)> + '_ {
+    document.upstreams.iter().flat_map(|(name, upstream)| {
+        let path = format!("upstreams.{name}");
+        of_upstream::check(upstream)
+            .warnings
+            .into_iter()
+            .map(move |(below, message)| (joined(&path, &below), message))
+    })
+}
+
+fn joined(path: &str, below: &str) -> String {
+    if below.is_empty() { path.to_owned() } else { format!("{path}.{below}") }
+}
+
+/// Paths of an upstream, relative to the file that it is written in, made absolute; so is a command with a slash.
+pub fn absolute_upstream(upstream: &mut Upstream, from_file: &dyn Fn(&Path) -> std::path::PathBuf) {
+    let single = [&mut upstream.cwd, &mut upstream.ca];
+    for path in single.into_iter().flatten().chain(&mut upstream.read).chain(&mut upstream.write) {
+        *path = from_file(path);
+    }
+    if let Some(command) = upstream.command.as_mut().filter(|command| command.contains('/')) {
+        *command = from_file(Path::new(command.as_str())).display().to_string();
+    }
+}
+
 fn limits(document: &Document, servers: &[&str], report: Report<'_>) {
     let limits = &document.limits;
     for (path, zero, why) in [
@@ -134,7 +176,7 @@ fn limits(document: &Document, servers: &[&str], report: Report<'_>) {
     let known: Vec<String> = servers.iter().map(|name| (*name).to_owned()).collect();
     for (name, server) in &limits.servers {
         let path = format!("limits.servers.{name}");
-        if !servers.contains(&name.as_str()) {
+        if !servers.contains(&name.as_str()) && !document.upstreams.contains_key(name) {
             report(&path, schema::unknown("server", name, &known));
         }
         if server.concurrency == Some(0) {
@@ -144,8 +186,8 @@ fn limits(document: &Document, servers: &[&str], report: Report<'_>) {
 }
 
 /// Compile the policy; problems name their place themselves.
-pub fn policy(file: &PolicyFile, known: Known, report: Report<'_>) -> Option<Policy> {
-    restrictions(file, known, report);
+pub fn policy(file: &PolicyFile, known: Known, upstreams: &[&str], report: Report<'_>) -> Option<Policy> {
+    restrictions(file, known, upstreams, report);
     match Policy::compile(file) {
         Ok(policy) => Some(policy),
         Err(problems) => {
@@ -158,12 +200,18 @@ pub fn policy(file: &PolicyFile, known: Known, report: Report<'_>) -> Option<Pol
 }
 
 // A restriction of something that does not exist restricts nothing, and whoever wrote it believes that it does.
-fn restrictions(file: &PolicyFile, known: Known, report: Report<'_>) {
+// What an upstream has is not known here, and more upstreams may be in the store (`absent_servers`).
+fn restrictions(file: &PolicyFile, known: Known, upstreams: &[&str], report: Report<'_>) {
     let servers: Vec<String> = known.servers.iter().map(|name| (*name).to_owned()).collect();
     for (name, rules) in &file.server_policies {
         let path = format!("server_policies.{name}");
-        let Some(server) = servers.iter().find(|server| server_key(server) == server_key(name)) else {
-            report(&path, schema::unknown("server", name, &servers));
+        let is = |server: &str| server_key(server) == server_key(name);
+        let Some(server) = servers.iter().find(|server| is(server)) else {
+            let all = known.servers.iter().chain(upstreams).copied();
+            let upstream = upstreams.iter().any(|upstream| is(upstream));
+            if !upstream && (nearest(name, all).is_some() || ServerName::new(name).is_err()) {
+                report(&path, schema::unknown("server", name, &servers));
+            }
             continue;
         };
         let entries = (known.entries)(server);
@@ -171,6 +219,17 @@ fn restrictions(file: &PolicyFile, known: Known, report: Report<'_>) {
             report(&format!("{path}.tools.{tool}"), schema::unknown("tool", tool, &entries));
         }
     }
+}
+
+/// Servers that rules are for and that nothing here names: path and sentence.
+pub fn absent_servers(file: &PolicyFile, known: Known, upstreams: &[&str]) -> Vec<(String, String)> {
+    let is = |name: &str, server: &str| server_key(server) == server_key(name);
+    let absent = |name: &&String| !known.servers.iter().chain(upstreams).any(|server| is(name, server));
+    let warning = |name: &String| {
+        let why = "no server of this name is configured here; the rules take effect when an upstream of this name is added";
+        (format!("server_policies.{name}"), why.to_owned())
+    };
+    file.server_policies.keys().filter(absent).map(warning).collect()
 }
 
 /// Other crates write a problem as `path: what is wrong`.

@@ -1,9 +1,10 @@
 //! Effective values and where each comes from, for `toolgate config show`.
 //!
-//! There is no secret in the configuration today; a field that becomes one must print `***` here.
+//! Values that may be secret are those of `env` and `headers` of upstreams: references are shown, all else is `***`.
 
 use super::Settings;
 use crate::control::InEffect;
+use crate::upstreams::secret;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,9 @@ pub fn effective(settings: &Settings) -> Vec<Shown> {
     let mut document = settings.document.clone();
     document.data = Some(settings.data.clone());
     document.a2a.db_path = Some(settings.a2a_db.clone());
+    for upstream in document.upstreams.values_mut() {
+        *upstream = secret::shown(upstream);
+    }
     let mut rows = Vec::new();
     let whole = serde_json::to_value(&document).unwrap_or_default();
     leaves(&whole, "", &mut |path, value| {
@@ -53,7 +57,7 @@ pub fn differing(a: &InEffect, b: &InEffect) -> Vec<String> {
 /// What a running process takes over when it is told to read its configuration again: everything else waits for a restart.
 pub fn taken_over(path: &str) -> bool {
     path == "log.level"
-        || ["policy", "roles", "server_policies", "virtual_servers"]
+        || ["policy", "roles", "server_policies", "virtual_servers", "upstreams"]
             .contains(&path.split('.').next().unwrap_or_default())
 }
 

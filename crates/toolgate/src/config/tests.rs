@@ -228,10 +228,22 @@ fn a_restriction_of_nothing_is_a_problem() {
         assert!(text.contains(said), "{said} is missing:\n{text}");
     }
     let file = case("version: 1\npolicy: policy.yaml", &[]);
-    let policy = "server_policies: { nowhere: { tools: {} } }";
-    std::fs::write(file.dir.path().join("policy.yaml"), policy).unwrap();
+    let write = |policy: &str| std::fs::write(file.dir.path().join("policy.yaml"), policy).unwrap();
+    write("server_policies: { omnipotant: { tools: {} } }");
     let text = file.problems();
-    assert!(text.contains("DIR/policy.yaml: server_policies.nowhere: unknown server"), "{text}");
+    assert!(text.contains("DIR/policy.yaml: server_policies.omnipotant: unknown server"), "{text}");
+    // It may be for an upstream that is in the store, or comes later.
+    write("server_policies: { github: { tools: {} } }");
+    let warnings = file.settings().warnings;
+    assert!(
+        warnings[0].path == "server_policies.github" && warnings[0].message.contains("upstream"),
+        "{warnings:?}"
+    );
+    let named = "version: 1\nupstreams: { github: { url: \"https://mcp.example.com/mcp\" } }\n\
+                 server_policies: { github: { tools: { merge: { requires: [admin] } } } }\n";
+    assert_eq!(case(named, &[]).settings().warnings.len(), 0);
+    let typed = named.replace("server_policies: { github", "server_policies: { gihtub");
+    assert!(case(&typed, &[]).problems().contains("unknown server"));
 }
 
 #[test]

@@ -1,0 +1,1 @@
+DELETE FROM upstreams WHERE name = $1

@@ -1,0 +1,1 @@
+SELECT name, settings, source, origin, enabled, created_at, updated_at FROM upstreams WHERE name = $1

@@ -1,0 +1,1 @@
+DELETE FROM upstreams_undo

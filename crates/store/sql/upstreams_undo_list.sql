@@ -1,0 +1,1 @@
+SELECT name, was, imported_at FROM upstreams_undo ORDER BY name

@@ -1,0 +1,1 @@
+//! The admin API's upstreams: what the edge asks for, over `Federation`.
