@@ -10,9 +10,16 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-// Calls of one turn, and turns of one run.
+// Calls of one turn, and turns of one run, the first of which warm up and are not counted.
 const TURN: usize = 25;
-const TURNS: usize = 100;
+const TURNS: usize = 104;
+const WARM_UP: usize = 4;
+// Above this size (bytes) a tenth of the turns: a call takes milliseconds.
+const LARGE: usize = 64 << 10;
+
+fn turns(size: usize) -> usize {
+    if size > LARGE { TURNS / 10 } else { TURNS }
+}
 
 /// Of one target and door: p50 and p99 of each run, its own and what is more than direct in the same run.
 pub struct Added {
@@ -77,15 +84,14 @@ async fn one(targets: &[&Target], door: Door, size: usize) -> Result<Vec<Histogr
         let call = Call::new(&target.place, door, tool, size, session.as_deref().unwrap_or(""), 0);
         lines.push(Line { target, connection, call, session, seen: Histogram::new() });
     }
-    for turn in 0..TURNS + 4 {
+    for turn in 0..turns(size) {
         for line in &mut lines {
             for _ in 0..TURN {
                 let from = Instant::now();
                 let answer = line.connection.send(line.call.next()).await?;
                 let latency = from.elapsed();
                 line.call.check(&answer)?;
-                // The first turns warm up.
-                if turn >= 4 {
+                if turn >= WARM_UP {
                     line.seen.add(latency);
                 }
             }
@@ -99,10 +105,10 @@ async fn one(targets: &[&Target], door: Door, size: usize) -> Result<Vec<Histogr
     Ok(lines.into_iter().map(|line| line.seen).collect())
 }
 
-pub fn print(all: &[Added]) {
+pub fn print(all: &[Added], size: usize) {
     println!(
         "\nadded latency at one connection, turns of {TURN} calls, {} calls a run, medians over runs:\n",
-        TURN * TURNS
+        TURN * (turns(size) - WARM_UP)
     );
     println!("| era | target | p50 | p99 | added p50 | added p99 |");
     println!("|---|---|---|---|---|---|");

@@ -115,7 +115,7 @@ pub fn run(options: &Options) -> Result<()> {
     let names: Vec<String> = targets.iter().map(|t| t.name.clone()).collect();
     report::cells(&cells, &names, &all);
     let added = added::measure(&targets, &options.doors, options.sizes[0], options.runs)?;
-    added::print(&added);
+    added::print(&added, options.sizes[0]);
 
     if let Some(path) = &options.out {
         let page = json!({

@@ -58,7 +58,7 @@ pub fn cells(cells: &[Cell], targets: &[String], all: &[Measured]) {
             println!(
                 "| {} | {} | {} | {target} | {:.0} | {} | {} | {} | {} | {} | {memory} | {wrong}{} |",
                 cell.door,
-                size(cell.size),
+                if target == crate::target::BUILT_IN { "its own".to_owned() } else { size(cell.size) },
                 load(cell),
                 of(&Run::per_second),
                 time(0.5),
