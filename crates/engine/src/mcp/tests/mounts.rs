@@ -374,7 +374,9 @@ async fn a_virtual_server_is_a_choice_under_names_of_its_own() {
     let (open, shut) = (bench.modern("admin").at("v/closed"), bench.modern("viewer").at("v/closed"));
     assert!(!open.result("tools/list", json!({})).await["tools"].as_array().unwrap().is_empty());
     let nowhere = bench.modern("viewer").at("v/nowhere");
-    for method in ["tools/list", "server/discover", "prompts/list"] {
+    let (shut, _out) = shut.streaming();
+    let (nowhere, _nothing) = nowhere.streaming();
+    for method in ["tools/list", "server/discover", "prompts/list", "subscriptions/listen"] {
         let ((status, shut), (same, nowhere)) =
             (shut.send(method, json!({})).await, nowhere.send(method, json!({})).await);
         assert_eq!(
