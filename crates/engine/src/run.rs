@@ -10,11 +10,14 @@ use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 use toolgate_core::tool::Ready;
 use toolgate_core::{Ctx, Effect, Error, Kind, Outcome, ToolError, ToolOutput, redact};
 
 // Wait before the second try of a read, and twice as long before each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
+// Longest result that is searched for secrets where it is, in bytes.
+const MAX_INLINE: usize = 256 * 1024;
 
 pub(crate) async fn run(inner: &Inner, permit: Permit<'_>, trail: &mut Trail) -> Answer {
     let Permit { entry, arguments, ready, ctx, patience, cache_key, pass, .. } = permit;
@@ -42,7 +45,7 @@ pub(crate) async fn run(inner: &Inner, permit: Permit<'_>, trail: &mut Trail) ->
     let outcome = outcome.and_then(|output| bounded(output, entry.spec.max_output.min(inner.max_output)));
     Ok(match outcome {
         Ok(output) => {
-            let output = clean(output)?;
+            let output = clean(output).await?;
             if !output.failed {
                 keep(inner, entry, cache_key, &output);
             }
@@ -96,12 +99,42 @@ fn bounded(output: ToolOutput, most: usize) -> Result<ToolOutput, ToolError> {
     )))
 }
 
-fn clean(output: ToolOutput) -> Result<ToolOutput, Error> {
+// A long result is searched beside the runtime's threads, which have others to serve, and only two at a time, so that
+// these threads leave them the processor.
+async fn clean(output: ToolOutput) -> Result<ToolOutput, Error> {
+    static LONG: Semaphore = Semaphore::const_new(2);
+    if output.bytes() <= MAX_INLINE {
+        return masked(output);
+    }
+    let _turn = LONG.acquire().await.map_err(Error::internal)?;
+    tokio::task::spawn_blocking(|| masked(output)).await.map_err(Error::internal)?
+}
+
+fn masked(output: ToolOutput) -> Result<ToolOutput, Error> {
     match redact::text(output.json.get()) {
         std::borrow::Cow::Borrowed(_) => Ok(output),
         std::borrow::Cow::Owned(masked) => {
             let json = serde_json::value::RawValue::from_string(masked).map_err(Error::internal)?;
             Ok(ToolOutput { json: Arc::from(json), ..output })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn long_results_are_masked_beside_the_runtime() {
+        let secret = format!("ghp_{}", "a".repeat(36));
+        let output = |more: usize| {
+            let text = serde_json::json!({ "text": format!("{secret} {}", "x".repeat(more)) }).to_string();
+            let json = serde_json::value::RawValue::from_string(text).unwrap();
+            ToolOutput { json: Arc::from(json), whole: false, failed: false }
+        };
+        assert!(clean(output(10)).now_or_never().is_some_and(|shown| shown.is_ok()));
+        assert!(clean(output(MAX_INLINE)).now_or_never().is_none(), "it would hold a thread of the runtime");
+        let shown = clean(output(MAX_INLINE)).await.unwrap();
+        assert!(shown.json.get().starts_with(&format!("{{\"text\":\"{} x", redact::MASK)));
     }
 }

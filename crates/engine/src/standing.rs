@@ -2,13 +2,14 @@
 //! outlive the key.
 //!
 //! Asked by `Engine::call` for what runs, on every transport, and by whoever holds something open for a caller
-//! (`mcp::notice`, sessions, streams and channels of the edge, stdio). A key ends
+//! (`mcp::notice`, `mcp::tasks`, sessions, streams and channels of the edge, stdio). A key ends
 //! by revocation, by replacement with other roles, and by expiry; a caller without a key (the operator's own command
 //! line) never does.
 
-use crate::Engine;
 use crate::trail::Answer;
+use crate::{Engine, Inner};
 use jiff::Timestamp;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::watch;
 use toolgate_core::{Caller, Error, Kind};
@@ -51,10 +52,7 @@ impl Engine {
 
     /// Ends when this caller is known no more.
     pub async fn gone(&self, caller: &Caller) {
-        let mut changes = self.0.keys_changed.subscribe();
-        while let Standing::Until(end) = self.standing(&caller.id, Some(caller)) {
-            wait(&mut changes, end).await;
-        }
+        gone_from(Arc::downgrade(&self.0), caller).await;
     }
 
     /// What this work comes to, unless its caller is gone before. Work that need not wait asks nothing.
@@ -94,6 +92,16 @@ impl Keys {
     }
 }
 
+/// `Engine::gone` for whoever must not keep the engine open; ends with the engine too.
+pub(crate) async fn gone_from(engine: Weak<Inner>, caller: &Caller) {
+    let Some(mut changes) = engine.upgrade().map(|inner| inner.keys_changed.subscribe()) else { return };
+    loop {
+        let Some(inner) = engine.upgrade() else { return };
+        let Standing::Until(end) = Engine(inner).standing(&caller.id, Some(caller)) else { return };
+        wait(&mut changes, end).await;
+    }
+}
+
 fn now() -> i64 {
     Timestamp::now().as_second()
 }
@@ -111,7 +119,7 @@ async fn wait(changes: &mut watch::Receiver<u64>, end: Option<i64>) {
         }
     };
     tokio::select! {
-        // An error means that the engine is gone, which its owner sees.
+        // An error means that the engine is gone, which whoever waits sees.
         _ = changes.changed() => {}
         () = expiry => {}
     }

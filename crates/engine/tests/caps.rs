@@ -228,6 +228,7 @@ async fn an_event_before_the_answer() {
         assert!(String::from_utf8(reply.body).unwrap().contains("structuredContent"), "it is answered");
         match notes.try_recv().ok()? {
             Out::Message(message) => Some(message.len()),
+            Out::Answer(message) => Some(message.len()),
             Out::Pause => None,
         }
     }

@@ -158,6 +158,25 @@ async fn a_cancelled_task_ends_at_once_and_leaves_its_record() {
 }
 
 #[tokio::test]
+async fn a_task_ends_with_the_key_that_began_it() {
+    let bench = Bench::new();
+    let working = bench.task("a", DOOR, "wait", json!({})).await;
+    bench.signs.arrived.notified().await;
+    let parked = bench.task("a", DOOR, "asks_two", json!({})).await;
+    bench.reaches("a", DOOR, &parked, "input_required").await;
+    let others = bench.task("b", DOOR, "asks_two", json!({})).await;
+    bench.reaches("b", DOOR, &others, "input_required").await;
+    bench.engine.replace_keys(vec![lab::key("b")]);
+    tokio::time::timeout(Duration::from_secs(20), bench.signs.dropped.notified()).await.unwrap();
+    for id in [&working, &parked] {
+        let seen = bench.settled("a", DOOR, id).await;
+        assert_eq!(seen["status"], "failed");
+        assert!(seen["error"]["message"].as_str().unwrap().contains("revoked"), "{seen}");
+    }
+    assert_eq!(bench.get("b", DOOR, &others).await["status"], "input_required");
+}
+
+#[tokio::test]
 async fn a_task_that_asks_waits_for_all_answers() {
     let bench = Bench::new();
     let id = bench.task("a", DOOR, "asks_two", json!({})).await;

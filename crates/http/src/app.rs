@@ -4,13 +4,14 @@
 //! the answer. Handlers find the caller as `Extension<Arc<Caller>>` and the socket's ends as `Extension<Ends>`.
 
 use crate::guard::{Page, Rules};
+use crate::holdings::Holdings;
 use crate::listen::{Ends, Tls};
 use crate::refusal::Refusal;
 use crate::reports::Reports;
 use crate::settings::Settings;
 use crate::traffic::Traffic;
 use crate::upstreams::UpstreamAdmin;
-use crate::{bounds, coding, cors, identify, mcp, openapi, registry, rest, trace};
+use crate::{coding, cors, identify, lent, mcp, openapi, registry, rest, sending, trace};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
@@ -21,7 +22,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use toolgate_core::tool::BoxFuture;
 use toolgate_core::trace::TraceContext;
@@ -60,7 +61,7 @@ impl Edge {
 }
 
 /// Bounds that handlers apply themselves.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Limits {
     /// Largest request body in bytes.
     pub max_body: usize,
@@ -68,8 +69,8 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// Whether it may be compressed.
     pub compression: bool,
-    /// Bytes that bodies in memory may still take, of all requests together.
-    pub room: Arc<Semaphore>,
+    /// What bodies in memory take, of each caller and of all.
+    pub(crate) bodies: Arc<Holdings>,
 }
 
 /// What every handler shares. Cheap to clone.
@@ -79,6 +80,8 @@ pub struct AppState(Arc<Shared>);
 struct Shared {
     edge: Edge,
     limits: Limits,
+    /// What answers take that are not sent yet, of each caller and of all.
+    answers: Arc<Holdings>,
     rules: Rules,
     reports: Reports,
     traffic: Traffic,
@@ -105,13 +108,15 @@ impl AppState {
         if edge.settings.open_metrics {
             open_paths.push(rest::METRICS);
         }
+        let max_body = usize::try_from(edge.settings.max_body.0).unwrap_or(usize::MAX);
         Ok(Self(Arc::new(Shared {
             limits: Limits {
-                max_body: usize::try_from(edge.settings.max_body.0).unwrap_or(usize::MAX),
+                max_body,
                 body_timeout: edge.settings.body_timeout.0,
                 compression: edge.settings.compression,
-                room: bounds::room(edge.settings.max_bodies),
+                bodies: Holdings::new(edge.settings.max_bodies, max_body),
             },
+            answers: Holdings::new(edge.settings.max_bodies, 0),
             rules: Rules::new(&edge.settings.allowed_hosts, &edge.settings.allowed_origins)?,
             reports: Reports::default(),
             traffic: Traffic::default(),
@@ -132,6 +137,10 @@ impl AppState {
 
     pub fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    pub(crate) fn answers(&self) -> &Arc<Holdings> {
+        &self.0.answers
     }
 
     pub fn settings(&self) -> &Settings {
@@ -197,8 +206,9 @@ fn behind_edge(endpoints: Router<AppState>, state: AppState) -> Router {
     if compression { router.layer(coding::answers()) } else { router }
 }
 
-async fn edge(State(state): State<AppState>, request: Request, next: Next) -> Response {
+async fn edge(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let asked = state.0.traffic.asked(&request);
+    let lender = lent::lend(&mut request);
     let trace = trace::of(request.headers());
     let Some(ends) = request.extensions().get::<Ends>().copied() else {
         return Refusal::from(Error::internal("a request without its socket's ends")).into_response();
@@ -209,8 +219,14 @@ async fn edge(State(state): State<AppState>, request: Request, next: Next) -> Re
         false => rules.check(request.uri(), request.headers(), ends),
     };
     let (mut response, page) = match checked {
-        Err(refusal) => (refusal.into_response(), Page::Own),
-        Ok(page) if cors::is_preflight(&request) => (cors::preflight(), page),
+        Err(refusal) => {
+            drop(request);
+            (refusal.into_response(), Page::Own)
+        }
+        Ok(page) if cors::is_preflight(&request) => {
+            drop(request);
+            (cors::preflight(), page)
+        }
         Ok(page) => {
             // The panic itself is reported by the process's panic hook.
             let barrier = AssertUnwindSafe(identified(&state, request, next)).catch_unwind();
@@ -218,20 +234,22 @@ async fn edge(State(state): State<AppState>, request: Request, next: Next) -> Re
             (barrier.await.unwrap_or_else(panicked), page)
         }
     };
+    if let Some(lender) = lender {
+        lender.settle(response.headers_mut()).await;
+    }
     dress(response.headers_mut(), &page, trace.as_ref());
     state.0.traffic.answered(asked, response.status());
     response
 }
 
 async fn identified(state: &AppState, mut request: Request, next: Next) -> Response {
-    match caller(state, request.uri(), request.headers()) {
-        Ok(Some(caller)) => {
-            request.extensions_mut().insert(caller);
-        }
-        Ok(None) => {}
+    let caller = match caller(state, request.uri(), request.headers()) {
+        Ok(Some(caller)) => caller,
+        Ok(None) => return next.run(request).await,
         Err(refusal) => return refusal.into_response(),
-    }
-    next.run(request).await
+    };
+    request.extensions_mut().insert(caller.clone());
+    sending::counted(next.run(request).await, &state.0.answers, &caller)
 }
 
 // Nobody, on the few paths that need no key.

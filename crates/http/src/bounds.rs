@@ -1,10 +1,10 @@
-//! Bounds of a request body: its size, the time it takes to arrive, its type and its form; and of all bodies in memory.
+//! Bounds of a request body: its size, the time it takes to arrive, its type and its form; and of all bodies in memory (`holdings`).
 //!
-//! `read` is called by every handler that takes a body (REST here, `mcp` too); `json` by the REST ones; `take` for
-//! messages of a WebSocket, which are no bodies but as large.
+//! `read` is called by every handler that takes a body (REST here, `mcp` too); `json` by the REST ones.
 
 use crate::app::Limits;
 use crate::coding::{self, Coding};
+use crate::holdings::Full;
 use crate::refusal::Refusal;
 use crate::strict;
 use axum::body::Body;
@@ -13,26 +13,24 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use serde::de::DeserializeOwned;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use toolgate_core::unit::Size;
-use toolgate_core::{Error, Kind};
+use toolgate_core::{Caller, Error, Kind};
 
 /// Of a body that is too large, so much more is read and thrown away: a client that is still sending when the connection
 /// closes never sees the answer that tells it why.
 const MAX_DRAINED: usize = 64 << 20;
 const MAX_DRAINING: Duration = Duration::from_secs(2);
 
-/// Room for so many bytes of bodies at once.
-pub(crate) fn room(bytes: Size) -> Arc<Semaphore> {
-    let bytes = usize::try_from(bytes.0).unwrap_or(usize::MAX);
-    Arc::new(Semaphore::new(bytes.min(Semaphore::MAX_PERMITS)))
-}
-
 /// Read a whole body, decompressed, within the limits: 413 when it is larger, 415 when its coding is not known, 408 when it takes too long, 400 when it breaks off, 503
-/// when the bodies of all requests take too much memory. Its room is given back when the last piece of it is dropped.
-pub(crate) async fn read(headers: &HeaderMap, mut body: Body, limits: &Limits) -> Result<Bytes, Refusal> {
+/// when the bodies of its caller's requests, or of all, take too much memory. Its room is given back when the last piece
+/// of it is dropped.
+pub(crate) async fn read(
+    headers: &HeaderMap,
+    mut body: Body,
+    limits: &Limits,
+    caller: &Caller,
+) -> Result<Bytes, Refusal> {
     let coding = Coding::of(headers, limits.compression)?;
     if body.size_hint().lower() > limits.max_body as u64 {
         // A client that asked first (Expect) has sent nothing and will not.
@@ -42,9 +40,10 @@ pub(crate) async fn read(headers: &HeaderMap, mut body: Body, limits: &Limits) -
         return Err(too_large(limits));
     }
     if let Some(coding) = coding {
-        body = coding::decoded(coding, body);
+        body = coding::decoded(coding, body, limits.max_body);
     }
-    let collected = tokio::time::timeout(limits.body_timeout, collect(body, coding.is_none(), limits));
+    let collected =
+        tokio::time::timeout(limits.body_timeout, collect(body, coding.is_none(), limits, caller));
     collected.await.unwrap_or_else(|_| {
         let message =
             format!("the request body did not arrive within {} s", limits.body_timeout.as_secs_f64());
@@ -55,11 +54,14 @@ pub(crate) async fn read(headers: &HeaderMap, mut body: Body, limits: &Limits) -
 }
 
 // Of a body that is decompressed no more than fits is: the rest could be any size.
-async fn collect(mut body: Body, drained: bool, limits: &Limits) -> Result<Bytes, Refusal> {
+async fn collect(mut body: Body, drained: bool, limits: &Limits, caller: &Caller) -> Result<Bytes, Refusal> {
     let mut whole = BytesMut::new();
-    let mut taken: Option<OwnedSemaphorePermit> = None;
+    let mut held = limits.bodies.nothing(&caller.id);
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Refusal::invalid("the request body broke off or is malformed"))?;
+        let frame = frame.map_err(|error| match coding::is_too_large(&error) {
+            true => too_large(limits),
+            false => Refusal::invalid("the request body broke off or is malformed"),
+        })?;
         let Ok(data) = frame.into_data() else { continue };
         if whole.len() + data.len() > limits.max_body {
             if drained {
@@ -67,49 +69,32 @@ async fn collect(mut body: Body, drained: bool, limits: &Limits) -> Result<Bytes
             }
             return Err(too_large(limits));
         }
-        let Some(more) = take(&limits.room, data.len()) else {
-            drop(whole);
-            drop(taken);
+        if let Err(full) = held.grow(data.len()) {
+            drop((whole, held));
             if drained {
                 drain(&mut body).await;
             }
-            return Err(no_room().into());
-        };
-        match &mut taken {
-            Some(taken) => taken.merge(more),
-            None => taken = Some(more),
+            return Err(no_room(full).into());
         }
         // One frame is the usual case and needs no copy.
         if whole.is_empty() && body.is_end_stream() {
-            return Ok(held(data, taken));
+            return Ok(held.with(data));
         }
         whole.extend_from_slice(&data);
     }
-    Ok(held(whole.freeze(), taken))
+    Ok(held.with(whole.freeze()))
 }
 
-/// Take that much of the room, if it is there; given back when dropped.
-pub(crate) fn take(room: &Arc<Semaphore>, bytes: usize) -> Option<OwnedSemaphorePermit> {
-    room.clone().try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()
-}
-
-// The bytes, with the room they take.
-fn held(bytes: Bytes, room: Option<OwnedSemaphorePermit>) -> Bytes {
-    struct Held(Bytes, #[expect(dead_code, reason = "given back when dropped")] OwnedSemaphorePermit);
-    impl AsRef<[u8]> for Held {
-        fn as_ref(&self) -> &[u8] {
-            &self.0
+/// Why there is no room.
+pub(crate) fn no_room(full: Full) -> Error {
+    let why = match full {
+        Full::Share => {
+            "the bodies of your requests take too much memory now (a share of http.max_bodies); send fewer at a time"
         }
-    }
-    match room {
-        Some(room) => Bytes::from_owner(Held(bytes, room)),
-        None => bytes,
-    }
-}
-
-/// All bodies together take too much.
-pub(crate) fn no_room() -> Error {
-    let why = "the bodies of all requests together take too much memory now (http.max_bodies); try again in a moment";
+        Full::All => {
+            "the bodies of all requests together take too much memory now (http.max_bodies); try again in a moment"
+        }
+    };
     Error::new(Kind::Unavailable, why).retry_after(Duration::from_secs(1))
 }
 
@@ -136,12 +121,13 @@ pub(crate) async fn json<T: DeserializeOwned>(
     headers: &HeaderMap,
     body: Body,
     limits: &Limits,
+    caller: &Caller,
 ) -> Result<T, Refusal> {
     let typed = headers.get(header::CONTENT_TYPE);
     if typed.is_some_and(|value| !is_json(value)) {
         return Err(wrong_type());
     }
-    let bytes = read(headers, body, limits).await?;
+    let bytes = read(headers, body, limits, caller).await?;
     if bytes.is_empty() {
         return parse("{}");
     }
@@ -181,6 +167,8 @@ fn is_json(value: &HeaderValue) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::holdings::Holdings;
+    use futures_util::{FutureExt, StreamExt};
     use std::convert::Infallible;
     use std::time::Duration;
 
@@ -196,8 +184,12 @@ mod tests {
             max_body: 32,
             body_timeout: Duration::from_secs(30),
             compression: true,
-            room: room(Size(40)),
+            bodies: Holdings::new(Size(160), 0),
         }
+    }
+
+    fn whose(id: &str) -> Caller {
+        Caller::new(id, "tester", ["admin"])
     }
 
     async fn ask(content_type: Option<&str>, body: impl Into<Body>) -> Result<Thing, (u16, String)> {
@@ -206,7 +198,7 @@ mod tests {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_str(value).unwrap());
         }
         let told = |r: Refusal| (r.status_code().as_u16(), r.message().to_owned());
-        json(&headers, body.into(), &limits()).await.map_err(told)
+        json(&headers, body.into(), &limits(), &whose("a")).await.map_err(told)
     }
 
     #[tokio::test]
@@ -237,26 +229,48 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_body_in_pieces_is_bounded_in_size_and_time() {
         let pieces = futures_util::stream::iter(["0123456789abcdef"; 3].map(Ok::<_, Infallible>));
-        let ask = async |body| read(&HeaderMap::new(), body, &limits()).await.unwrap_err().status_code();
+        let ask = async |body| {
+            read(&HeaderMap::new(), body, &limits(), &whose("a")).await.unwrap_err().status_code()
+        };
         assert_eq!(ask(Body::from_stream(pieces)).await, 413);
         let never = futures_util::stream::pending::<Result<&str, Infallible>>();
         assert_eq!(ask(Body::from_stream(never)).await, 408);
     }
 
     #[tokio::test]
-    async fn all_bodies_together_are_bounded() {
+    async fn all_bodies_of_a_caller_together_are_bounded() {
         let limits = limits();
-        let ask = async |size: usize| read(&HeaderMap::new(), Body::from(vec![b' '; size]), &limits).await;
-        let first = ask(30).await.unwrap();
+        let (one, other) = (whose("a"), whose("b"));
+        let ask = async |caller, size: usize| {
+            read(&HeaderMap::new(), Body::from(vec![b' '; size]), &limits, caller).await
+        };
+        let first = ask(&one, 30).await.unwrap();
         let piece = first.slice(3..5);
         drop(first);
-        assert_eq!(ask(11).await.unwrap_err().status_code(), 503, "a piece holds the whole");
-        let second = ask(10).await.unwrap();
-        drop((piece, second));
+        assert_eq!(ask(&one, 11).await.unwrap_err().status_code(), 503, "a piece holds the whole");
+        let others = ask(&other, 30).await.unwrap();
+        let second = ask(&one, 10).await.unwrap();
+        drop((piece, second, others));
         let pieces = futures_util::stream::iter(["0123456789abcdef"; 2].map(Ok::<_, Infallible>));
-        let whole = read(&HeaderMap::new(), Body::from_stream(pieces), &limits).await.unwrap();
-        assert_eq!((whole.len(), limits.room.available_permits()), (32, 8));
+        let whole = read(&HeaderMap::new(), Body::from_stream(pieces), &limits, &one).await.unwrap();
+        assert_eq!((whole.len(), limits.bodies.all()), (32, 32));
         drop(whole);
-        assert_eq!(limits.room.available_permits(), 40);
+        assert_eq!(limits.bodies.all(), 0);
+    }
+
+    /// Who sends bodies that do not end keeps nobody else from sending.
+    #[tokio::test]
+    async fn slow_bodies_of_one_caller_are_no_refusal_of_another() {
+        let limits = limits();
+        let (slow, quick) = (whose("slow"), whose("quick"));
+        let endless = || {
+            let begun = futures_util::stream::iter([Ok::<_, Infallible>("0123456789abcdef")]);
+            Body::from_stream(begun.chain(futures_util::stream::pending()))
+        };
+        let headers = HeaderMap::new();
+        let mut held: Vec<_> = (0..9).map(|_| Box::pin(read(&headers, endless(), &limits, &slow))).collect();
+        assert!(held.iter_mut().all(|body| body.as_mut().now_or_never().is_none()));
+        assert_eq!(limits.bodies.all(), 32, "its share; what is too much is read and thrown away");
+        assert!(read(&headers, Body::from("{}"), &limits, &quick).await.is_ok());
     }
 }

@@ -65,9 +65,10 @@ fn unsupported(allowed: bool) -> Refusal {
         .header(header::ACCEPT_ENCODING, HeaderValue::from_static(takes))
 }
 
-/// The body as it was before it was compressed. How large it becomes is for the reader to bound.
-pub(crate) fn decoded(coding: Coding, body: Body) -> Body {
-    let reader = StreamReader::new(judged(coding, body));
+/// The body as it was before it was compressed. How large it becomes is for the reader to bound; that more than `most`
+/// bytes come in is an error (`is_too_large`), also when nothing comes of them.
+pub(crate) fn decoded(coding: Coding, body: Body, most: usize) -> Body {
+    let reader = StreamReader::new(judged(coding, body, most));
     let decoder: Pin<Box<dyn AsyncRead + Send>> = match coding {
         Coding::Gzip => Box::pin(GzipDecoder::new(reader)),
         Coding::Br => Box::pin(BrotliDecoder::new(reader)),
@@ -80,10 +81,12 @@ pub(crate) fn decoded(coding: Coding, body: Body) -> Body {
 
 // The decoder of br takes windows of up to 1 GiB, which the coding of HTTP does not have; the first seven bits of a body
 // say whether it wants one.
-fn judged(coding: Coding, body: Body) -> impl Stream<Item = io::Result<Bytes>> {
+fn judged(coding: Coding, body: Body, most: usize) -> impl Stream<Item = io::Result<Bytes>> {
     let mut begun = coding != Coding::Br;
+    let mut left = most;
     body.into_data_stream().map(move |chunk| {
         let chunk = chunk.map_err(io::Error::other)?;
+        left = left.checked_sub(chunk.len()).ok_or(io::ErrorKind::FileTooLarge)?;
         match chunk.first() {
             Some(byte) if !begun && byte & 0x7f == 0x11 => Err(io::ErrorKind::InvalidData.into()),
             first => {
@@ -92,6 +95,18 @@ fn judged(coding: Coding, body: Body) -> impl Stream<Item = io::Result<Bytes>> {
             }
         }
     })
+}
+
+/// Whether it is that more came in than may.
+pub(crate) fn is_too_large(error: &axum::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::FileTooLarge) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Compresses answers for clients that take it: not events, which must go out at once, and not what is small.

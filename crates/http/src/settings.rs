@@ -25,7 +25,8 @@ pub struct Settings {
     pub allowed_origins: Vec<String>,
     /// Largest request body, and message on a WebSocket; of a compressed body, before and after it is decompressed.
     pub max_body: Size,
-    /// All request bodies and messages on WebSockets in memory at once; a request beyond that is answered 503.
+    /// All request bodies and messages on WebSockets in memory at once, and as much again of answers that are not sent yet;
+    /// a request beyond that is answered 503. One caller may take a quarter of it.
     pub max_bodies: Size,
     /// Longest time that a request body may take to arrive.
     pub body_timeout: Span,

@@ -4,7 +4,7 @@ use super::link::{Deferral, Legacy, Modern};
 use super::progress::{Outbox, Progress};
 use super::seal::{self, Left};
 use super::tasks::{self, Begun, Plan, When};
-use super::{Peer, Reply, SERVER_INFO, alias, leads_nowhere};
+use super::{Peer, Reply, SERVER_INFO, alias, initialize, leads_nowhere};
 use crate::Engine;
 use serde_json::{Map, Value, json};
 use std::error::Error as _;
@@ -21,6 +21,9 @@ use toolgate_wire::{Fault, Id, Incoming};
 
 // How long a client may keep what it read: anybody may change it at any time, so not at all.
 const READ_HOLDS: Duration = Duration::ZERO;
+
+// Longest answers of one request, in bytes: the call keeps them, parsed, for as long as it runs or waits.
+const MAX_ANSWERS: usize = 256 * 1024;
 
 // Code of a resource that is not there, up to 2025-11-25.
 const RESOURCE_NOT_FOUND: i64 = -32002;
@@ -83,6 +86,7 @@ pub(super) fn of(
 ) -> Result<Pending, Fault> {
     let params = &request.params;
     let era = peer.version.era();
+    initialize::bounded(request.meta.client_capabilities)?;
     let plan = match (era, face) {
         (Era::Modern, Face::Tool) => tasks::plan(engine, peer, request, &tool),
         _ => Plan::Call,
@@ -156,6 +160,10 @@ fn link(
 // `inputResponses`: results of the methods asked, by key.
 pub(super) fn answers(request: &Incoming<'_>) -> Result<Map<String, Value>, Fault> {
     let Some(raw) = request.params.input_responses else { return Ok(Map::new()) };
+    if raw.get().len() > MAX_ANSWERS {
+        let why = format!("Invalid params: \"inputResponses\" has more than {MAX_ANSWERS} bytes");
+        return Err(Fault::invalid_params(why));
+    }
     let wrong =
         || Fault::invalid_params("Invalid params: \"inputResponses\" must be an object of result objects");
     let answers: Map<String, Value> = serde_json::from_str(raw.get()).map_err(|_| wrong())?;

@@ -9,6 +9,7 @@
 use super::progress::Outbox;
 use super::{Out, Peer, Reply, Session, Step, batch, cancelled, notice, start};
 use crate::Engine;
+use bytes::Bytes;
 use futures_util::{Stream, StreamExt, future};
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
@@ -28,6 +29,9 @@ const MAX_RUNNING: usize = 256;
 // Messages waiting to be written.
 const OUTGOING: usize = 256;
 
+/// Gives an answer its place in memory until it is sent; `None` when there is no room for it.
+pub type Hold = Arc<dyn Fn(Vec<u8>) -> Option<Bytes> + Send + Sync>;
+
 /// Room in memory for a message, as its transport counts it.
 pub enum Room {
     /// The transport has bounds of its own.
@@ -42,23 +46,27 @@ pub enum Room {
 pub type Arrived = (Line, Room);
 
 /// Open a channel: the future answers what comes in, the receiver gives what goes out. With a scope, only that server's
-/// tools, by their own names. The receiver ends when everything is answered; dropping the future cancels what runs.
+/// tools, by their own names. The receiver ends when everything is answered; dropping the future cancels what runs. An answer
+/// that `hold` has no room for is replaced by an error.
 pub fn open<S>(
     engine: Engine,
     caller: Arc<Caller>,
     scope: Option<Door>,
     incoming: S,
+    hold: Option<Hold>,
 ) -> (impl Future<Output = std::io::Result<()>> + Send, mpsc::Receiver<Out>)
 where
     S: Stream<Item = std::io::Result<Arrived>> + Unpin + Send,
 {
     let (out, outgoing) = mpsc::channel(OUTGOING);
+    let answers = Answers { out: out.clone(), hold };
     let client = Client {
         engine,
         caller,
         scope,
         opened: None,
         out,
+        answers,
         running: HashMap::new(),
         endless: Vec::new(),
         tasks: JoinSet::new(),
@@ -82,6 +90,31 @@ pub async fn run(
     }
 }
 
+// Where answers go.
+#[derive(Clone)]
+struct Answers {
+    out: Outbox,
+    hold: Option<Hold>,
+}
+
+impl Answers {
+    // A writer that is gone ends the channel (`run`), so what cannot be sent is dropped here.
+    async fn send(&self, id: Option<&Id>, body: Vec<u8>) {
+        let held = match &self.hold {
+            None => Out::Message(body),
+            Some(hold) => match hold(body) {
+                Some(body) => Out::Answer(body),
+                None => {
+                    let why =
+                        "answers that you have not read take too much memory; read them, then ask again";
+                    Out::Message(Fault::new(Kind::Unavailable.rpc_code(), why).answer(id))
+                }
+            },
+        };
+        let _ = self.out.send(held).await;
+    }
+}
+
 struct Client {
     engine: Engine,
     caller: Arc<Caller>,
@@ -89,6 +122,7 @@ struct Client {
     /// What the last `initialize` agreed on.
     opened: Option<Arc<Session>>,
     out: Outbox,
+    answers: Answers,
     running: HashMap<Id, Running>,
     // Of subscriptions, which have no end of their own.
     endless: Vec<AbortHandle>,
@@ -267,19 +301,19 @@ impl Client {
                 if let Some(before) = opened.and_then(|opened| self.opened.replace(opened)) {
                     before.end();
                 }
-                self.send(body).await;
+                self.answers.send(Some(&request.id), body).await;
             }
             Step::Call(pending) => {
                 if let Err(fault) = self.may_run(std::slice::from_ref(&request.id)) {
                     return self.refuse(Some(&request.id), &fault).await;
                 }
                 let endless = pending.is_endless();
-                let (engine, out) = (self.engine.clone(), self.out.clone());
+                let (engine, answers) = (self.engine.clone(), self.answers.clone());
                 let task = self.tasks.spawn(async move {
                     let _room = room;
                     let id = pending.id().clone();
                     let reply = pending.run(&engine).await;
-                    let _ = out.send(Out::Message(reply.body)).await;
+                    answers.send(Some(&id), reply.body).await;
                     vec![id]
                 });
                 if endless {
@@ -311,10 +345,10 @@ impl Client {
         let batch = batch::begin(&self.engine, &peer, messages, entered);
         let cancelled = batch.cancelled.clone();
         if !batch.is_empty() {
-            let (engine, out, ended) = (self.engine.clone(), self.out.clone(), ids.clone());
+            let (engine, answers, ended) = (self.engine.clone(), self.answers.clone(), ids.clone());
             let task = self.tasks.spawn(async move {
                 let _room = room;
-                let _ = out.send(Out::Message(batch.run(&engine).await)).await;
+                answers.send(None, batch.run(&engine).await).await;
                 ended
             });
             for (id, part) in ids.into_iter().zip(parts) {

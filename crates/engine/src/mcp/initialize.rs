@@ -2,6 +2,7 @@
 
 use super::{LISTS_HOLD, Peer, Reply, SERVER_INFO, Session, offers, subscribes, tasks};
 use crate::Engine;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use toolgate_core::Face;
@@ -12,10 +13,23 @@ use toolgate_wire::{Fault, Id, Incoming};
 const ALL_SERVERS: &str = "Tools are named server__tool. A tool may be called by its own name alone when only one server \
                            has a tool of that name.";
 
+/// Longest capabilities of a client, in bytes: a session and a running call keep them, parsed, which takes many times that.
+pub(super) const MAX_CAPABILITIES: usize = 8 * 1024;
+
+/// Refuse capabilities that nobody would want to keep.
+pub(super) fn bounded(capabilities: Option<&RawValue>) -> Result<(), Fault> {
+    if capabilities.is_none_or(|raw| raw.get().len() <= MAX_CAPABILITIES) {
+        return Ok(());
+    }
+    let why = format!("Invalid params: the client's capabilities have more than {MAX_CAPABILITIES} bytes");
+    Err(Fault::invalid_params(why))
+}
+
 pub(super) fn initialize(engine: &Engine, peer: &Peer, request: &Incoming<'_>) -> Result<Reply, Fault> {
     let params = &request.params;
     let wanted = params.text("protocolVersion", params.protocol_version)?;
     let version = era::negotiate(&wanted, peer.http);
+    bounded(params.capabilities)?;
     reachable(engine, peer)?;
     let mut result = ResultWriter::new(Era::Legacy, &request.id, 256);
     let able = capabilities(engine, peer).to_string();

@@ -1,5 +1,6 @@
 //! What goes out before the answer of a call, and its progress as `notifications/progress`.
 
+use bytes::Bytes;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::mpsc::Sender;
 use toolgate_wire::{Id, notify};
@@ -9,6 +10,8 @@ use toolgate_wire::{Id, notify};
 pub enum Out {
     /// A JSON-RPC message.
     Message(Vec<u8>),
+    /// The same, an answer; for as long as it is there it holds its place (`channel::Hold`).
+    Answer(Bytes),
     /// Let go of the connection; the client comes back for the rest. Where that does not exist, nothing.
     Pause,
 }

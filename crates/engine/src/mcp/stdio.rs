@@ -37,7 +37,7 @@ where
             line => Some((line.map(|line| (line, Room::Uncounted)), lines)),
         }
     });
-    let (reading, outgoing) = channel::open(engine, caller, scope, Box::pin(incoming));
+    let (reading, outgoing) = channel::open(engine, caller, scope, Box::pin(incoming), None);
     channel::run(reading, write_lines(writer, outgoing)).await
 }
 
@@ -46,8 +46,12 @@ async fn write_lines<W: AsyncWrite + Unpin>(
     mut outgoing: mpsc::Receiver<Out>,
 ) -> std::io::Result<()> {
     while let Some(out) = outgoing.recv().await {
-        // There is no connection to let go of: this is the only one.
-        let Out::Message(mut line) = out else { continue };
+        let mut line = match out {
+            Out::Message(line) => line,
+            Out::Answer(line) => line.into(),
+            // There is no connection to let go of: this is the only one.
+            Out::Pause => continue,
+        };
         sse::on_one_line(&mut line);
         line.push(b'\n');
         writer.write_all(&line).await?;

@@ -18,7 +18,7 @@ use toolgate_core::tool::BoxFuture;
 use toolgate_core::{Caller, Ctx, Error, Kind, Mount, Server, Spec, Tool, ToolDef, ToolError};
 use toolgate_engine::journal::Journal;
 use toolgate_engine::mcp::{Kept, Peer, TaskStatus, TaskStore, handle};
-use toolgate_engine::{Engine, Parts, Settings};
+use toolgate_engine::{ApiKey, Engine, Parts, Settings};
 use toolgate_wire::message::{Body, Message, parse};
 use toolgate_wire::{Incoming, Version};
 
@@ -168,7 +168,7 @@ impl MemoryStore {
         let now = Timestamp::now();
         let task = Kept {
             id: id.to_owned(),
-            caller: "a".to_owned(),
+            caller: "key:a".to_owned(),
             scope: Some("lab".to_owned()),
             node: node.to_owned(),
             status: TaskStatus::parse(status).unwrap(),
@@ -224,6 +224,11 @@ pub struct Bench {
     _own: Option<tempfile::TempDir>,
 }
 
+/// The key of this caller.
+pub fn key(id: &str) -> ApiKey {
+    ApiKey { id: id.into(), name: id.into(), hash: [0; 32], roles: vec!["admin".into()], expires_at: None }
+}
+
 /// An engine on this directory and store, as the next process would open it.
 pub fn open(directory: &Path, store: &Arc<MemoryStore>) -> Bench {
     let journal = Journal::open(directory, "test").unwrap();
@@ -231,7 +236,7 @@ pub fn open(directory: &Path, store: &Arc<MemoryStore>) -> Bench {
     let servers = vec![Mount::of(Lab(signs.clone())), Mount::of(Plain)];
     let much = "1000000/1s".parse().unwrap();
     let settings = Settings { per_caller: much, per_tool: much, ..Settings::default() };
-    let mut parts = Parts::new(settings, servers, Policy::default(), Vec::new(), journal);
+    let mut parts = Parts::new(settings, servers, Policy::default(), vec![key("a"), key("b")], journal);
     parts.tasks = store.clone();
     parts.seal_key = [7; 32];
     let engine = Engine::new(parts).unwrap();
@@ -254,7 +259,7 @@ impl Bench {
 
     fn peer(caller: &str, door: Option<&str>, version: Version) -> Peer {
         Peer {
-            caller: Arc::new(Caller::new(caller, caller, ["admin"])),
+            caller: Arc::new(Caller::new(format!("key:{caller}"), caller, ["admin"])),
             scope: door.map(|name| Door::parse(name).unwrap()),
             version,
             http: true,

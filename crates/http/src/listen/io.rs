@@ -44,8 +44,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let result = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
-        if buf.filled().len() > before {
-            self.pulse.bytes();
+        let many = buf.filled().len() - before;
+        if many > 0 {
+            self.pulse.bytes(many);
         }
         Poll::Ready(result)
     }

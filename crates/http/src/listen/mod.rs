@@ -61,6 +61,16 @@ impl Ends {
 #[derive(Clone)]
 pub(crate) struct Slot(#[expect(dead_code, reason = "given back when dropped")] Arc<dyn Any + Send + Sync>);
 
+/// How many bytes have arrived on a connection (a request extension).
+#[derive(Clone)]
+pub(crate) struct Received(Arc<Pulse>);
+
+impl Received {
+    pub fn bytes(&self) -> u64 {
+        self.0.received()
+    }
+}
+
 // Refused connections that are still being told so; more are closed at once.
 const REFUSALS: usize = 64;
 const REFUSAL: &str = "{\"success\":false,\"data\":null,\"error\":{\"kind\":\"unavailable\",\"message\":\"too many \
@@ -244,6 +254,7 @@ async fn serve_one(
         let ticket = Pulse::begin(&counted, request.version());
         request.extensions_mut().insert(ends);
         request.extensions_mut().insert(slot.clone());
+        request.extensions_mut().insert(Received(counted.clone()));
         let answer = router.clone().oneshot(request);
         async move { Ok::<_, Infallible>(answer.await?.map(|body| Body::new(pulse::Held::new(body, ticket)))) }
     });

@@ -24,6 +24,7 @@ pub(super) struct Pulse {
     // HTTP/2 sends frames that belong to no request, so bytes say nothing about a head being underway.
     framed: AtomicBool,
     idle_since: AtomicU64,
+    received: AtomicU64,
     // When the first byte of the next head arrived; 0 while there is none. A part of a head that came together with the
     // request before it is not seen here: such a connection counts as idle, whose limit holds all the same.
     head_since: AtomicU64,
@@ -47,6 +48,7 @@ impl Pulse {
             served: AtomicBool::new(false),
             framed: AtomicBool::new(false),
             idle_since: AtomicU64::new(0),
+            received: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
         }
     }
@@ -68,12 +70,18 @@ impl Pulse {
         Ticket(pulse.clone())
     }
 
-    /// Bytes arrived.
-    pub(super) fn bytes(&self) {
+    /// So many bytes arrived.
+    pub(super) fn bytes(&self, many: usize) {
+        self.received.fetch_add(many as u64, SeqCst);
         if self.in_flight.load(SeqCst) == 0 && !self.framed.load(SeqCst) && self.head_since.load(SeqCst) == 0
         {
             self.head_since.store(self.now().max(1), SeqCst);
         }
+    }
+
+    /// How many bytes have arrived since the connection began.
+    pub(super) fn received(&self) -> u64 {
+        self.received.load(SeqCst)
     }
 
     /// Start the idle time anew, for a peer that was asked to leave.
@@ -173,7 +181,7 @@ mod tests {
         drop(ticket);
         assert_eq!(pulse.verdict(later(74).await), Verdict::Fine);
         assert_eq!(pulse.verdict(later(1).await), Verdict::Idle);
-        pulse.bytes();
+        pulse.bytes(1);
         assert_eq!(pulse.verdict(later(9).await), Verdict::Fine, "a new head is underway");
         assert_eq!(pulse.verdict(later(1).await), Verdict::SlowHead);
     }
@@ -182,7 +190,7 @@ mod tests {
     async fn frames_of_http_2_are_no_head() {
         let pulse = Arc::new(Pulse::new(HEADER, IDLE));
         drop(Pulse::begin(&pulse, Version::HTTP_2));
-        pulse.bytes();
+        pulse.bytes(1);
         assert_eq!(pulse.verdict(later(74).await), Verdict::Fine);
         assert_eq!(pulse.verdict(later(1).await), Verdict::Idle);
     }

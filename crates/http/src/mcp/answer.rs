@@ -96,6 +96,7 @@ pub(super) async fn progressing(
 fn event(out: Out) -> Option<Bytes> {
     match out {
         Out::Message(message) => Some(sse::message(&message).into()),
+        Out::Answer(message) => Some(sse::message(&message).into()),
         Out::Pause => None,
     }
 }

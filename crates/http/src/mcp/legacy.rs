@@ -38,12 +38,13 @@ fn failed(id: Option<&Id>, error: &Error) -> Response {
 
 // The session that a request names, for as long as the request lasts.
 async fn session(visit: &Visit, id: Option<&Id>) -> Result<Use, Refused> {
-    let Some(name) = visit.headers.get(SESSION_ID) else {
+    let named = header::value(&visit.headers, header::SESSION_ID)
+        .map_err(|fault| answer::fault(StatusCode::BAD_REQUEST, id, &fault))?;
+    let Some(name) = named else {
         let why = "header Mcp-Session-Id is missing; send initialize first";
         return Err(refuse(StatusCode::BAD_REQUEST, id, why).into());
     };
     let (sessions, scope) = (&visit.shared.sessions, visit.scope.as_ref());
-    let name = name.to_str().unwrap_or_default();
     let known = sessions.find_kept(name, &visit.caller, scope, || visit.connection()).await;
     let used = known.map_err(|error| failed(id, &error))?.ok_or_else(|| {
         refuse(StatusCode::NOT_FOUND, id, "there is no such session; send initialize to begin a new one")
@@ -135,6 +136,7 @@ async fn resumable(
     let opening = stream.opening(0);
     let put = |stream: &Stream, out| match out {
         Out::Message(message) => stream.push(&message),
+        Out::Answer(message) => stream.push(&message),
         Out::Pause => stream.pause(),
     };
     put(&stream, first);

@@ -7,6 +7,7 @@
 //! opened them; sessions outlive the process when there is a store for them (`keep`).
 
 mod answer;
+mod arriving;
 mod keep;
 mod legacy;
 mod modern;

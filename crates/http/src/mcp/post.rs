@@ -32,7 +32,7 @@ pub(super) async fn post(
         Ok(accepts) => accepts,
         Err((status, fault)) => return answer::fault(status, None, &fault),
     };
-    match bounds::read(&visit.headers, body, visit.app.limits()).await {
+    match bounds::read(&visit.headers, body, visit.app.limits(), &visit.caller).await {
         Ok(body) => dispatch(&visit, accepts, &body).await,
         Err(refusal) => refusal.into_response(),
     }

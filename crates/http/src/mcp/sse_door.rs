@@ -5,6 +5,7 @@
 //! brings one message in and is answered 202. A session belongs to its caller: anyone else who shows its id, or the same
 //! one with other roles, is told that there is no such session.
 
+use super::places;
 use super::session::fresh_id;
 use super::{Shared, answer, negotiate};
 use crate::{AppState, Refusal, bounds};
@@ -95,7 +96,9 @@ pub(super) async fn open(
     });
     let (engine, holder) = (app.engine().clone(), caller.clone());
     let gone: Gone = Box::pin(async move { engine.gone(&holder).await });
-    let (reading, outgoing) = channel::open(app.engine().clone(), caller, None, Box::pin(incoming));
+    let hold = places::hold(&app, &caller);
+    let (reading, outgoing) =
+        channel::open(app.engine().clone(), caller, None, Box::pin(incoming), Some(hold));
     let live = Live {
         first: Some(format!("event: endpoint\ndata: /message?sessionId={id}\n\n").into()),
         reading: Some(Box::pin(reading)),
@@ -150,6 +153,7 @@ impl Live {
             };
             match out? {
                 Out::Message(message) => return Some(sse::message(&message).into()),
+                Out::Answer(message) => return Some(sse::message(&message).into()),
                 Out::Pause => {}
             }
         }
@@ -181,7 +185,7 @@ pub(super) async fn message_in(
         shared.doors.lock().get(which.session.as_str()).filter(|d| d.caller == caller).map(|d| d.to.clone());
     let gone = || Refusal::not_found("there is no such session; open GET /sse to begin one").into_response();
     let Some(to) = door else { return gone() };
-    let body = match bounds::read(&head.headers, body, app.limits()).await {
+    let body = match bounds::read(&head.headers, body, app.limits(), &caller).await {
         Ok(body) => body,
         Err(refusal) => return refusal.into_response(),
     };

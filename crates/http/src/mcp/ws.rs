@@ -3,13 +3,15 @@
 //! The request that opens it passes Host, Origin and credential like every other. Afterwards the channel ends as soon as
 //! its key does, or has other roles than it was opened with (`Engine::gone`). A ping goes out
 //! every 30 s; without its pong within 10 s the channel is closed. Close codes: 1001 the gateway ends, 1002 and 1007 not
-//! the protocol or not UTF-8, 1003 binary, 1008 the key is no longer good, 1009 larger than `http.max_body`, 1011 no
-//! pong. A message counts in `http.max_bodies` from when it is whole until it is answered; without room a request is
-//! answered with an error and the channel goes on. What has come of a message that is not whole yet is bounded by
-//! `http.max_body` for each channel only. Absent on purpose: sub-protocols, compression of frames, WebSocket over HTTP/2.
+//! the protocol or not UTF-8, 1003 binary, 1008 the key is no longer good, too many pings or a message that does not end,
+//! 1009 larger than `http.max_body`, 1011 no pong, 1013 no room for what has come of a message. A message counts in
+//! `http.max_bodies` from when it is whole until it is answered; without room a request is answered with an error and the
+//! channel goes on. What has come of a message that is not whole yet counts too (`arriving`). Absent on purpose:
+//! sub-protocols, compression of frames, WebSocket over HTTP/2.
 
-use super::Shared;
-use crate::listen::Slot;
+use super::arriving::{Arriving, Step};
+use super::{Shared, places};
+use crate::listen::{Received, Slot};
 use crate::{AppState, Refusal, bounds};
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -20,10 +22,10 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt, stream};
 use http::{HeaderValue, StatusCode, header};
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 use toolgate_core::{Caller, Kind};
 use toolgate_engine::mcp::Out;
@@ -45,6 +47,9 @@ impl Default for Beat {
     }
 }
 
+// Pings of a peer whose pongs are not sent yet.
+const MAX_PINGS: u32 = 1024;
+
 // How long a peer that was told to go has to do so.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -56,6 +61,7 @@ pub(super) async fn open(
 ) -> Response {
     // Keeps the connection counted when HTTP has ended on it.
     let slot = request.extensions_mut().remove::<Slot>();
+    let received = request.extensions_mut().remove::<Received>();
     let upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection> = request.extract().await;
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade,
@@ -74,9 +80,17 @@ pub(super) async fn open(
     let max = app.limits().max_body;
     upgrade.max_message_size(max).max_frame_size(max).on_upgrade(move |socket| async move {
         let _held = (slot, place);
-        Door { app, caller, beat: shared.beat, heard: AtomicU64::new(0), farewell: OnceLock::new() }
-            .serve(socket)
-            .await;
+        let door = Door {
+            app,
+            caller,
+            beat: shared.beat,
+            heard: AtomicU64::new(0),
+            pings: AtomicU32::new(0),
+            pinged: Notify::new(),
+            flooded: Notify::new(),
+            farewell: OnceLock::new(),
+        };
+        door.serve(socket, received).await;
     })
 }
 
@@ -86,19 +100,28 @@ struct Door {
     beat: Beat,
     /// Number of the newest ping that was answered.
     heard: AtomicU64,
+    /// Pings of the peer since everything was sent, and that there are some.
+    pings: AtomicU32,
+    pinged: Notify,
+    flooded: Notify,
     /// Why this side ends it; the first reason counts.
     farewell: OnceLock<(u16, String)>,
 }
 
 impl Door {
-    async fn serve(&self, socket: WebSocket) {
+    async fn serve(&self, socket: WebSocket, received: Option<Received>) {
         let (mut sink, mut stream) = socket.split();
-        let incoming = stream::unfold((&mut stream, self.app.closing()), |(stream, mut closing)| async {
-            let message = self.next(stream, &mut closing).await;
-            Some((message, (stream, closing)))
+        let limits = self.app.limits();
+        let held = limits.bodies.nothing(&self.caller.id);
+        let arriving = Arriving::new(received, limits.body_timeout, held);
+        let begin = (&mut stream, arriving, self.app.closing());
+        let incoming = stream::unfold(begin, |(stream, mut arriving, mut closing)| async {
+            let message = self.next(stream, &mut arriving, &mut closing).await;
+            Some((message, (stream, arriving, closing)))
         });
-        let engine = self.app.engine().clone();
-        let (reading, outgoing) = channel::open(engine, self.caller.clone(), None, Box::pin(incoming));
+        let (engine, hold) = (self.app.engine().clone(), places::hold(&self.app, &self.caller));
+        let (reading, outgoing) =
+            channel::open(engine, self.caller.clone(), None, Box::pin(incoming), Some(hold));
         if let Err(problem) = channel::run(reading, self.write(&mut sink, outgoing)).await {
             tracing::debug!(%problem, "WebSocket ended");
         }
@@ -109,11 +132,24 @@ impl Door {
     async fn next(
         &self,
         stream: &mut SplitStream<WebSocket>,
+        arriving: &mut Arriving,
         closing: &mut watch::Receiver<bool>,
     ) -> io::Result<Arrived> {
         loop {
+            let due = arriving.due();
             let message = tokio::select! {
-                message = stream.next() => message,
+                step = arriving.step(stream) => match step {
+                    Ok(Step::Came(message)) => message,
+                    Ok(Step::Part) => continue,
+                    Err(_full) => {
+                        let why = "the messages of this caller take too much memory now (http.max_bodies)";
+                        return Err(self.end(close_code::AGAIN, why));
+                    }
+                },
+                () = until(due), if due.is_some() => {
+                    let why = "a message did not arrive in time (http.body_timeout)";
+                    return Err(self.end(close_code::POLICY, why));
+                }
                 _ = closing.wait_for(|closing| *closing) => {
                     self.end(close_code::AWAY, "the gateway ends");
                     return Ok((Line::End, Room::Uncounted));
@@ -123,9 +159,9 @@ impl Door {
                 Some(Ok(Message::Text(text))) => {
                     // Copied, because the frame's own bytes would keep the whole buffer that they were read into.
                     let text = text.as_bytes().to_vec();
-                    let room = match bounds::take(&self.app.limits().room, text.len()) {
-                        Some(room) => Room::Held(Box::new(room)),
-                        None => Room::Full(Fault::from(&bounds::no_room())),
+                    let room = match self.app.limits().bodies.take(&self.caller.id, text.len()) {
+                        Ok(room) => Room::Held(Box::new(room)),
+                        Err(full) => Room::Full(Fault::from(&bounds::no_room(full))),
                     };
                     return Ok((Line::Text(text), room));
                 }
@@ -137,7 +173,15 @@ impl Door {
                         self.heard.fetch_max(u64::from_be_bytes(number), SeqCst);
                     }
                 }
-                Some(Ok(Message::Ping(_))) => {}
+                Some(Ok(Message::Ping(_))) => {
+                    // The library writes the pongs; where they pile up they are not read.
+                    if self.pings.fetch_add(1, SeqCst) >= MAX_PINGS {
+                        // The writer waits for a peer that does not read.
+                        self.flooded.notify_one();
+                        return Err(self.end(close_code::POLICY, "too many pings at once"));
+                    }
+                    self.pinged.notify_one();
+                }
                 Some(Ok(Message::Close(_))) | None => return Err(io::ErrorKind::ConnectionAborted.into()),
                 Some(Err(error)) => return Err(self.broken(error)),
             }
@@ -177,21 +221,28 @@ impl Door {
         let (mut sent, mut due) = (0_u64, None);
         let mut gone = std::pin::pin!(self.app.engine().gone(&self.caller));
         loop {
+            // Until it is sent: the library copies what it sends.
+            let mut place = None;
             let message = tokio::select! {
                 biased;
                 () = &mut gone => return Err(self.no_key()),
+                () = self.pinged.notified() => None,
                 out = outgoing.recv() => match out {
                     None => return Ok(()),
                     // There is no coming back to a channel, so nobody is let go.
                     Some(Out::Pause) => continue,
                     Some(Out::Message(body)) => {
-                        Message::Text(Utf8Bytes::try_from(body).map_err(io::Error::other)?)
+                        Some(Message::Text(Utf8Bytes::try_from(body).map_err(io::Error::other)?))
+                    }
+                    Some(Out::Answer(body)) => {
+                        place = Some(body.clone());
+                        Some(Message::Text(Utf8Bytes::try_from(body).map_err(io::Error::other)?))
                     }
                 },
                 _ = ticks.tick(), if due.is_none() => {
                     sent += 1;
                     due = Some(Instant::now() + self.beat.patience);
-                    Message::Ping(sent.to_be_bytes().to_vec().into())
+                    Some(Message::Ping(sent.to_be_bytes().to_vec().into()))
                 }
                 () = until(due), if due.is_some() => {
                     if self.heard.load(SeqCst) < sent {
@@ -201,7 +252,19 @@ impl Door {
                     continue;
                 }
             };
-            sink.send(message).await.map_err(io::Error::other)?;
+            let written = async {
+                match message {
+                    Some(message) => sink.send(message).await,
+                    None => sink.flush().await,
+                }
+            };
+            tokio::select! {
+                () = &mut gone => return Err(self.no_key()),
+                () = self.flooded.notified() => return Err(io::ErrorKind::ConnectionAborted.into()),
+                written = written => written.map_err(io::Error::other)?,
+            }
+            drop(place);
+            self.pings.store(0, SeqCst);
         }
     }
 

@@ -24,7 +24,7 @@ pub(super) async fn set(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Server, Refusal> {
-    let Nothing {} = bounds::json(headers, body, state.limits()).await?;
+    let Nothing {} = bounds::json(headers, body, state.limits(), caller).await?;
     let engine = state.engine();
     let before = engine.servers(caller).into_iter().find(|view| view.id == server).map(|view| view.running);
     let view = engine.set_running(caller, server, running).await?;

@@ -103,7 +103,7 @@ async fn run(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<ToolOutput, Refusal> {
-    let asked: ToolCall = bounds::json(headers, body, state.limits()).await?;
+    let asked: ToolCall = bounds::json(headers, body, state.limits(), &caller).await?;
     let arguments = match asked.params {
         Some(params) if params.get().starts_with('{') => params,
         Some(_) => return Err(Refusal::invalid("\"params\" must be an object")),

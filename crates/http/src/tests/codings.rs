@@ -90,6 +90,15 @@ async fn a_bomb_is_too_large_and_the_rest_is_named() {
             assert_eq!(answer(gate.coded(path, coding, bytes)).await.status, 400, "{coding}");
         }
     }
+    // What never becomes anything is bounded all the same: a file name without end.
+    let mut endless = vec![0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3];
+    endless.resize(128 << 10, b'a');
+    let pieces = futures_util::stream::iter(
+        endless.chunks(8 << 10).map(|c| Ok::<_, std::io::Error>(c.to_vec())).collect::<Vec<_>>(),
+    );
+    let request = gate.coded("/mcp/lab/tools/echo", "gzip", Vec::new());
+    let said = answer(request.body(reqwest::Body::wrap_stream(pieces))).await;
+    assert_eq!(said.status, 413, "{}", said.text);
     // A window of 1 GiB is no br of HTTP.
     let large = vec![0x11, 0x1e, 0x03];
     assert_eq!(answer(gate.coded("/mcp/lab/tools/echo", "br", large)).await.status, 400);

@@ -5,7 +5,9 @@ mod codings;
 mod document;
 mod door;
 mod pages;
+mod reuse;
 mod sockets;
+mod unread;
 
 use crate::{AppState, Edge, Settings, bind, serve};
 use http::Method;

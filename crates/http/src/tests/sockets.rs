@@ -90,3 +90,78 @@ async fn the_old_door_is_there_only_when_asked_for() {
     let pong = events.chunk().await.unwrap().unwrap();
     assert!(pong.starts_with(b"event: message\ndata: {"), "{pong:?}");
 }
+
+/// Whether the gateway ends it, and with which code if it can still say so.
+async fn ended(socket: &mut Socket) -> Option<(u16, String)> {
+    loop {
+        let next = tokio::time::timeout(std::time::Duration::from_secs(20), socket.next()).await;
+        match next.expect("an end in time") {
+            Some(Ok(Message::Close(Some(frame)))) => {
+                return Some((frame.code.into(), frame.reason.to_string()));
+            }
+            Some(Ok(_)) => {}
+            Some(Err(_)) | None => return None,
+        }
+    }
+}
+
+/// Pongs that nobody reads are not kept without end.
+#[tokio::test]
+async fn a_flood_of_pings_ends_the_socket() {
+    let gate = gate(Settings::default()).await;
+    let mut socket = open(&gate, &[("authorization", &bearer(ADMIN))]).await.unwrap();
+    for _ in 0..10 {
+        socket.send(Message::Ping(vec![b'x'; 125].into())).await.unwrap();
+    }
+    for _ in 0..10 {
+        assert!(socket.next().await.unwrap().unwrap().is_pong());
+    }
+    let mut flood = async || {
+        for _ in 0..400 {
+            for _ in 0..1000 {
+                socket.feed(Message::Ping(vec![b'x'; 125].into())).await?;
+            }
+            socket.flush().await?;
+        }
+        Ok::<(), Error>(())
+    };
+    let flooded = tokio::time::timeout(std::time::Duration::from_secs(30), flood()).await;
+    assert!(matches!(flooded, Ok(Err(_))), "50 MB of pings were taken: {flooded:?}");
+}
+
+fn part(bytes: usize) -> Message {
+    use tokio_tungstenite::tungstenite::protocol::frame::{Frame, coding::Data, coding::OpCode};
+    Message::Frame(Frame::message(vec![b' '; bytes], OpCode::Data(Data::Text), false))
+}
+
+#[tokio::test]
+async fn a_message_that_does_not_end_is_not_waited_for() {
+    let second = toolgate_core::unit::Span(std::time::Duration::from_millis(300));
+    let gate = gate(Settings { body_timeout: second, ..Settings::default() }).await;
+    let mut socket = open(&gate, &[("authorization", &bearer(ADMIN))]).await.unwrap();
+    call(&mut socket, "ping", json!({})).await;
+    socket.send(part(1000)).await.unwrap();
+    // What comes in the middle is not its end.
+    socket.send(Message::Pong(vec![b'x'; 100].into())).await.unwrap();
+    let (code, why) = ended(&mut socket).await.unwrap();
+    assert_eq!((code, why.contains("http.body_timeout")), (1008, true), "{why}");
+}
+
+#[tokio::test]
+async fn parts_of_messages_count_as_bodies() {
+    let room = toolgate_core::unit::Size(1 << 20);
+    let gate = gate(Settings { max_body: room, max_bodies: room, ..Settings::default() }).await;
+    let mut sockets = Vec::new();
+    for _ in 0..2 {
+        let mut socket = open(&gate, &[("authorization", &bearer(READER))]).await.unwrap();
+        socket.send(part(700_000)).await.unwrap();
+        sockets.push(socket);
+    }
+    let one = async |socket: &mut Socket| ended(socket).await;
+    let (mut first, mut second) = (sockets.remove(0), sockets.remove(0));
+    let ended = tokio::select! {
+        ended = one(&mut first) => ended,
+        ended = one(&mut second) => ended,
+    };
+    assert_eq!(ended.unwrap().0, 1013);
+}

@@ -7,7 +7,8 @@
 //! again from its beginning, as `Ctx::ask` of modern clients works everywhere.
 //!
 //! A task belongs to its caller and door. It runs through `Engine::call` like every call, on its own, whatever becomes of
-//! the connection. A call that an earlier process was running has failed when it is asked for again.
+//! the connection, but ends with its caller's key. A call that an earlier process was running has failed when it is asked
+//! for again.
 //! Absent on purpose: `notifications/tasks` (clients poll), and going on with a task after a restart (ADR 10).
 
 mod kept;
@@ -19,7 +20,8 @@ pub(crate) use shelf::Tasks;
 
 use super::call::{answers, questions};
 use super::link::Modern;
-use super::{Peer, Pending, Reply, SERVER_INFO};
+use super::{Peer, Pending, Reply, SERVER_INFO, initialize};
+use crate::standing::gone_from;
 use crate::trail::{Answer, Trail};
 use crate::{Engine, Inner};
 use jiff::Timestamp;
@@ -51,8 +53,6 @@ const KEPT: Duration = Duration::from_secs(30 * 60);
 const MAY_ASK: Duration = Duration::from_millis(250);
 /// Longest result kept, in bytes.
 const MAX_BODY: usize = 2 << 20;
-// Longest answers of one `tasks/update`.
-const MAX_ANSWERS: usize = 256 * 1024;
 
 /// What a modern call of a tool becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,11 +194,17 @@ pub(super) async fn begin(
         Err(_) => return Ok(Begun::Call),
     }
     let work = drive(engine.clone(), task.id.clone(), id.clone(), call.clone(), live.clone(), running);
+    let (away, caller, held) = (Arc::downgrade(&engine.0), call.caller.clone(), task.id.clone());
     tokio::spawn(async move {
         tokio::select! {
             biased;
-            () = live.cancelled.notified() => {}
-            () = work => {}
+            () = live.cancelled.notified() => return,
+            () = work => return,
+            () = gone_from(away.clone(), &caller) => {}
+        }
+        // Nobody may cancel it any more, so it ends as everything does that the key has begun.
+        if let Some(inner) = away.upgrade() {
+            inner.tasks.end(&held, TaskStatus::Failed, no_key()).await;
         }
     });
     let mut writer = ResultWriter::new(Era::Modern, id, 512);
@@ -323,6 +329,12 @@ fn error_text(error: &Error) -> String {
     text.to_string()
 }
 
+// The error of a task whose caller is gone.
+fn no_key() -> String {
+    let why = "the key that began this task was revoked, has expired or has other roles now";
+    error_text(&Error::new(Kind::Unauthenticated, why))
+}
+
 // The error of a task whose process is gone.
 fn lost() -> String {
     let why = "the gateway restarted while this task ran or waited for answers, and cannot go on with it; call again, but \
@@ -348,6 +360,7 @@ pub(super) fn method(
     request: &Incoming<'_>,
     method: &str,
 ) -> Result<Pending, Fault> {
+    initialize::bounded(request.meta.client_capabilities)?;
     if !declares(request) {
         return Err(Fault::missing_capability(required()));
     }
@@ -356,13 +369,7 @@ pub(super) fn method(
     let (engine, id) = (engine.clone(), request.id.clone());
     let owner = (peer.caller.clone(), peer.scope.clone());
     let act = match method {
-        "tasks/update" => {
-            if params.input_responses.is_some_and(|raw| raw.get().len() > MAX_ANSWERS) {
-                let why = format!("Invalid params: \"inputResponses\" has more than {MAX_ANSWERS} bytes");
-                return Err(Fault::invalid_params(why));
-            }
-            Act::Answer(answers(request)?)
-        }
+        "tasks/update" => Act::Answer(answers(request)?),
         "tasks/cancel" => Act::Cancel,
         _ => Act::Look,
     };

@@ -148,9 +148,12 @@ async fn malformed_answers_are_refused() {
         json!({"name": "order", "inputResponses": []}),
         json!({"name": "order", "inputResponses": {"sure": true}}),
         json!({"name": "order", "requestState": 7}),
+        json!({"name": "order", "inputResponses": {"sure": {"much": "x".repeat(256 * 1024)}}}),
     ] {
         assert_eq!(talk.code("tools/call", params.clone()).await, -32602, "{params}");
     }
+    let much = bench.modern("admin").able(json!({"elicitation": {"x": "x".repeat(8 * 1024)}}));
+    assert_eq!(much.code("tools/call", json!({"name": "order"})).await, -32602);
     assert!(bench.records().is_empty(), "nothing ran");
 }
 

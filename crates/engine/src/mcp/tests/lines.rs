@@ -1,13 +1,18 @@
 //! A whole stdio conversation: real pipes, real engine.
 
 use super::{Bench, bench, bench_with, caller, shop};
+use crate::mcp::Out;
+use crate::mcp::channel::{self, Hold, Room};
 use crate::mcp::stdio::serve_lines;
 use crate::{Engine, Settings};
+use futures_util::stream;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, Lines, duplex, split};
 use tokio::io::{ReadHalf, WriteHalf};
 use tokio::task::JoinHandle;
+use toolgate_wire::line::Line;
 
 struct Client {
     to: Option<WriteHalf<DuplexStream>>,
@@ -332,4 +337,24 @@ async fn the_end_of_input_ends_what_waits_for_the_client() {
     let rest = tokio::time::timeout(Duration::from_secs(10), client.finish()).await.expect("an end in time");
     assert_eq!(rest.len(), 1, "{rest:?}");
     assert_eq!((&rest[0]["id"], &rest[0]["result"]["isError"]), (&json!(2), &json!(true)));
+}
+
+#[tokio::test]
+async fn an_answer_without_room_is_an_error() {
+    let bench = bench();
+    let line = |id: i64, method: &str| {
+        let text = request(id, method, json!({})).to_string();
+        Ok((Line::Text(text.into_bytes()), Room::Uncounted))
+    };
+    let incoming = stream::iter([line(1, "tools/list"), line(2, "ping")]);
+    // Room for what is short.
+    let hold: Hold = Arc::new(|answer| (answer.len() < 100).then(|| answer.into()));
+    let (reading, mut outgoing) =
+        channel::open(bench.engine.clone(), caller("admin"), None, incoming, Some(hold));
+    reading.await.unwrap();
+    let Some(Out::Message(refused)) = outgoing.recv().await else { panic!("no answer") };
+    let refused: Value = serde_json::from_slice(&refused).unwrap();
+    assert!(refused["error"]["message"].as_str().unwrap().contains("read"), "{refused}");
+    assert_eq!(refused["id"], 1);
+    assert!(matches!(outgoing.recv().await, Some(Out::Answer(_))));
 }

@@ -87,6 +87,11 @@ async fn initialize_and_discover() {
     assert_eq!(result["capabilities"], json!({"tools": {"listChanged": true}, "logging": {}}));
     assert_eq!(result["serverInfo"]["name"], "toolgate");
     assert_eq!(result["resultType"], Value::Null);
+    // A session would keep them, many times as large.
+    let params = json!({"protocolVersion": "2025-06-18", "capabilities": {"a": vec![json!([]); 4000]}});
+    let reply = door.reply("initialize", params).await;
+    assert!(reply.opened.is_none());
+    assert!(String::from_utf8_lossy(&reply.body).contains("-32602"));
 
     let door = Door::new(&bench, "admin", None, MODERN);
     let (status, answer) = door.send("server/discover", json!({})).await;

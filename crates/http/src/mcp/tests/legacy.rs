@@ -38,6 +38,8 @@ async fn the_life_of_a_session() {
     let response = json!({"jsonrpc": "2.0", "id": 1, "result": {}});
     assert_eq!(answer(gate.in_session(&id, &response)).await.0, 202);
 
+    // Who reads the first and who reads the last would not agree.
+    assert_eq!(code(gate.in_session(&id, &ping).header("Mcp-Session-Id", "0123")).await.0, 400);
     assert_eq!(other(&gate, Method::DELETE, "/mcp", Some(&id)).send().await.unwrap().status(), 204);
     assert_eq!(code(gate.in_session(&id, &ping)).await, (404, -32600));
     assert_eq!(code(gate.in_session(&id, &note)).await, (404, -32600));

@@ -58,7 +58,7 @@ async fn gate_with(limits: Limits) -> Gate {
     let shared = Arc::new(shared);
     let settings = Settings {
         max_body: "64KiB".parse().unwrap(),
-        max_bodies: "256KiB".parse().unwrap(),
+        max_bodies: "1MiB".parse().unwrap(),
         ..Settings::default()
     };
     let state = AppState::new(Edge::new(engine.clone(), settings)).unwrap();

@@ -181,7 +181,7 @@ async fn messages_take_room_until_they_are_answered() {
     let refused = client.ask(&padded(4, "echo")).await;
     assert_eq!((&refused["id"], &refused["error"]["code"]), (&json!(4), &json!(-32050)));
     assert!(refused["error"]["message"].as_str().unwrap().contains("http.max_bodies"), "{refused}");
-    // Everybody's bodies share the room.
+    // The bodies of the same caller share the room.
     let body = padded(5, "echo").to_string();
     let elsewhere =
         gate.post("/mcp", body).header("MCP-Protocol-Version", "2026-07-28").send().await.unwrap();

@@ -34,6 +34,6 @@ async fn import(
     body: Body,
 ) -> Result<Json<Imported>, Refusal> {
     let upstreams = super::changeable(&state, &caller, "upstream_imported", "import").await?;
-    let asked: Import = bounds::json(&headers, body, state.limits()).await?;
+    let asked: Import = bounds::json(&headers, body, state.limits(), &caller).await?;
     Ok(Json(upstreams.import(caller, asked).await?))
 }

@@ -38,6 +38,6 @@ async fn put(
 ) -> Result<Json<Put>, Refusal> {
     let upstreams = super::changeable(&state, &caller, "upstream_changed", &name).await?;
     let name = super::name(name)?;
-    let settings: Map<String, Value> = bounds::json(&headers, body, state.limits()).await?;
+    let settings: Map<String, Value> = bounds::json(&headers, body, state.limits(), &caller).await?;
     Ok(Json(upstreams.put(caller, name, settings).await?))
 }

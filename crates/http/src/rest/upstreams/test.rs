@@ -37,6 +37,6 @@ async fn test(
 ) -> Result<Json<Trial>, Refusal> {
     let upstreams = super::changeable(&state, &caller, "upstream_tested", &name).await?;
     let name = super::name(name)?;
-    let Nothing {} = bounds::json(&headers, body, state.limits()).await?;
+    let Nothing {} = bounds::json(&headers, body, state.limits(), &caller).await?;
     Ok(Json(upstreams.test(name).await?))
 }
