@@ -133,7 +133,7 @@ for set in 2025-11-25:legacy 2026-07-28:auto; do
     up "$UP" everything.log bash -c "exec ${EVERYTHING//PORT/$UP}"
     direct "$UP" /mcp --requirements "$revision"
     gateway "$(upstream everything "$UP" never '' "$era")" everything
-    [[ $revision == 2025-11-25 ]] || EXCEPT='PyPI everything-server'
+    EXCEPT="PyPI everything-server, $revision"
     suite 'through, PyPI everything-server' /mcp --requirements "$revision"
     EXCEPT=''
     stop

@@ -118,7 +118,6 @@ async def files(client: Client) -> None:
     expect("denied" in said.lower() and "secret" not in said, f"outside: {said}")
     await refused(client, "filesystem__write_file", path=str(WORK / "outside2.txt"), content="x")
     expect(not (WORK / "outside2.txt").exists(), "a file was written outside of what is allowed")
-    # What the server itself would allow, and the sandbox does not: a link out of its directory is the kernel's to refuse.
 
 
 async def repository(client: Client) -> None:
@@ -143,6 +142,8 @@ async def clock(client: Client) -> None:
 async def web(client: Client) -> None:
     said = await refused(client, "fetch__fetch", url=SITE)
     expect("page of this machine" not in said, f"a page of this machine was fetched: {said}")
+    # Nor does a list of hosts open what is private.
+    await refused(client, "fetch-local__fetch", url=SITE.replace("127.0.0.2", "127.0.0.3"))
     fetched = await call(client, "fetch-local__fetch", url=SITE)
     expect("A page of this machine." in fetched, f"fetched: {fetched}")
 

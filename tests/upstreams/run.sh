@@ -34,7 +34,7 @@ wait_for() {
     sleep 0.1
   done
 }
-listens() { (: <"/dev/tcp/127.0.0.1/$1"); }
+listens() { (: <"/dev/tcp/$1"); }
 
 # Processes that bear the mark of this run in their environment: the servers, and whatever they started.
 marked() { grep -lzsx "UPSTREAM_MARK=$WORK" /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3; }
@@ -50,18 +50,17 @@ printf 'new\n' >"$WORK/repository/new.txt"
 
 PORT="$(free_port)"
 SITE_PORT="$(free_port)"
-"$PYTHON" -m http.server --bind 127.0.0.1 --directory "$WORK/site" "$SITE_PORT" >/dev/null 2>&1 &
+# Not 127.0.0.1, which is a server's own machine to it: it has a network of its own, and asks the gateway for all others.
+"$PYTHON" -m http.server --bind 127.0.0.2 --directory "$WORK/site" "$SITE_PORT" >/dev/null 2>&1 &
 SITE=$!
-wait_for 'the local site listens' listens "$SITE_PORT"
+wait_for 'the local site listens' listens "127.0.0.2/$SITE_PORT"
 
 # The interpreters themselves, not what stands for them in PATH, and where their libraries are.
 RUNTIME="$("$PYTHON" -c 'import os, sys; print(os.path.realpath(sys.executable))')"
 LIBRARIES="$("$PYTHON" -c 'import os, sys; print(os.path.realpath(sys.base_prefix))')"
 [[ $LIBRARIES != /usr ]] || LIBRARIES=/usr/lib
 NODE_ITSELF="$(realpath "$NODE")"
-PACKAGES="$PWD/node/node_modules"
-SERVERS="$PACKAGES/@modelcontextprotocol"
-node="command: $NODE_ITSELF, read: [\"$(dirname "$NODE_ITSELF")\", \"$PWD/node\"]"
+SERVERS="$PWD/node/node_modules/@modelcontextprotocol"
 python="command: $RUNTIME"
 environment="PYTHONPATH: \"$SERVER_PACKAGES\", PYTHONDONTWRITEBYTECODE: \"1\", UPSTREAM_MARK: \"$WORK\""
 reads="\"$LIBRARIES\", \"$(dirname "$RUNTIME")\", \"$SERVER_PACKAGES\""
@@ -71,9 +70,11 @@ version: 1
 listen: 127.0.0.1:$PORT
 data: $WORK/data
 servers: {enabled: []}
+egress: {allow_private: ["127.0.0.2:$SITE_PORT"]}
 limits: {per_caller: 1000000/1s, per_tool: 1000000/1s}
 upstreams:
-  everything: {$node, args: ["$SERVERS/server-everything/dist/index.js", stdio], env: {UPSTREAM_MARK: "$WORK"}}
+  everything: {command: $NODE_ITSELF, args: ["$SERVERS/server-everything/dist/index.js", stdio], env: {UPSTREAM_MARK: "$WORK"},
+    read: ["$(dirname "$NODE_ITSELF")", "$PWD/node"]}
   filesystem: {command: $NODE_ITSELF, args: ["$SERVERS/server-filesystem/dist/index.js", "$WORK/files"], env: {UPSTREAM_MARK: "$WORK"},
     read: ["$(dirname "$NODE_ITSELF")", "$PWD/node"], write: ["$WORK/files"]}
   memory: {command: $NODE_ITSELF, args: ["$SERVERS/server-memory/dist/index.js"],
@@ -81,19 +82,20 @@ upstreams:
     read: ["$(dirname "$NODE_ITSELF")", "$PWD/node"], write: ["$WORK/memory"]}
   git: {$python, args: [-m, mcp_server_git, --repository, "$WORK/repository"], env: {$environment}, read: [$reads], write: ["$WORK/repository"]}
   time: {$python, args: [-m, mcp_server_time], env: {$environment}, read: [$reads]}
-  fetch: {$python, args: [-m, mcp_server_fetch, --ignore-robots-txt, --allow-private-ips], env: {$environment}, read: [$reads]}
+  fetch: {$python, args: [-m, mcp_server_fetch, --ignore-robots-txt, --allow-private-ips], env: {$environment}, read: [$reads],
+    egress: [example.org]}
   fetch-local: {$python, args: [-m, mcp_server_fetch, --ignore-robots-txt, --allow-private-ips], env: {$environment}, read: [$reads],
-    egress: ["127.0.0.1:$SITE_PORT"]}
+    egress: ["127.0.0.2"]}
 virtual_servers:
   desk: {tools: [time/convert_time, everything/echo, git/git_log], rename: {everything/echo: say}}
 YAML
 
 "$TOOLGATE" serve --config "$WORK/toolgate.yaml" >"$WORK/serve.log" 2>&1 &
 GATEWAY=$!
-wait_for 'the gateway listens' listens "$PORT"
+wait_for 'the gateway listens' listens "127.0.0.1/$PORT"
 wait_for 'the administrator has a key' test -s "$WORK/data/admin.key"
 
-export MCP_URL="http://127.0.0.1:$PORT" MCP_WORK="$WORK" MCP_SITE="http://127.0.0.1:$SITE_PORT/page.txt"
+export MCP_URL="http://127.0.0.1:$PORT" MCP_WORK="$WORK" MCP_SITE="http://127.0.0.2:$SITE_PORT/page.txt"
 MCP_KEY="$(<"$WORK/data/admin.key")"
 export MCP_KEY
 PYTHONPATH="$PYTHON_PACKAGES" "$PYTHON" drive.py
