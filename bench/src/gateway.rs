@@ -1,8 +1,9 @@
 //! The gateway under measurement: a real process on a data directory of its own, with the limits raised out of the way
 //! and everything else (key, policy, rate limit, journal) as it comes.
 
+use crate::call::{Call, Door, Place, Tool};
 use crate::client::Connection;
-use crate::load::{Door, is_right, request};
+use crate::process;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -29,7 +30,8 @@ impl Gateway {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let address = format!("127.0.0.1:{port}");
         let started = Instant::now();
-        let child = Command::new(binary)
+        // The process starts in another directory.
+        let child = Command::new(std::path::absolute(binary)?)
             .args(["serve", "--listen", &address, "--data"])
             .arg(&data)
             .arg("--config")
@@ -44,7 +46,7 @@ impl Gateway {
         let mut gateway = Self {
             child,
             directory,
-            binary: binary.to_owned(),
+            binary: std::path::absolute(binary)?,
             address,
             key: String::new(),
             to_first_answer: Duration::ZERO,
@@ -58,12 +60,11 @@ impl Gateway {
             let key = std::fs::read_to_string(data.join("admin.key")).unwrap_or_default();
             if let (false, Ok(mut connection)) = (key.is_empty(), Connection::open(&self.address).await) {
                 self.key = key.trim().to_owned();
-                let answer = connection.send(&request(Door::Rest, &self.address, &self.key)).await?;
+                let place = Place::with_key(&self.address, "/mcp", &self.key);
+                let mut call = Call::new(&place, Door::Rest, &Tool::EnvVar, 0, "", 0);
+                let answer = connection.send(call.next()).await?;
                 self.to_first_answer = started.elapsed();
-                if is_right(answer.status, answer.body) {
-                    return Ok(());
-                }
-                bail!("first call: {} {}", answer.status, String::from_utf8_lossy(answer.body));
+                return call.check(&answer).context("first call");
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
@@ -71,19 +72,13 @@ impl Gateway {
         bail!("the gateway did not answer within 20 s; its log:\n{log}")
     }
 
-    /// CPU time of the process so far, user and system.
-    pub fn cpu(&self) -> Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let fields: Vec<&str> = stat.rsplit_once(')').context("stat")?.1.split_whitespace().collect();
-        let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-        Ok(Duration::from_millis(ticks * 10))
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Resident bytes.
-    pub fn memory(&self) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find(|l| l.starts_with("VmRSS")).context("VmRSS")?;
-        Ok(line.split_whitespace().nth(1).context("VmRSS")?.parse::<u64>()? * 1024)
+    pub fn memory(&self) -> u64 {
+        process::resident(self.child.id())
     }
 
     /// Stop it as an operator would and let its own command check the journal.

@@ -11,9 +11,15 @@ pub struct Histogram {
     most: u64,
 }
 
+impl Default for Histogram {
+    fn default() -> Self {
+        Self { counts: vec![0; 64 * STEPS as usize], most: 0 }
+    }
+}
+
 impl Histogram {
     pub fn new() -> Self {
-        Self { counts: vec![0; 64 * STEPS as usize], most: 0 }
+        Self::default()
     }
 
     pub fn add(&mut self, latency: Duration) {
@@ -33,6 +39,12 @@ impl Histogram {
         self.counts.iter().sum()
     }
 
+    /// Upper bound in nanoseconds and count of every bucket that has any.
+    pub fn buckets(&self) -> Vec<(u64, u64)> {
+        let filled = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        filled.map(|(i, count)| (upper(i), *count)).collect()
+    }
+
     /// The latency that a share of all calls did not exceed; rounded up by at most one bucket.
     pub fn at(&self, share: f64) -> Duration {
         let wanted = (self.count() as f64 * share).ceil() as u64;
@@ -40,7 +52,7 @@ impl Histogram {
         for (i, count) in self.counts.iter().enumerate() {
             seen += count;
             if seen >= wanted && seen > 0 {
-                return Duration::from_micros(upper(i).min(self.most).div_ceil(1000));
+                return Duration::from_nanos(upper(i).min(self.most));
             }
         }
         Duration::ZERO

@@ -1,53 +1,61 @@
 //! `make bench`: start the gateway as a user would, put load on it, print what was measured.
 //!
 //! Everything comes from one run on one machine; every answer is checked to be the right one. The load generator shares
-//! the machine's cores with the gateway, so a figure is a floor for the gateway, not its ceiling. At the end a soak: what
-//! clients leave behind that vanish.
+//! the machine's cores with the gateway, so a figure is a floor for the gateway, not its ceiling. First the built-in tool,
+//! then proxied calls beside the upstream itself and nginx, at the end a soak: what clients leave behind that vanish.
+//! `toolgate-bench compare` is the middle part alone, with everything that can be chosen of it; `toolgate-bench upstream`
+//! is the upstream that stands behind it.
 
+mod added;
+mod call;
 mod client;
+mod compare;
 mod gateway;
 mod histogram;
 mod load;
+mod nginx;
+mod options;
+mod peers;
+mod process;
+mod report;
 mod soak;
+mod target;
+mod upstream;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use call::{Door, Place, Tool};
 use gateway::Gateway;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
-// Connections of the rounds, and how long each round lasts.
+// Connections of the rounds of the built-in tool.
 const ROUNDS: [usize; 3] = [1, 8, 64];
 
-struct Options {
-    binary: PathBuf,
-    seconds: u64,
-    soak_seconds: u64,
-}
-
-fn options() -> Result<Options> {
-    let mut options =
-        Options { binary: PathBuf::from("target/release/toolgate"), seconds: 10, soak_seconds: 10 };
-    let mut words = std::env::args().skip(1);
-    while let Some(word) = words.next() {
-        let value = words.next().with_context(|| format!("{word} needs a value"))?;
-        match word.as_str() {
-            "--binary" => options.binary = value.into(),
-            "--seconds" => options.seconds = value.parse().context("--seconds")?,
-            "--soak-seconds" => options.soak_seconds = value.parse().context("--soak-seconds")?,
-            _ => anyhow::bail!("usage: toolgate-bench [--binary FILE] [--seconds N] [--soak-seconds N]"),
+fn main() -> Result<()> {
+    let mut words = std::env::args().skip(1).peekable();
+    match words.peek().map(String::as_str) {
+        Some("upstream") => upstream::main(words.skip(1)),
+        Some("compare") => {
+            let options = options::compare(words.skip(1))?;
+            println!("{}", machine());
+            compare::run(&options)
         }
+        _ => all(&options::all(words)?),
     }
-    Ok(options)
 }
 
-#[tokio::main]
-async fn main() -> Result<()> {
-    let options = options()?;
+fn all(options: &options::All) -> Result<()> {
     println!("{}", machine());
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(built_in(&options.binary, Duration::from_secs(options.seconds)))?;
+    compare::run(&options.compare())?;
+    runtime.block_on(soak::run(&options.binary, Duration::from_secs(options.soak_seconds)))
+}
 
+async fn built_in(binary: &Path, length: Duration) -> Result<()> {
     let mut starts = Vec::new();
     for _ in 0..11 {
-        starts.push(Gateway::start(&options.binary, "").await?.to_first_answer);
+        starts.push(Gateway::start(binary, "").await?.to_first_answer);
     }
     starts.sort();
     println!(
@@ -57,27 +65,35 @@ async fn main() -> Result<()> {
         starts.len()
     );
 
-    let gateway = Gateway::start(&options.binary, "").await?;
+    let gateway = Gateway::start(binary, "").await?;
     tokio::time::sleep(Duration::from_secs(3)).await;
-    println!("idle resident memory: {:.1} MiB", mib(gateway.memory()?));
+    println!("idle resident memory: {:.1} MiB", mib(gateway.memory()));
 
     println!("| door | connections | calls/s | p50 | p90 | p99 | max | errors | gateway CPU per call |");
     println!("|---|---|---|---|---|---|---|---|---|");
     let mut wrong = 0;
-    for door in [load::Door::Modern, load::Door::Rest] {
+    for door in [Door::Modern, Door::Rest] {
         for connections in ROUNDS {
-            let before = gateway.cpu()?;
-            let run = load::run(&gateway, door, connections, Duration::from_secs(options.seconds)).await?;
-            let cpu = gateway.cpu()? - before;
-            let per_call = cpu.as_secs_f64() * 1e6 / run.latency.count().max(1) as f64;
+            let plan = load::Plan {
+                place: Place::with_key(&gateway.address, "/mcp", &gateway.key),
+                door,
+                tool: Tool::EnvVar,
+                size: 0,
+                connections,
+                pace: load::Pace::Closed,
+                length,
+                warm_up: Duration::ZERO,
+                through: process::Through::Process(gateway.pid()),
+                upstream: Vec::new(),
+            };
+            let run = load::run(&plan)?;
+            let [p50, p90, p99, most] =
+                [0.5, 0.9, 0.99, 1.0].map(|share| report::micros(run.latency.at(share)));
             println!(
-                "| {door} | {connections} | {:.0} | {:?} | {:?} | {:?} | {:?} | {} | {per_call:.1} µs |",
-                run.latency.count() as f64 / run.elapsed.as_secs_f64(),
-                run.latency.at(0.5),
-                run.latency.at(0.9),
-                run.latency.at(0.99),
-                run.latency.at(1.0),
+                "| {door} | {connections} | {:.0} | {p50} | {p90} | {p99} | {most} | {} | {:.1} µs |",
+                run.per_second(),
                 run.errors,
+                run.per_call(run.used.through.cpu),
             );
             wrong += run.errors;
             if let Some(first) = run.first_error {
@@ -85,11 +101,11 @@ async fn main() -> Result<()> {
             }
         }
     }
-    println!("resident memory after the load: {:.1} MiB", mib(gateway.memory()?));
+    println!("resident memory after the load: {:.1} MiB", mib(gateway.memory()));
     let verdict = gateway.stop_and_verify().await?;
     println!("journal: {verdict}");
     anyhow::ensure!(wrong == 0, "{wrong} answers were not the right one");
-    soak::run(&options.binary, Duration::from_secs(options.soak_seconds)).await
+    Ok(())
 }
 
 fn mib(bytes: u64) -> f64 {

@@ -5,7 +5,7 @@
 //! and sessions that the gateway counts must be back at their start, and its memory near what it was after the first
 //! part. No client ends its session, and none closes a stream that it opened.
 
-use crate::client::{Connection, post};
+use crate::client::{Connection, bearer, header, post};
 use crate::gateway::Gateway;
 use anyhow::{Context, Result, bail, ensure};
 use std::path::Path;
@@ -32,15 +32,15 @@ pub async fn run(binary: &Path, length: Duration) -> Result<()> {
     let gateway = Gateway::start(binary, SETTINGS).await?;
     // The connection that saw it start is closed meanwhile.
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let (start, idle) = (connections(&gateway).await?, gateway.memory()?);
+    let (start, idle) = (connections(&gateway).await?, gateway.memory());
     let warm =
         vanish(&gateway, (length / WARM_UP).clamp(Duration::from_secs(10), Duration::from_secs(30))).await?;
     settled(&gateway, start).await?;
-    let before = gateway.memory()?;
+    let before = gateway.memory();
 
     let soak = vanish(&gateway, length).await?;
     let took = settled(&gateway, start).await?;
-    let after = gateway.memory()?;
+    let after = gateway.memory();
     let mib = |bytes: u64| bytes as f64 / (1 << 20) as f64;
     println!(
         "soak: {} clients vanished in {length:?} (and {} before it); connections and sessions {start} at the start, {} at \
@@ -96,7 +96,7 @@ async fn vanish(gateway: &Gateway, length: Duration) -> Result<Seen> {
     let mut next_look = Instant::now() + length / LOOKS;
     while Instant::now() < end {
         seen.connections = seen.connections.max(connections(gateway).await?);
-        let memory = gateway.memory()?;
+        let memory = gateway.memory();
         seen.memory = seen.memory.max(memory);
         if Instant::now() >= next_look {
             seen.looks.push(memory);
@@ -184,7 +184,7 @@ impl Place {
     }
 
     fn post(&self, headers: &str, body: &str) -> Vec<u8> {
-        post(&self.address, PATH, &self.key, headers, body)
+        post(&self.address, PATH, &format!("{}{headers}", bearer(&self.key)), body)
     }
 
     /// The headers that name the new session.
@@ -216,11 +216,6 @@ const LISTEN: &str = r#"{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen",
 fn expect(head: &str, status: &str) -> Result<()> {
     ensure!(head.get(9..12) == Some(status), "wanted {status}, got: {head}");
     Ok(())
-}
-
-fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    let line = |line: &'a str| line.split_once(':').filter(|(n, _)| n.eq_ignore_ascii_case(name));
-    head.lines().find_map(line).map(|(_, value)| value.trim())
 }
 
 /// The head of an answer, and what came with it of the body.

@@ -2,6 +2,10 @@
 //!
 //! `--data` and `--config` are layered over file and environment by `config`, so that `config show` can name the origin.
 
+mod upstreams;
+
+pub use upstreams::{Add, Doctor, Import, Upstreams};
+
 use crate::exit;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
@@ -78,6 +82,9 @@ pub enum Command {
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Keys(Keys),
+    /// Add, list, test and import upstream MCP servers
+    #[command(subcommand)]
+    Upstreams(Upstreams),
     /// Verify and read the audit journal
     #[command(subcommand)]
     Audit(Audit),
@@ -87,9 +94,12 @@ pub enum Command {
     /// Connect a client: print its entry for Toolgate, or install it
     Connect(Connect),
     /// Say what is wrong with this set-up and how to mend it
+    #[command(args_conflicts_with_subcommands = true)]
     Doctor {
         #[command(flatten)]
         given: Credentials,
+        #[command(subcommand)]
+        about: Option<Doctor>,
     },
     /// Print a completion script
     Completions {

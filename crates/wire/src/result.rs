@@ -6,6 +6,7 @@
 use crate::era::Era;
 use crate::id::Id;
 use crate::members::Key;
+use crate::scan::next_special;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -211,16 +212,17 @@ pub fn write_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let bytes = text.as_bytes();
     let mut written = 0;
-    for (at, &byte) in bytes.iter().enumerate() {
+    loop {
+        let at = next_special(bytes, written);
+        out.extend_from_slice(&bytes[written..at]);
+        let Some(&byte) = bytes.get(at) else { break };
         let short = match byte {
-            b'"' | b'\\' => byte,
             b'\n' => b'n',
             b'\r' => b'r',
             b'\t' => b't',
             0..0x20 => 0,
-            _ => continue,
+            _ => byte,
         };
-        out.extend_from_slice(&bytes[written..at]);
         written = at + 1;
         if short == 0 {
             out.extend_from_slice(b"\\u00");
@@ -230,7 +232,6 @@ pub fn write_text(out: &mut Vec<u8>, text: &str) {
             out.extend_from_slice(&[b'\\', short]);
         }
     }
-    out.extend_from_slice(&bytes[written..]);
     out.push(b'"');
 }
 

@@ -107,6 +107,7 @@ async fn local(settings: Settings, server: &str, tool: &str, arguments: &RawValu
     let scope = ServerName::new(server).map_err(exit::usage)?;
     let gate = wiring::open(settings, "cli").await?;
     tools::say_made(&gate);
+    gate.upstreams.connect_one(server).await.map_err(wiring::public)?;
     let call = Call {
         id: CallId::new(),
         caller: Arc::new(wiring::local_caller()),

@@ -1,6 +1,7 @@
 //! `toolgate doctor`: what is wrong with this set-up and how to mend it. Looks only; changes and creates nothing.
 
 mod checks;
+mod upstream;
 
 use crate::cli::Credentials;
 use crate::config::{ConfigError, Settings, Sources, opens};
@@ -54,11 +55,20 @@ pub async fn run(sources: &Sources, given: &Credentials, out: Out) -> Result<()>
         }
         Err(error) => findings.extend(wrong(&error)),
     }
+    print(&findings, out)
+}
+
+/// `toolgate doctor upstream NAME`.
+pub async fn upstream(settings: Settings, name: &str, out: Out) -> Result<()> {
+    print(&upstream::all(settings, name).await?, out)
+}
+
+fn print(findings: &[Finding], out: Out) -> Result<()> {
     let wrong = findings.iter().any(|finding| finding.level == Level::Wrong);
     if out.json {
         out.value(&json!({ "ok": !wrong, "checks": findings }))?;
     } else {
-        for finding in &findings {
+        for finding in findings {
             let (paint, word) = match finding.level {
                 Level::Ok => (Paint::Good, "ok     "),
                 Level::Warning => (Paint::Warn, "warning"),

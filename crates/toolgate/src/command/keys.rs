@@ -138,7 +138,8 @@ async fn revoke(settings: Settings, id: &str, out: Out) -> Result<()> {
     finish(&told)
 }
 
-async fn tell(gate: Gate) -> Result<Vec<control::Told>> {
+/// Tell every running process, then put this one away.
+pub(super) async fn tell(gate: Gate) -> Result<Vec<control::Told>> {
     let told = control::tell_all(&gate.dir.run(), "reload").await;
     gate.close().await?;
     Ok(told)
@@ -157,6 +158,6 @@ pub fn warn(told: &[control::Told]) {
 }
 
 // A change that a process did not confirm is stored but not known to be in force everywhere: exit 1.
-fn finish(told: &[control::Told]) -> Result<()> {
+pub(super) fn finish(told: &[control::Told]) -> Result<()> {
     if told.iter().any(|told| told.problem.is_some()) { Err(exit::Silent.into()) } else { Ok(()) }
 }

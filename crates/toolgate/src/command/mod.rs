@@ -10,8 +10,9 @@ mod keys;
 mod serve;
 mod stdio;
 mod tools;
+mod upstreams;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{self, Cli, Command};
 use crate::config::{Flags, Settings, Sources};
 use crate::output::Out;
 use crate::servers;
@@ -45,7 +46,11 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Tools { server, given } => block_on(tools::run(settings()?, server.as_deref(), &given, out)),
         Command::Keys(command) => block_on(keys::run(command, settings()?, out)),
         Command::Audit(command) => audit::run(command, &settings()?, out),
-        Command::Doctor { given } => block_on(doctor::run(&sources, &given, out)),
+        Command::Upstreams(command) => block_on(upstreams::run(command, settings()?, out)),
+        Command::Doctor { about: Some(cli::Doctor::Upstream { name }), .. } => {
+            block_on(doctor::upstream(settings()?, &name, out))
+        }
+        Command::Doctor { given, about: None } => block_on(doctor::run(&sources, &given, out)),
     }
 }
 

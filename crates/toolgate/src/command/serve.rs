@@ -6,6 +6,7 @@ use crate::life;
 use crate::logging;
 use crate::output::{Out, Paint};
 use crate::sessions::InStore;
+use crate::upstreams::admin::Admin;
 use crate::wiring::{self, Gate};
 use anyhow::Result;
 use serde_json::json;
@@ -26,6 +27,7 @@ pub async fn run(settings: Settings, sources: Sources, out: Out) -> Result<()> {
     let http = settings.document.http.clone();
     let tls = http.tls.is_some();
     let url = url(address, tls);
+    let warnings = settings.warnings.clone();
     let gate = Arc::new(wiring::open(settings, "serve").await?);
 
     let mut edge = toolgate_http::Edge::new(gate.engine.clone(), http);
@@ -34,12 +36,16 @@ pub async fn run(settings: Settings, sources: Sources, out: Out) -> Result<()> {
         let gate = keeper.clone();
         Box::pin(async move { gate.keep_running(&name, running).await })
     });
+    edge.upstreams = Some(Arc::new(Admin(gate.upstreams.clone())));
     edge.sessions = Some(Arc::new(InStore(gate.store.clone())));
     edge.memory = || toolgate_host::system::System::new().own_memory();
     let state = toolgate_http::AppState::new(edge)
         .map_err(|problems| ConfigError::one("http", "", problems.join("; ")))?;
 
     let watch = life::watch(&gate, &sources, Some(url.clone())).await?;
+    for warning in &warnings {
+        tracing::warn!("{warning}");
+    }
     gate.event("gateway_started", Some(&url)).await?;
     greet(&gate, &url, out)?;
     if !address.ip().is_loopback() && !tls {

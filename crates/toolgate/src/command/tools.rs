@@ -126,6 +126,9 @@ async fn local(settings: Settings, server: Option<&str>) -> Result<Vec<Value>> {
     let gate = wiring::open(settings, "cli").await?;
     say_made(&gate);
     let caller = wiring::local_caller();
+    if let Some(server) = server {
+        gate.upstreams.connect_one(server).await.map_err(wiring::public)?;
+    }
     let entries = match gate.engine.tools(&caller, server) {
         Err(error) if error.kind() == Kind::NotFound => {
             let known: Vec<String> = gate.engine.servers(&caller).into_iter().map(|view| view.id).collect();

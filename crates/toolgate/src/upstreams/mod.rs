@@ -50,7 +50,6 @@ pub struct Federation {
 
 impl Federation {
     /// None is connected yet.
-    #[expect(clippy::too_many_arguments, reason = "called once, by `wiring`, with what it has joined")]
     pub fn new(
         engine: Engine,
         store: Arc<Store>,

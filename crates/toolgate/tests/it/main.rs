@@ -20,6 +20,8 @@ mod sessions;
 mod tasks;
 mod tls;
 mod tools;
+mod upstreams;
+mod upstreams_api;
 
 /// The binary under test.
 const BINARY: &str = env!("CARGO_BIN_EXE_toolgate");

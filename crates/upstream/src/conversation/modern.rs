@@ -12,6 +12,7 @@ use super::{Face, Members, Operation, Place, member, output, patience, rest, wri
 use super::{ask, task};
 use crate::settings::Share;
 use crate::transport::{Failure, Transport};
+use http::HeaderMap;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
@@ -75,10 +76,10 @@ pub(crate) fn start(
     let meta = write::modern_meta(meta, version, about.capabilities, about.loudness);
     let body = write::request(&id, method, &params.raw("_meta", &meta.object()));
     let mut headers = write::headers(version, about.trace);
-    let mut back = headers.clone();
     write::mirror(&mut headers, method, about.name, about.mirrored);
-    write::mirror(&mut back, "notifications/cancelled", None, &[]);
-    let route = Route { transport: transport.clone(), headers: back, says: !transport.has_headers() };
+    // Where headers travel nothing is said on the way back: the end of the exchange is the word that gives it up.
+    let route =
+        Route { transport: transport.clone(), headers: HeaderMap::new(), says: !transport.has_headers() };
     Running::new(&route, id, body, headers, manner, None)
 }
 

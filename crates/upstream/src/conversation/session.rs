@@ -80,7 +80,7 @@ impl Session {
         let params = Members::default()
             .text("protocolVersion", Version::LATEST_LEGACY.as_str())
             .value("capabilities", &without_changes(capabilities))
-            .value("clientInfo", &write::client_info());
+            .raw("clientInfo", write::CLIENT_INFO);
         let body = write::request(&id, "initialize", &params);
         let route = Route { transport: transport.clone(), headers: HeaderMap::new(), says: false };
         let mut running = Running::new(&route, id, body, HeaderMap::new(), Manner::Query, None);

@@ -11,10 +11,9 @@ use toolgate_core::trace::TraceContext;
 use toolgate_wire::header;
 use toolgate_wire::result::write_text;
 
-/// Who speaks to the upstream: the gateway itself.
-pub(crate) fn client_info() -> Value {
-    json!({ "name": "toolgate", "title": "Toolgate", "version": env!("CARGO_PKG_VERSION") })
-}
+/// Who speaks to the upstream, as JSON text: the gateway itself.
+pub(crate) const CLIENT_INFO: &str =
+    concat!(r#"{"name":"toolgate","title":"Toolgate","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
 
 /// The text of an object's members, one after the other.
 #[derive(Debug, Clone, Default)]
@@ -69,7 +68,13 @@ pub(crate) fn text(text: &str) -> String {
 
 /// A request. `id` is JSON text.
 pub(crate) fn request(id: &str, method: &str, params: &Members) -> Bytes {
-    one_line(format!(r#"{{"jsonrpc":"2.0","id":{id},"method":{},"params":{{{}}}}}"#, text(method), params.0))
+    let mut out = String::with_capacity(params.0.len() + id.len() + method.len() + 64);
+    for part in
+        [r#"{"jsonrpc":"2.0","id":"#, id, r#","method":"#, &text(method), r#","params":{"#, &params.0, "}}"]
+    {
+        out.push_str(part);
+    }
+    one_line(out)
 }
 
 /// A notification.
@@ -99,9 +104,8 @@ pub(crate) fn refusal(id: &str, code: i64, why: &str) -> Bytes {
 fn one_line(text: String) -> Bytes {
     let mut bytes = text.into_bytes();
     for byte in &mut bytes {
-        if matches!(byte, b'\n' | b'\r') {
-            *byte = b' ';
-        }
+        // Written whatever it is, so that the compiler can do many at once.
+        *byte = if matches!(*byte, b'\n' | b'\r') { b' ' } else { *byte };
     }
     bytes.into()
 }
@@ -128,7 +132,7 @@ pub(crate) fn modern_meta(
     let meta = meta
         .text("io.modelcontextprotocol/protocolVersion", version)
         .value("io.modelcontextprotocol/clientCapabilities", capabilities)
-        .value("io.modelcontextprotocol/clientInfo", &client_info());
+        .raw("io.modelcontextprotocol/clientInfo", CLIENT_INFO);
     match loudness {
         Some(loudness) => meta.value("io.modelcontextprotocol/logLevel", &json!(loudness)),
         None => meta,
