@@ -28,7 +28,7 @@ from mcp_types import CreateMessageResult, ElicitResult, ListRootsResult, TextCo
 SCENARIO = os.environ["MCP_CONFORMANCE_SCENARIO"]
 MODERN = os.environ.get("MCP_CONFORMANCE_PROTOCOL_VERSION", "2026-07-28") >= "2026-07-28"
 CONTEXT = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT") or "{}")
-READY_SECONDS = 20
+READY_SECONDS = 30
 BY_TYPE = {"string": "x", "integer": 0, "number": 0, "boolean": False, "object": {}, "array": []}
 
 
@@ -59,10 +59,10 @@ def gateway(upstream: str) -> Any:
         try:
             key = home / "data/admin.key"
             begin = time.monotonic()
-            while not (key.exists() and key.read_text().strip()):
+            while not (key.exists() and key.read_text().strip() and ready(home / "toolgate.yaml")):
                 if process.poll() is not None or time.monotonic() - begin > READY_SECONDS:
-                    raise RuntimeError("the gateway does not start")
-                time.sleep(0.02)
+                    raise RuntimeError("the gateway does not start, or its upstream is not ready")
+                time.sleep(0.05)
             yield f"http://127.0.0.1:{port}/mcp", key.read_text().strip()
         finally:
             process.send_signal(signal.SIGTERM)
@@ -108,17 +108,11 @@ def arguments(schema: dict[str, Any]) -> dict[str, Any]:
     return {name: BY_TYPE.get(members.get(name, {}).get("type"), "x") for name in schema.get("required", [])}
 
 
-async def offered(endpoint: str, key: str) -> None:
-    """Until the gateway has heard of its upstream what that offers."""
-    begin = time.monotonic()
-    while True:
-        try:
-            async with connected(endpoint + "/subject", key):
-                return
-        except Exception as error:  # noqa: BLE001 - there is no such door yet
-            if time.monotonic() - begin > READY_SECONDS:
-                raise RuntimeError("the upstream is not offered") from error
-        await asyncio.sleep(0.1)
+def ready(config: pathlib.Path) -> bool:
+    """Whether the gateway has heard of its upstream what that offers."""
+    command = [os.environ["TOOLGATE"], "upstreams", "list", "--json", "--config", str(config)]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return bool(listed) and json.loads(listed)[0].get("status", {}).get("state") == "ready"
 
 
 async def tried(call: Any) -> None:
@@ -129,7 +123,6 @@ async def tried(call: Any) -> None:
 
 
 async def drive(endpoint: str, key: str) -> None:
-    await offered(endpoint, key)
     async with connected(endpoint, key) as client:
         tools = []
         # A server that says it has none is not asked.

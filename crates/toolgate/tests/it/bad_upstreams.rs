@@ -63,9 +63,9 @@ async fn one_clear_error_and_another_upstream_is_not_touched() {
 
     // What each is told of names the upstream, and the deadline or rule.
     let cases = [
-        ("hang", "1s"),
+        ("hang", "1 s (deadline)"),
         ("garbage", "not"),
-        ("late", "1s"),
+        ("late", "1 s (deadline)"),
         ("huge", "max_message"),
         ("changed", "Unknown tool"),
         ("die", "closed"),
@@ -169,12 +169,17 @@ for line in sys.stdin:
 "#;
 
 fn marked(mark: &str) -> usize {
+    with_mark(mark).len()
+}
+
+fn with_mark(mark: &str) -> Vec<i32> {
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
     let bears = |path: &Path| {
         let environment = std::fs::read(path.join("environ")).unwrap_or_default();
         environment.windows(mark.len()).any(|window| window == mark.as_bytes())
     };
-    entries.filter(|entry| bears(&entry.path())).count()
+    let number = |path: &Path| path.file_name()?.to_str()?.parse().ok();
+    entries.filter(|entry| bears(&entry.path())).filter_map(|entry| number(&entry.path())).collect()
 }
 
 fn program(folder: &Path, mark: &str, more: &str) -> String {
@@ -226,6 +231,30 @@ async fn who_connects_calls_and_vanishes_leaves_nothing() {
     assert!(ok && text == "done", "{text}");
     assert_eq!(gate.stop().unwrap(), Some(0));
     assert_eq!(marked(&mark), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_killed_is_used_again_as_soon_as_it_is_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mark = format!("killed{}", folder.path().display());
+    let gate = start(&program(folder.path(), &mark, "")).await;
+    offered(&gate, "child").await;
+    assert!(call(&gate, "child", "quick").await.0);
+    for process in with_mark(&mark) {
+        rustix::process::kill_process(rustix::process::Pid::from_raw(process).unwrap(), rustix::process::Signal::KILL)
+            .unwrap();
+    }
+    // However often it is called while it is gone: a client that asks again and again is not locked out for a minute.
+    let begun = Instant::now();
+    loop {
+        let (ok, text) = call(&gate, "child", "quick").await;
+        if ok {
+            break;
+        }
+        assert!(text.contains("child"), "{text}");
+        assert!(begun.elapsed() < Duration::from_secs(10), "{text}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
