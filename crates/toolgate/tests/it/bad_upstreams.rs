@@ -8,16 +8,24 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use toolgate_testkit::TestGate;
 
-const LIMITS: &str = "limits:\n  per_caller: \"1000000/1s\"\n  per_tool: \"1000000/1s\"\nservers: {enabled: []}";
+const LIMITS: &str =
+    "limits:\n  per_caller: \"1000000/1s\"\n  per_tool: \"1000000/1s\"\nservers: {enabled: []}";
 const PATIENCE: Duration = Duration::from_secs(40);
 const MOST_MEMORY: u64 = 64 << 20;
 
 fn entry(name: &str, address: &str, more: &str) -> String {
-    format!("  {name}: {{ url: \"http://{address}/mcp\", era: legacy, tools: {{ trust_hints: true }}{more} }}\n")
+    format!(
+        "  {name}: {{ url: \"http://{address}/mcp\", era: legacy, tools: {{ trust_hints: true }}{more} }}\n"
+    )
 }
 
 async fn start(upstreams: &str) -> TestGate {
-    TestGate::builder(BINARY).config(LIMITS).config(&format!("upstreams:\n{upstreams}")).start().await.unwrap()
+    TestGate::builder(BINARY)
+        .config(LIMITS)
+        .config(&format!("upstreams:\n{upstreams}"))
+        .start()
+        .await
+        .unwrap()
 }
 
 async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
@@ -30,7 +38,11 @@ async fn until(what: &str, mut done: impl AsyncFnMut() -> bool) {
 
 async fn offered(gate: &TestGate, name: &str) {
     until(name, async || {
-        gate.listed("/mcp", &gate.key).await.unwrap().iter().any(|tool| tool.starts_with(&format!("{name}__")))
+        gate.listed("/mcp", &gate.key)
+            .await
+            .unwrap()
+            .iter()
+            .any(|tool| tool.starts_with(&format!("{name}__")))
     })
     .await;
 }
@@ -101,7 +113,10 @@ async fn one_clear_error_and_another_upstream_is_not_touched() {
         (most, slowest, calls) = (most.max(now), slowest.max(took), calls + 1);
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    println!("{calls} calls beside the trouble, slowest {slowest:?}; memory grew by {} KiB", (most - before) >> 10);
+    println!(
+        "{calls} calls beside the trouble, slowest {slowest:?}; memory grew by {} KiB",
+        (most - before) >> 10
+    );
     assert!(calls > 50, "{calls} calls of the other upstream");
     assert!(slowest < Duration::from_secs(2), "a call of the other upstream took {slowest:?}");
     assert!(most - before < MOST_MEMORY, "memory grew from {before} to {most}");
@@ -195,7 +210,8 @@ fn program(folder: &Path, mark: &str, more: &str) -> String {
 async fn who_connects_calls_and_vanishes_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let mark = format!("vanish{}", folder.path().display());
-    let mut gate = start(&program(folder.path(), &mark, ", share: session, idle: 1s, max_sessions: 16")).await;
+    let mut gate =
+        start(&program(folder.path(), &mark, ", share: session, idle: 1s, max_sessions: 16")).await;
     offered(&gate, "child").await;
     let rounds = |each: usize| {
         let gate = &gate;
@@ -241,8 +257,11 @@ async fn a_server_that_is_killed_is_used_again_as_soon_as_it_is_back() {
     offered(&gate, "child").await;
     assert!(call(&gate, "child", "quick").await.0);
     for process in with_mark(&mark) {
-        rustix::process::kill_process(rustix::process::Pid::from_raw(process).unwrap(), rustix::process::Signal::KILL)
-            .unwrap();
+        rustix::process::kill_process(
+            rustix::process::Pid::from_raw(process).unwrap(),
+            rustix::process::Signal::KILL,
+        )
+        .unwrap();
     }
     // However often it is called while it is gone: a client that asks again and again is not locked out for a minute.
     let begun = Instant::now();

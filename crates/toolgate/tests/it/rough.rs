@@ -75,9 +75,7 @@ async fn talk(stream: TcpStream) -> std::io::Result<()> {
                 "serverInfo": {"name": "rough", "version": "1"},
             }),
             "tools/list" => {
-                let tool = |name: &&str| {
-                    json!({"name": name, "inputSchema": {"type": "object"}, "annotations": {"readOnlyHint": true}})
-                };
+                let tool = |name: &&str| json!({"name": name, "inputSchema": {"type": "object"}, "annotations": {"readOnlyHint": true}});
                 json!({"tools": TOOLS.iter().map(tool).collect::<Vec<_>>()})
             }
             "tools/call" => {
@@ -89,12 +87,16 @@ async fn talk(stream: TcpStream) -> std::io::Result<()> {
             }
             _ => json!({}),
         };
-        answer(&mut stream, &json!({"jsonrpc": "2.0", "id": message["id"], "result": result}).to_string()).await?;
+        answer(&mut stream, &json!({"jsonrpc": "2.0", "id": message["id"], "result": result}).to_string())
+            .await?;
     }
 }
 
 async fn answer(stream: &mut BufReader<TcpStream>, body: &str) -> std::io::Result<()> {
-    let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(body.as_bytes()).await?;
     stream.flush().await
@@ -118,7 +120,9 @@ async fn call(stream: &mut BufReader<TcpStream>, name: &str, id: &Value) -> std:
             answer(stream, &done(id, "late")).await?;
         }
         "huge" => {
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {HUGE}\r\n\r\n[\"");
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {HUGE}\r\n\r\n[\""
+            );
             stream.write_all(head.as_bytes()).await?;
             let chunk = [b'x'; 64 << 10];
             for _ in 0..HUGE / chunk.len() {
@@ -127,7 +131,9 @@ async fn call(stream: &mut BufReader<TcpStream>, name: &str, id: &Value) -> std:
             return Ok(false);
         }
         "flood" => {
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n").await?;
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n")
+                .await?;
             let note = json!({"jsonrpc": "2.0", "method": "notifications/message",
                 "params": {"level": "error", "data": "x".repeat(1000)}});
             let (note, last) = (format!("data: {note}\n\n"), format!("data: {}\n\n", done(id, "flooded")));
