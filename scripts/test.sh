@@ -122,6 +122,38 @@ conformance() {
   tests/conformance/run.sh "${CARGO_TARGET_DIR:-target}/debug/conformance_gate"
 }
 
+# The gateway in front of upstreams, ours and the everything-server that comes with the source of PyPI's mcp.
+conformance_through() {
+  cargo build --locked -p toolgate -p toolgate-testkit --bins
+  PYTHONPATH="$PYTHON_PACKAGES:$(everything_server)" EVERYTHING="$PYTHON -m mcp_everything_server.server --port PORT" \
+    tests/conformance/through.sh "${CARGO_TARGET_DIR:-target}/debug"
+}
+
+# The gateway's upstream side as a client.
+conformance_client() { tests/conformance/client.sh "${CARGO_TARGET_DIR:-target}/debug/toolgate"; }
+
+# The folder of the everything-server, of a source distribution that is pinned by hash; nothing of it is installed.
+everything_server() {
+  local folder pins=tests/conformance/requirements.txt
+  folder="$CACHE/mcp-$(sha256sum "$pins" | cut -c1-16)"
+  if [[ ! -e $folder/.complete ]]; then
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    "$PYTHON" -m pip download --quiet --require-hashes --no-deps --no-binary mcp -d "$folder" -r "$pins" >&2
+    tar -xzf "$folder"/mcp-*.tar.gz -C "$folder" --strip-components 1 --wildcards '*/examples/servers/everything-server/*'
+    touch "$folder/.complete"
+  fi
+  printf '%s\n' "$folder/examples/servers/everything-server"
+}
+
+# Servers of others behind the gateway, each in the sandbox.
+real_upstreams() {
+  SERVER_PACKAGES="$(pip_folder tests/upstreams/python/requirements.txt)"
+  export SERVER_PACKAGES
+  cargo build --locked -p toolgate
+  tests/upstreams/run.sh "${CARGO_TARGET_DIR:-target}/debug/toolgate"
+}
+
 # A few seconds from a new seed, which is printed; `cargo run -p toolgate-fuzz -- --seconds 600` for more.
 fuzz() { cargo run --quiet --locked -p toolgate-fuzz -- --seconds 5 --seed "$(date +%s)"; }
 
@@ -138,10 +170,14 @@ stage 'rules' tidy
 stage 'Python clients' python_clients
 stage 'Node' node_itself
 stage 'Node clients' npm_folder tests/clients/node
+stage 'Node servers' npm_folder tests/upstreams/node
 stage 'conformance suite' npm_folder tests/conformance
 stage 'unit and integration tests' unit_and_integration
 stage 'real clients' real_clients
+stage 'real upstreams' real_upstreams
 stage 'conformance' conformance
+stage 'conformance through the gateway' conformance_through
+stage 'conformance of the upstream side' conformance_client
 stage 'fuzz' fuzz
 stage 'bench sanity' bench_sanity
 

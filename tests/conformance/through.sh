@@ -2,8 +2,8 @@
 # The official conformance suite through the gateway, in front of upstreams: through.sh BIN_DIR
 #
 # BIN_DIR holds toolgate, conformance_gate and keyed_front. Upstreams: our own fixture (both eras, and each alone), and the
-# everything-server of PyPI `mcp` where EVERYTHING names its start command with PORT in place of the port. What is expected is in
-# the calls at the end: every check, but for those that a comment names with the reason.
+# everything-server of PyPI `mcp` where EVERYTHING names its start command with PORT in place of the port. As many checks
+# pass as of the upstream itself; what cannot pass in the crossing is in exceptions.json, each with the reason.
 # Needs NODE and the packages of package-lock.json beside this file.
 set -euo pipefail
 BIN="$(realpath "$1")"
@@ -41,7 +41,7 @@ up() {
   done
 }
 
-# gateway UPSTREAMS: a gateway with these upstreams (YAML) and nothing else, behind a front that brings the key.
+# gateway UPSTREAMS NAME...: a gateway with these upstreams (YAML) and nothing else, behind a front that brings the key.
 gateway() {
   local inner
   inner="$(port)"
@@ -61,64 +61,94 @@ upstreams:
 $1
 YAML
   up "$inner" gateway.log "$BIN/toolgate" serve --config "$WORK/toolgate.yaml"
+  # It listens before the key is written.
+  until [[ -s $WORK/data/admin.key ]]; do sleep 0.05; done
   up "$PORT" front.log "$BIN/keyed_front" "127.0.0.1:$PORT" "127.0.0.1:$inner" "$WORK/data/admin.key"
   # Until what the upstreams offer is there.
-  local deadline=$((SECONDS + 60))
-  until [[ "$("$BIN/toolgate" upstreams list --json --config "$WORK/toolgate.yaml" 2>/dev/null | grep -o '"ready"' | wc -l)" -ge "$2" ]]; do
-    ((SECONDS < deadline)) || { cat "$WORK/gateway.log" >&2; printf 'through.sh: the upstreams are not ready after 60 s\n' >&2; exit 1; }
-    sleep 0.2
+  local deadline=$((SECONDS + 60)) name
+  for name in "${@:2}"; do
+    until "$NODE" offers.mjs "http://127.0.0.1:$PORT/mcp/$name"; do
+      ((SECONDS < deadline)) || { cat "$WORK/gateway.log" >&2; printf 'through.sh: %s offers nothing after 60 s\n' "$name" >&2; exit 1; }
+      sleep 0.2
+    done
   done
 }
 
-# suite TITLE PATH OPTION...: one run against the gateway that runs now.
+# suite TITLE URL_PATH OPTION...: one run against what listens on PORT. EXCEPT names what cannot pass there, and DIRECT
+# what must.
 suite() {
   local title=$1 path=$2 code=0
   shift 2
   "$NODE" node_modules/conformance/dist/index.js server --url "http://localhost:$PORT$path" "$@" \
     -o "$WORK/out" >"$WORK/suite.log" 2>&1 || code=$?
   RUNS=$((RUNS + 1))
-  "$NODE" count.mjs "$title: $*" "$WORK/out" "$WORK/suite.log" "$code" ${EXCEPT:+"$EXCEPT"} || FAILED=$((FAILED + 1))
+  "$NODE" count.mjs "$title: $*" "$WORK/out" "$WORK/suite.log" "$code" "$EXCEPT" "$DIRECT" $MEASURE || FAILED=$((FAILED + 1))
   rm -rf "$WORK/out"
 }
 
+# direct PORT PATH OPTION...: the upstream itself; what passes here must pass through the gateway.
+direct() {
+  PORT=$1 DIRECT="$WORK/direct.json" EXCEPT=''
+  MEASURE=measure suite direct "${@:2}"
+}
+
 fixture() { up "$1" "fixture.$1.log" "$BIN/conformance_gate" "127.0.0.1:$1" "$2"; }
-upstream() { printf '  %s: {url: "http://127.0.0.1:%s/mcp%s", era: auto, prefix: %s, tools: {trust_hints: true}}\n' "$1" "$2" "$4" "$3"; }
+# upstream NAME PORT PREFIX PATH [ERA]
+upstream() {
+  printf '  %s: {url: "http://127.0.0.1:%s/mcp%s", era: %s, prefix: %s, tools: {trust_hints: true}}\n' "$1" "$2" "$4" "${5:-auto}" "$3"
+}
+# second TOOL...: a server over standard input and output, in the standard sandbox.
+second() {
+  local arguments
+  arguments="$(printf ', "%s"' "$@")"
+  printf '  second: {command: "%s", args: ["%s/second.mjs"%s], prefix: on-conflict, read: ["%s", "%s"], tools: {trust_hints: true}}\n' \
+    "$NODE" "$PWD" "$arguments" "$PWD" "$(dirname "$(dirname "$NODE")")"
+}
 
-FAILED=0 RUNS=0 EXCEPT=
+FAILED=0 RUNS=0 EXCEPT='' DIRECT='' MEASURE=''
 
-for era in 2025-11-25 2026-07-28; do
+# What is asked of the upstream in the era of its client: `auto` finds the modern one where there are both.
+for set in 2025-11-25:legacy 2026-07-28:auto; do
+  revision=${set%:*} era=${set#*:}
   UP="$(port)"; fixture "$UP" both
-  gateway "$(upstream fixture "$UP" never /conformance)" 1
-  suite 'through, one upstream, no prefix' /mcp --requirements "$era"
+  direct "$UP" /mcp/conformance --requirements "$revision"
+  gateway "$(upstream fixture "$UP" never /conformance "$era")" fixture
+  suite 'through, one upstream, no prefix' /mcp --requirements "$revision"
   stop
-done
 
-for era in 2025-11-25 2026-07-28; do
   UP="$(port)"; fixture "$UP" both
-  OTHER="$(port)"; fixture "$OTHER" legacy
-  gateway "$(upstream first "$UP" on-conflict /conformance; upstream second "$OTHER" on-conflict /conformance)" 2
-  suite 'through, two upstreams, the door of one' /mcp/first --requirements "$era"
+  gateway "$(upstream first "$UP" on-conflict /conformance "$era"; second other another)" first second
+  suite 'through, two upstreams, no name in conflict' /mcp --requirements "$revision"
   stop
+
+  UP="$(port)"; fixture "$UP" both
+  gateway "$(upstream first "$UP" on-conflict /conformance "$era"; second test_simple_text other)" first second
+  "$NODE" names.mjs "http://127.0.0.1:$PORT/mcp" test_simple_text other || FAILED=$((FAILED + 1))
+  RUNS=$((RUNS + 1))
+  suite 'through, two upstreams, a name in conflict, the door of one' /mcp/first --requirements "$revision"
+  stop
+
+  if [[ -n ${EVERYTHING:-} ]]; then
+    UP="$(port)"
+    up "$UP" everything.log bash -c "exec ${EVERYTHING//PORT/$UP}"
+    direct "$UP" /mcp --requirements "$revision"
+    gateway "$(upstream everything "$UP" never '' "$era")" everything
+    EXCEPT="PyPI everything-server, $revision"
+    suite 'through, PyPI everything-server' /mcp --requirements "$revision"
+    EXCEPT=''
+    stop
+  fi
 done
 
 # The crossing: clients of one era, an upstream of the other.
+DIRECT=''
 UP="$(port)"; fixture "$UP" legacy
-gateway "$(upstream fixture "$UP" never /conformance)" 1
-suite 'crossing, modern client, legacy upstream' /mcp --requirements 2026-07-28
+gateway "$(upstream fixture "$UP" never /conformance)" fixture
+EXCEPT='modern client, legacy upstream' suite 'crossing, modern client, legacy upstream' /mcp --requirements 2026-07-28
 stop
 UP="$(port)"; fixture "$UP" modern
-gateway "$(upstream fixture "$UP" never /conformance)" 1
+gateway "$(upstream fixture "$UP" never /conformance)" fixture
 suite 'crossing, legacy client, modern upstream' /mcp --requirements 2025-11-25
 stop
-
-if [[ -n ${EVERYTHING:-} ]]; then
-  for era in 2025-11-25 2026-07-28; do
-    UP="$(port)"
-    up "$UP" everything.log bash -c "exec ${EVERYTHING//PORT/$UP}"
-    gateway "$(upstream everything "$UP" never '')" 1
-    suite 'through, PyPI everything-server' /mcp --requirements "$era"
-    stop
-  done
-fi
 
 ((FAILED == 0)) || { printf 'through.sh: %d of %d runs have failed checks\n' "$FAILED" "$RUNS" >&2; exit 1; }

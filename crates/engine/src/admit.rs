@@ -154,8 +154,9 @@ pub(crate) async fn admit<'a>(
             return Err(Error::new(
                 Kind::Unavailable,
                 format!(
-                    "{} failed several times in a row and rests; try again in {} s",
+                    "{} of {} failed several times in a row and rests; try again in {} s",
                     entry.tool,
+                    entry.server,
                     wait.as_secs().max(1)
                 ),
             )

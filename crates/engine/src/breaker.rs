@@ -58,6 +58,11 @@ impl Breaker {
         Ok(Pass { breaker: self, probe, told: false })
     }
 
+    /// Closed, whatever was: what it stands before is another.
+    pub fn reset(&self) {
+        *self.lock() = State::Closed { failed: 0 };
+    }
+
     pub fn position(&self, now: Instant) -> Position {
         match *self.lock() {
             State::Closed { .. } => Position::Closed,
@@ -114,6 +119,18 @@ mod tests {
 
     fn breaker() -> Breaker {
         Breaker::new(&settings::Breaker { failures: 5, open_for: Span(Duration::from_secs(60)) })
+    }
+
+    #[test]
+    fn reset_lets_everybody_through_at_once() {
+        let (b, now) = (breaker(), Instant::now());
+        for _ in 0..5 {
+            b.pass(now).unwrap().failed(now);
+        }
+        assert!(b.pass(now).is_err());
+        b.reset();
+        b.pass(now).unwrap().failed(now);
+        assert!(b.pass(now).is_ok(), "one failure is the first again");
     }
 
     #[test]

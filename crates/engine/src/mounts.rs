@@ -42,6 +42,11 @@ impl Engine {
         self.0.remount(&name, Some(mount))
     }
 
+    /// An upstream is well again after a failure: what rested because of it is tried at once.
+    pub fn revive(&self, name: &ServerName) {
+        self.0.changing.lock().unwrap_or_else(PoisonError::into_inner).pool.revive(name);
+    }
+
     /// Take an upstream away. Nothing happens when there is none of this name.
     pub fn unmount(&self, name: &ServerName) -> Result<(), Error> {
         self.0.remount(name, None)

@@ -36,6 +36,8 @@ use transport::Open;
 pub enum Event {
     /// An upstream offers this from now on, in place of what it offered before.
     Offers(Mount),
+    /// An upstream that had failed is connected again.
+    Back(ServerName),
     /// An upstream was removed.
     Gone(ServerName),
     /// A list, or a resource by the upstream's own URI, is another; told after the offer that it belongs to.

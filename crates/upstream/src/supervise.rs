@@ -248,7 +248,11 @@ async fn tend(
     hub.place.notices.take();
     let mut ttl = hold(&conversation, &listed);
     hub.phase.send_replace(Phase::Ready(conversation.clone()));
+    let again = prints.is_some();
     offer(hub, sink, &conversation, listed, Told::default(), prints);
+    if again {
+        sink(Event::Back(hub.name.clone()));
+    }
     drop(before.take());
     let mut listener = Listener::new(conversation.clone());
     let idle = hub.place.settings.idle.0;

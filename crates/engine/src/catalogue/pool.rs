@@ -1,7 +1,7 @@
 //! `Pool`: what outlives a change of the catalogue.
 //!
-//! A tool is the same tool as long as its server and name are; its counters go on, its breaker stays open, and its
-//! identity is never given to another, so that no limit and no cached answer can reach the wrong one.
+//! A tool is the same tool as long as its server and name are; its counters go on, its breaker stays open (until
+//! its server is said to be well again), and its identity is never given to another, so that no limit and no cached answer can reach the wrong one.
 
 use crate::breaker::Breaker;
 use crate::metrics::ToolStats;
@@ -80,6 +80,13 @@ impl Pool {
 
     pub fn schemes(&self) -> &HashMap<String, ServerName> {
         &self.schemes
+    }
+
+    /// Close the breakers of a server.
+    pub fn revive(&self, server: &ServerName) {
+        for live in self.servers.get(server).into_iter().flat_map(|kept| kept.tools.values()) {
+            live.breaker.reset();
+        }
     }
 
     /// Forget a server that is gone.

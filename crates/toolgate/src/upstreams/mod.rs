@@ -261,6 +261,10 @@ fn heard(engine: &Engine, event: Event) {
     let done = match event {
         Event::Offers(mount) => engine.mount(mount),
         Event::Gone(name) => engine.unmount(&name),
+        Event::Back(name) => {
+            engine.revive(&name);
+            Ok(())
+        }
         Event::Changed(name, change) => {
             engine.tell(&name, change);
             Ok(())

@@ -5,6 +5,7 @@
 
 mod audit;
 mod bad_input;
+mod bad_upstreams;
 mod cli;
 mod door_http;
 mod door_stdio;
@@ -15,6 +16,7 @@ mod matrix;
 mod observe;
 mod offers;
 mod oracle;
+mod rough;
 mod schemas;
 mod sessions;
 mod tasks;

@@ -217,6 +217,8 @@ impl Legacy {
                     None => carried.open.push(open),
                 }
             }
+            // Its client is let go and comes back in the same way.
+            Said::Paused => ctx.pause(),
             Said::Answer(_) | Said::Lost(_) | Said::Nothing => {}
         }
     }

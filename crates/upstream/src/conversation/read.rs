@@ -39,6 +39,8 @@ pub(crate) enum Said {
     Answer(Result<Arc<RawValue>, Rpc>),
     /// There will be no answer.
     Lost(Failure),
+    /// It let go of the stream of its answer, and is asked for the rest after a while.
+    Paused,
     /// Nothing that concerns anybody.
     Nothing,
 }

@@ -11,7 +11,7 @@ use http::HeaderMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use toolgate_core::Kind;
 use toolgate_core::tool::BoxFuture;
 
@@ -83,6 +83,7 @@ pub(crate) struct Running {
     backlog: VecDeque<Said>,
     /// What came for it outside of its exchange.
     inbox: Option<mpsc::Receiver<Bytes>>,
+    paused: Arc<Notify>,
     cancel: Cancel,
 }
 
@@ -97,6 +98,7 @@ impl Running {
         inbox: Option<mpsc::Receiver<Bytes>>,
     ) -> Self {
         let cancel = Cancel { route: route.clone(), id: id.clone(), armed: route.says };
+        let paused = Arc::new(Notify::new());
         let message = Outgoing {
             body,
             id: Some(id.clone()),
@@ -104,10 +106,11 @@ impl Running {
             headers,
             standing: manner == Manner::Standing,
             untimed: manner == Manner::Call,
+            paused: Some(paused.clone()),
         };
         let transport = route.transport.clone();
         let way = Way::Heading(Box::pin(async move { transport.exchange(message).await }));
-        Self { id, route: route.clone(), way, backlog: VecDeque::new(), inbox, cancel }
+        Self { id, route: route.clone(), way, backlog: VecDeque::new(), inbox, paused, cancel }
     }
 
     /// Say nothing when it is given up.
@@ -137,6 +140,7 @@ impl Running {
             let message = tokio::select! {
                 biased;
                 message = self.way.next() => message,
+                () = self.paused.notified() => break Said::Paused,
                 Some(message) = outside(self.inbox.as_mut()) => Some(Ok(message)),
             };
             match message {

@@ -12,6 +12,7 @@ use http::{HeaderMap, Uri};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use toolgate_core::Kind;
 use toolgate_host::egress::Body;
@@ -59,6 +60,7 @@ pub(super) struct Events {
     tries: u32,
     resumed: u32,
     broken: Option<Failure>,
+    paused: Option<Arc<Notify>>,
 }
 
 impl Events {
@@ -79,12 +81,18 @@ impl Events {
             tries: 0,
             resumed: 0,
             broken: None,
+            paused: None,
         }
     }
 
     /// For the request with this id; `timed` says whether silence is a failure.
     pub fn answering(self, id: Option<Arc<str>>, timed: bool) -> Self {
         Self { id, timed, ..self }
+    }
+
+    /// Tells when the upstream closes the stream and is to be asked for the rest.
+    pub fn telling(self, paused: Option<Arc<Notify>>) -> Self {
+        Self { paused, ..self }
     }
 
     pub fn into_messages(self) -> Messages {
@@ -123,7 +131,11 @@ impl Events {
             Ok(Some(bytes)) => self.decoder.feed(&bytes).map_err(|_| self.endpoint.too_large()),
             Ok(None) => {
                 let why = "closed the stream of its answer before the response came";
-                self.lost(self.endpoint.failure(Kind::Unavailable, why))
+                self.lost(self.endpoint.failure(Kind::Unavailable, why))?;
+                if let Some(paused) = &self.paused {
+                    paused.notify_one();
+                }
+                Ok(())
             }
             Err(e) => self.lost(endpoint::outside(e)),
         }

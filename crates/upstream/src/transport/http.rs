@@ -38,7 +38,7 @@ impl StreamableHttp {
     }
 
     async fn ask(&self, message: Outgoing) -> Result<Exchange, Failure> {
-        let Outgoing { body, id, headers, standing, untimed, .. } = message;
+        let Outgoing { body, id, headers, standing, untimed, paused, .. } = message;
         let resumable = (!is_modern(&headers) && !standing).then(|| headers.clone());
         let endpoint = &self.endpoint;
         let answer = endpoint.post(endpoint.origin.home(), headers, body).await?;
@@ -56,6 +56,7 @@ impl StreamableHttp {
                 let uri = endpoint.origin.home().clone();
                 Events::new(Arc::clone(endpoint), uri, headers, mode, answer.into_body())
                     .answering(id, !standing && !untimed)
+                    .telling(paused)
                     .into_messages()
             }
             Form::Nothing => {

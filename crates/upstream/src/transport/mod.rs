@@ -22,7 +22,7 @@ use futures_util::stream::{BoxStream, StreamExt as _};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use toolgate_core::Kind;
 
 /// One message to the upstream.
@@ -41,6 +41,8 @@ pub struct Outgoing {
     pub standing: bool,
     /// Silence of the answer once it has begun is for the sender to judge: a user may be asked meanwhile.
     pub untimed: bool,
+    /// Told when the upstream lets go of the stream of its answer, to be asked for the rest later.
+    pub paused: Option<Arc<Notify>>,
 }
 
 /// One message of the upstream: the text of one JSON object, already checked to be one and within bounds
