@@ -36,6 +36,7 @@ use admit::Admission;
 use arc_swap::ArcSwap;
 use futures_util::FutureExt;
 use snapshot::Snapshot;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
@@ -320,7 +321,11 @@ impl Inner {
                     && snapshot.catalogue.server(server.as_str()).is_some_and(|m| m.rewrites);
                 match outcome {
                     Outcome::Done(output) if rewrites => {
-                        catalogue::rewritten(output, &server).map(Outcome::Done)
+                        catalogue::rewritten(output, |uri| match snapshot.catalogue.shown(&server, uri) {
+                            Cow::Owned(other) => Some(other),
+                            Cow::Borrowed(_) => None,
+                        })
+                        .map(Outcome::Done)
                     }
                     outcome => Ok(outcome),
                 }

@@ -1,12 +1,13 @@
-//! Which resource a URI is: exactly one that is listed, one of a template, or at least of a server that alone has its
-//! scheme.
+//! Which resource a URI is. A scheme belongs to the server that had it first, built-in ones before all others, for as long
+//! as that server is there: what another lists later can never be read in its place.
 //!
-//! At the door of all servers `{server}+{uri}` names a URI of one upstream whatever others have.
+//! At the door of all servers, `{server}+{uri}` names a URI of one upstream; that is how URIs of schemes are shown which
+//! belong to others.
 
-use super::{Catalogue, Entry, raw};
+use super::{Catalogue, Entry, Mounted, Pool, raw};
 use serde_json::json;
 use serde_json::value::RawValue;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use toolgate_core::name::{Door, ServerName};
 use toolgate_core::uri::MAX_URI;
@@ -24,62 +25,56 @@ pub(crate) struct Found<'a> {
 pub(super) struct Routes {
     // Entries with a template of ours.
     own: Vec<usize>,
-    // Upstreams' entries.
-    foreign: Vec<usize>,
-    fixed: HashMap<String, usize>,
-    // What stands before and after the variables of an upstream's template.
-    templates: Vec<(String, String, usize)>,
-    // Of upstreams, where only one has resources of it.
-    schemes: HashMap<String, Option<usize>>,
+    // Upstreams' entries, by server.
+    foreign: HashMap<String, usize>,
+    // Whose a scheme is.
+    schemes: HashMap<String, ServerName>,
 }
 
+// `None` where a template begins with a variable.
 fn scheme(uri: &str) -> Option<&str> {
-    uri.split_once(':').map(|(scheme, _)| scheme)
-}
-
-// `a://{x}/b{?y}` begins with `a://`; what follows the last variable ends it.
-fn ends(template: &str) -> (String, String) {
-    let first = template.find('{').unwrap_or(template.len());
-    let last = template.rfind('}').map_or(template.len(), |at| at + 1);
-    (template[..first].to_owned(), template[last..].to_owned())
+    uri.split_once(':').map(|(scheme, _)| scheme).filter(|scheme| !scheme.contains('{'))
 }
 
 impl Catalogue {
     /// Once all servers are mounted.
-    pub(super) fn route(&mut self) {
+    pub(super) fn route(&mut self, pool: &mut Pool) {
         let mut routes = Routes::default();
-        let mut taken = HashSet::new();
-        for mounted in &mut self.servers {
-            let entries = &self.entries[mounted.entries.clone()];
-            for entry in entries {
-                if let Some(template) = &entry.template {
-                    routes.own.push(entry.index);
-                    taken.insert(template.as_str().to_owned());
-                    if let Some(scheme) = scheme(template.as_str()) {
-                        routes.schemes.insert(scheme.to_owned(), None);
-                    }
-                }
-                let Some(resources) = &entry.resources else { continue };
-                routes.foreign.push(entry.index);
-                let all = || resources.fixed.iter().chain(&*resources.templates);
-                mounted.rewrites = all().any(|listed| taken.contains(&listed.uri));
-                if mounted.rewrites {
-                    continue;
-                }
-                taken.extend(all().map(|listed| listed.uri.clone()));
-                for scheme in all().filter_map(|listed| scheme(&listed.uri)) {
-                    let owner = routes.schemes.entry(scheme.to_owned()).or_insert(Some(entry.index));
-                    if *owner != Some(entry.index) {
-                        *owner = None;
-                    }
-                }
-                routes.fixed.extend(resources.fixed.iter().map(|l| (l.uri.clone(), entry.index)));
-                let templates = resources.templates.iter().map(|l| ends(&l.uri));
-                routes.templates.extend(templates.map(|(before, after)| (before, after, entry.index)));
+        pool.free_schemes(|name| self.servers.iter().any(|mounted| mounted.server.name == *name));
+        for entry in &self.entries {
+            if let Some(template) = &entry.template {
+                routes.own.push(entry.index);
+                pool.own_scheme(scheme(template.as_str()), &entry.server);
+            }
+            if entry.resources.is_some() {
+                routes.foreign.insert(entry.server.to_string(), entry.index);
             }
         }
-        routes.templates.sort_by_key(|(before, ..)| std::cmp::Reverse(before.len()));
+        for mounted in &self.servers {
+            for uri in self.uris(mounted) {
+                pool.claim_scheme(scheme(uri), &mounted.server.name);
+            }
+        }
+        routes.schemes = pool.schemes().clone();
         self.routes = routes;
+        let rewrites: Vec<bool> = self
+            .servers
+            .iter()
+            .map(|mounted| self.uris(mounted).any(|uri| !self.is_plain(&mounted.server.name, uri)))
+            .collect();
+        for (mounted, rewrites) in self.servers.iter_mut().zip(rewrites) {
+            mounted.rewrites = rewrites;
+        }
+    }
+
+    // URIs and templates that an upstream lists.
+    fn uris<'a>(&'a self, mounted: &Mounted) -> impl Iterator<Item = &'a str> + use<'a> {
+        let resources = self.entries[mounted.entries.clone()].iter().filter_map(|e| e.resources.as_ref());
+        resources.flat_map(|r| r.fixed.iter().chain(&*r.templates)).map(|listed| listed.uri.as_str())
+    }
+
+    fn is_plain(&self, server: &ServerName, uri: &str) -> bool {
+        scheme(uri).and_then(|scheme| self.routes.schemes.get(scheme)) == Some(server)
     }
 
     pub(super) fn find_resource(&self, uri: &str, scope: Option<&Door>) -> Found<'_> {
@@ -106,30 +101,19 @@ impl Catalogue {
                 },
             )
         };
-        let foreign = |index: usize| {
-            let entry = Some(&self.entries[index]).filter(|e| within(e))?;
+        let foreign = || {
+            // At a server's own door, and under its name, it knows best what it has.
+            let owner = match server {
+                Some(server) => server,
+                None => self.routes.schemes.get(scheme(uri)?)?.as_str(),
+            };
+            let entry = Some(&self.entries[*self.routes.foreign.get(owner)?]).filter(|e| within(e))?;
             Some((entry, raw(&json!({ "uri": uri })).ok()?))
         };
-        let found = (own(true))
-            .or_else(|| self.routes.fixed.get(uri).copied().and_then(foreign))
-            .or_else(|| own(false))
-            .or_else(|| self.by_template(uri).and_then(foreign))
-            .or_else(|| match server {
-                // At a server's own door it knows best what it has.
-                Some(_) => self.routes.foreign.iter().copied().find_map(foreign),
-                None => foreign((*self.routes.schemes.get(scheme(uri)?)?)?),
-            });
-        match found {
+        match own(true).or_else(|| own(false)).or_else(foreign) {
             Some((entry, variables)) => Found { entries: vec![entry], variables: Some(variables) },
             None => nothing,
         }
-    }
-
-    fn by_template(&self, uri: &str) -> Option<usize> {
-        let fits = |(before, after, _): &&(String, String, usize)| {
-            uri.len() > before.len() + after.len() && uri.starts_with(before) && uri.ends_with(after)
-        };
-        self.routes.templates.iter().find(fits).map(|(.., index)| *index)
     }
 
     // `{server}+{uri}` of an upstream.
@@ -141,9 +125,7 @@ impl Catalogue {
 
     /// A URI of a server's as the door of all servers shows it.
     pub fn shown<'u>(&self, server: &ServerName, uri: &'u str) -> std::borrow::Cow<'u, str> {
-        match self.server(server.as_str()) {
-            Some(mounted) if mounted.rewrites => format!("{server}+{uri}").into(),
-            _ => uri.into(),
-        }
+        let foreign = self.routes.foreign.contains_key(server.as_str());
+        if foreign && !self.is_plain(server, uri) { format!("{server}+{uri}").into() } else { uri.into() }
     }
 }

@@ -156,7 +156,7 @@ impl Catalogue {
             catalogue.mount(server, settings, changes, pool)?;
         }
         catalogue.list_as_they_are()?;
-        catalogue.route();
+        catalogue.route(pool);
         for (name, made) in virtuals {
             catalogue.views.insert(name.clone(), View::new(made, &catalogue.entries)?);
         }
@@ -284,14 +284,17 @@ impl Catalogue {
                     continue;
                 }
                 let name = name::short(&entry.called);
-                let alone = self.bare.get(&(entry.face, name.clone())).is_none_or(|all| all.len() == 1);
-                let free = !self.exposed.contains_key(&(entry.face, name.clone()));
+                let same = || self.bare.get(&(entry.face, name.clone())).into_iter().flatten();
+                let alone = same().count() <= 1;
+                // Of a built-in server, or one that reads as if it were of another server.
+                let taken = same().any(|index| !self.is_foreign(*index)) || name.contains(name::SEPARATOR);
+                let free = !taken && !self.exposed.contains_key(&(entry.face, name.clone()));
                 if free && (alone || prefix == Prefix::Never) {
                     self.exposed.insert((entry.face, name), index);
                     self.relist(index)?;
                 } else if prefix == Prefix::Never {
-                    let reason =
-                        format!("another is listed as {name}, and this upstream has `prefix: never`");
+                    let why = "is the name of another, or reads as if it were of another server";
+                    let reason = format!("{name} {why}, and this upstream has `prefix: never`");
                     let name = entry.tool.to_string();
                     tracing::warn!(server = %entry.server, name, reason, "listed with its server's name");
                     self.servers[at].set_aside.push(SetAside { name, reason });
@@ -299,6 +302,11 @@ impl Catalogue {
             }
         }
         Ok(())
+    }
+
+    fn is_foreign(&self, index: usize) -> bool {
+        let mounted = self.server(self.entries[index].server.as_str());
+        mounted.is_some_and(|mounted| mounted.server.foreign.is_some())
     }
 
     fn relist(&mut self, index: usize) -> Result<(), Error> {

@@ -29,6 +29,8 @@ struct Kept {
 pub(crate) struct Pool {
     servers: HashMap<ServerName, Kept>,
     next: usize,
+    // Schemes of URIs, by whose they are.
+    schemes: HashMap<String, ServerName>,
 }
 
 impl Pool {
@@ -62,6 +64,29 @@ impl Pool {
         for live in self.servers.get(server).into_iter().flat_map(|kept| kept.tools.values()) {
             live.breaker.reset();
         }
+    }
+
+    /// A scheme of a built-in server is its, whoever had it.
+    pub fn own_scheme(&mut self, scheme: Option<&str>, server: &ServerName) {
+        if let Some(scheme) = scheme {
+            self.schemes.insert(scheme.to_owned(), server.clone());
+        }
+    }
+
+    /// A scheme is that server's who has it first.
+    pub fn claim_scheme(&mut self, scheme: Option<&str>, server: &ServerName) {
+        if let Some(scheme) = scheme {
+            self.schemes.entry(scheme.to_owned()).or_insert_with(|| server.clone());
+        }
+    }
+
+    /// What belongs to a server that is not there is free.
+    pub fn free_schemes(&mut self, is_there: impl Fn(&ServerName) -> bool) {
+        self.schemes.retain(|_, server| is_there(server));
+    }
+
+    pub fn schemes(&self) -> &HashMap<String, ServerName> {
+        &self.schemes
     }
 
     /// Forget a server that is gone.

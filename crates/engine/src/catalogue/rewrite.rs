@@ -1,27 +1,29 @@
-//! URIs in the results of an upstream whose URIs are shown as `{server}+{uri}`: what a client is given it can read.
+//! URIs in the results of an upstream as the door shows them (`{server}+{uri}`): what a client is given it can read.
 //!
 //! Only where MCP puts a URI (contents, embedded resources, links); what a tool says in its own data stays as it is.
 
 use serde_json::Value;
-use toolgate_core::name::ServerName;
 use toolgate_core::{Error, ToolOutput};
 
 /// The same result under the URIs of the door of all servers.
-pub(crate) fn rewritten(output: ToolOutput, server: &ServerName) -> Result<ToolOutput, Error> {
+pub(crate) fn rewritten(
+    output: ToolOutput,
+    shown: impl Fn(&str) -> Option<String>,
+) -> Result<ToolOutput, Error> {
     if !output.json.get().contains("\"uri\"") {
         return Ok(output);
     }
     let mut result: Value = serde_json::from_str(output.json.get()).map_err(Error::internal)?;
     for contents in members(&mut result, "contents") {
-        prefix(contents, server);
+        prefix(contents, &shown);
     }
     for block in members(&mut result, "content") {
-        of_block(block, server);
+        of_block(block, &shown);
     }
     for message in members(&mut result, "messages") {
         match message.get_mut("content") {
-            Some(Value::Array(blocks)) => blocks.iter_mut().for_each(|block| of_block(block, server)),
-            Some(block) => of_block(block, server),
+            Some(Value::Array(blocks)) => blocks.iter_mut().for_each(|block| of_block(block, &shown)),
+            Some(block) => of_block(block, &shown),
             None => {}
         }
     }
@@ -33,21 +35,23 @@ fn members<'a>(result: &'a mut Value, key: &str) -> std::slice::IterMut<'a, Valu
     result.get_mut(key).and_then(Value::as_array_mut).map(|all| all.iter_mut()).unwrap_or_default()
 }
 
-fn of_block(block: &mut Value, server: &ServerName) {
+fn of_block(block: &mut Value, shown: &impl Fn(&str) -> Option<String>) {
     match block.get("type").and_then(Value::as_str) {
-        Some("resource_link") => prefix(block, server),
+        Some("resource_link") => prefix(block, shown),
         Some("resource") => {
             if let Some(resource) = block.get_mut("resource") {
-                prefix(resource, server);
+                prefix(resource, shown);
             }
         }
         _ => {}
     }
 }
 
-fn prefix(object: &mut Value, server: &ServerName) {
-    if let Some(Value::String(uri)) = object.get_mut("uri") {
-        *uri = format!("{server}+{uri}");
+fn prefix(object: &mut Value, shown: &impl Fn(&str) -> Option<String>) {
+    if let Some(Value::String(uri)) = object.get_mut("uri")
+        && let Some(other) = shown(uri)
+    {
+        *uri = other;
     }
 }
 
@@ -68,7 +72,7 @@ mod tests {
             "messages": [{"role": "user", "content": {"type": "resource", "resource": {"uri": "x:6"}}}],
             "structuredContent": {"uri": "x:7"},
         });
-        let output = rewritten(ToolOutput::of(&result).unwrap(), &ServerName::new("b").unwrap()).unwrap();
+        let output = rewritten(ToolOutput::of(&result).unwrap(), |uri| Some(format!("b+{uri}"))).unwrap();
         let mut expected = result.to_string();
         for n in [1, 2, 3, 6] {
             expected = expected.replacen(&format!("\"uri\":\"x:{n}\""), &format!("\"uri\":\"b+x:{n}\""), 1);

@@ -112,9 +112,14 @@ impl View {
         };
         let own = |entry: &Entry| made.rename.get(&id(entry)).cloned();
         let plain = |entry: &Entry| own(entry).unwrap_or_else(|| name::short(&entry.called));
+        // A name that two would have, or that is another's with its server before it, is nobody's: no server gets calls that
+        // are meant for another by what it calls its own.
         let mut often: HashMap<(Face, String), usize> = HashMap::new();
         for entry in &members {
             *often.entry((entry.face, plain(entry))).or_default() += 1;
+            if plain(entry) != entry.exposed {
+                *often.entry((entry.face, entry.exposed.clone())).or_default() += 1;
+            }
         }
         for entry in &members {
             let mut name = plain(entry);
@@ -128,10 +133,10 @@ impl View {
                 listing::changed(&entry.listing, &name, described)?
             };
             view.shown.insert(entry.live.id, shown);
-            view.names.insert((entry.face, name), entry.index);
-            if own(entry).is_none() {
-                view.names.entry((entry.face, entry.exposed.clone())).or_insert(entry.index);
+            if own(entry).is_none() || name == entry.exposed {
+                view.names.insert((entry.face, entry.exposed.clone()), entry.index);
             }
+            view.names.entry((entry.face, name)).or_insert(entry.index);
         }
         Ok(view)
     }

@@ -83,6 +83,8 @@ fn reachable(engine: &Engine, peer: &Peer) -> Result<(), Fault> {
 
 // Instructions of upstreams that are passed on at the door of all, in bytes; what would go beyond is left out whole.
 const MAX_INSTRUCTIONS: usize = 16 << 10;
+// Of one of them.
+const MAX_OWN: usize = 4 << 10;
 
 // Of one upstream its own; of all, ours and those of each upstream of which this caller may see something.
 fn instructions(engine: &Engine, peer: &Peer, result: &mut ResultWriter) {
@@ -99,10 +101,12 @@ fn instructions(engine: &Engine, peer: &Peer, result: &mut ResultWriter) {
             for mounted in &snapshot.catalogue.servers {
                 let sees =
                     || snapshot.catalogue.entries[mounted.entries.clone()].iter().any(|e| rights.sees(e));
-                if let Some(own) = mounted.instructions().filter(|_| sees())
-                    && text.len() + own.len() < MAX_INSTRUCTIONS
-                {
-                    text.push_str(&format!("\n\n## {}\n\n{own}", mounted.server.name));
+                let own = mounted.instructions().filter(|own| own.len() <= MAX_OWN && sees());
+                let Some(own) = own else { continue };
+                // Quoted line by line, so that none can speak for another or for the gateway.
+                let quoted: String = own.lines().map(|line| format!("\n> {line}")).collect();
+                if text.len() + quoted.len() < MAX_INSTRUCTIONS {
+                    text.push_str(&format!("\n\nThe server {} says:\n{quoted}", mounted.server.name));
                 }
             }
             text

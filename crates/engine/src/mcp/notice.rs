@@ -194,6 +194,8 @@ pub(super) fn listen(
     let Some(outbox) = outbox.cloned() else {
         return Err(Fault::invalid_request("subscriptions/listen needs a stream; accept text/event-stream"));
     };
+    // A door that is not there, or not this caller's, tells nothing.
+    engine.list(Face::Tool, &peer.caller, peer.scope()).map_err(|error| Fault::from(&error))?;
     let asked = match request.params.notifications {
         None => return Err(Fault::invalid_params("Invalid params: \"notifications\" is missing")),
         Some(raw) => serde_json::from_str::<Filter>(raw.get())

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Mutex as Turn;
-use toolgate_core::name::ServerName;
+use toolgate_core::name::{Door, ServerName};
 use toolgate_core::{Error, Kind};
 use toolgate_engine::Engine;
 use toolgate_host::Host;
@@ -200,11 +200,13 @@ impl Federation {
         }
         let server = ServerName::new(name).map_err(Error::invalid)?;
         let patience = known.settings.start.0 + Duration::from_secs(1);
+        let door = Door::of(&server);
         self.upstreams.set([(server, known.settings)].into());
         let settled = async {
             loop {
                 match self.upstreams.status().into_iter().next().map(|status| status.state) {
-                    Some(State::Ready) => return Ok(()),
+                    // It is ready a moment before what it offers is mounted.
+                    Some(State::Ready) if toolgate_engine::mcp::is_door(&self.engine, &door) => return Ok(()),
                     Some(State::Failing { why, .. }) => return Err(Error::new(Kind::Unavailable, why)),
                     _ => tokio::time::sleep(Duration::from_millis(10)).await,
                 }

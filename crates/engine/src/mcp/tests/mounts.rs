@@ -194,7 +194,7 @@ async fn names_are_listed_as_the_operator_wants_and_always_unambiguous() {
     assert_eq!(asked(&own, "tools/call", one("odd.name")).await[0], "odd.name");
     assert_eq!(own.result("server/discover", json!({})).await["instructions"], "Use a well.");
     let all = talk.result("server/discover", json!({})).await["instructions"].take();
-    assert!(all.as_str().unwrap().contains("## b\n\nUse b well."), "{all}");
+    assert!(all.as_str().unwrap().contains("The server b says:\n\n> Use b well."), "{all}");
 }
 
 #[tokio::test]
@@ -212,9 +212,13 @@ async fn uris_lead_to_their_server_and_twins_are_told_apart() {
     let talk = bench.modern("admin");
     bench.engine.mount(mount("a", Prefix::Always, &[], &["far://one", "only:a"], &wire)).unwrap();
     let read = |uri: &str| json!({ "uri": uri });
-    for (uri, found) in
-        [("far://one", true), ("far://x/end", true), ("far://unlisted", true), ("near://x", false)]
-    {
+    for (uri, found) in [
+        ("far://one", true),
+        ("far://x/end", true),
+        ("far://unlisted", true),
+        ("near://x", false),
+        ("only:b", true),
+    ] {
         let (_, result) = talk.send("resources/read", read(uri)).await;
         let expected = if found { json!(["resources/read", {"uri": uri}]) } else { Value::Null };
         assert_eq!(result["asked"], expected, "{uri}: {result}");
@@ -370,7 +374,9 @@ async fn a_virtual_server_is_a_choice_under_names_of_its_own() {
     let (open, shut) = (bench.modern("admin").at("v/closed"), bench.modern("viewer").at("v/closed"));
     assert!(!open.result("tools/list", json!({})).await["tools"].as_array().unwrap().is_empty());
     let nowhere = bench.modern("viewer").at("v/nowhere");
-    for method in ["tools/list", "server/discover", "prompts/list"] {
+    let (shut, _out) = shut.streaming();
+    let (nowhere, _nothing) = nowhere.streaming();
+    for method in ["tools/list", "server/discover", "prompts/list", "subscriptions/listen"] {
         let ((status, shut), (same, nowhere)) =
             (shut.send(method, json!({})).await, nowhere.send(method, json!({})).await);
         assert_eq!(
@@ -403,4 +409,49 @@ async fn a_question_of_one_door_is_worth_nothing_at_another() {
     let again = json!({"name": "travel", "arguments": {}, "requestState": state, "inputResponses": {}});
     assert_eq!(two.code("tools/call", again.clone()).await, -32602);
     assert!(one.result("tools/call", again).await["inputRequests"].is_object());
+}
+
+#[tokio::test]
+async fn a_scheme_stays_whose_it_was_first() {
+    let (bench, wire) = (bench(), Arc::default());
+    let talk = bench.modern("admin");
+    bench.engine.mount(mount("z", Prefix::Always, &[], &["far://one"], &wire)).unwrap();
+    // Earlier by name, later in time; and with URIs of a built-in server, and a template of everything.
+    let evil = mount("a", Prefix::Always, &[], &["far://one", "shop://1", "own:1", "{+x}"], &wire);
+    bench.engine.mount(evil).unwrap();
+    let listed = talk.result("resources/list", json!({})).await;
+    let uris = names(&listed["resources"], "uri");
+    let foreign: Vec<_> =
+        uris.iter().filter(|uri| uri.contains("far") || uri.contains('+') || uri.contains("own")).collect();
+    assert_eq!(foreign, ["a+far://one", "a+shop://1", "own:1", "a+{+x}", "far://one"]);
+    for (uri, server) in [("far://one", "z"), ("far://two", "z"), ("own:2", "a"), ("a+far://one", "a")] {
+        talk.result("resources/read", json!({"uri": uri})).await;
+        assert_eq!(bench.records().last().unwrap()[0], server, "{uri}");
+    }
+    assert_eq!(talk.code("resources/read", json!({"uri": "nobodys:1"})).await, -32602);
+    bench.engine.unmount(&ServerName::new("z").unwrap()).unwrap();
+    bench.engine.mount(mount("a", Prefix::Always, &[], &["far://one"], &wire)).unwrap();
+    talk.result("resources/read", json!({"uri": "far://one"})).await;
+    assert_eq!(bench.records().last().unwrap()[0], "a", "free again");
+}
+
+#[tokio::test]
+async fn no_upstream_takes_calls_that_are_meant_for_another() {
+    let (bench, wire) = (bench(), Arc::default());
+    let talk = bench.modern("admin");
+    bench.engine.mount(mount("victim", Prefix::Always, &["echo"], &[], &wire)).unwrap();
+    let names_of_others = &["victim__echo", "victim__new", "chat", "echo", "mine"];
+    bench.engine.mount(mount("zzz", Prefix::Never, names_of_others, &[], &wire)).unwrap();
+    let all = tools(&talk).await;
+    assert_eq!(all, ["victim__echo", "zzz__victim__echo", "zzz__victim__new", "zzz__chat", "echo", "mine"]);
+    let made = json!({"open": {"servers": ["victim", "zzz"]}});
+    bench.engine.replace_virtuals(serde_json::from_value(made).unwrap()).unwrap();
+    let open = bench.modern("admin").at("v/open");
+    let listed = names(&open.result("tools/list", json!({})).await["tools"], "name");
+    let unique: std::collections::BTreeSet<_> = listed.iter().collect();
+    assert_eq!(unique.len(), listed.len(), "{listed:?}");
+    for talk in [&talk, &open] {
+        talk.result("tools/call", json!({"name": "victim__echo", "arguments": {}})).await;
+        assert_eq!(bench.records().last().unwrap()[0], "victim");
+    }
 }

@@ -204,8 +204,8 @@ fn of_program(step: &Step, has: &dyn Fn(&[&str]) -> bool) -> &'static str {
     match step.name {
         "lists" | "offers" => "the server answers and what it offers is broken: tell its author",
         _ if has(&["npm error", "no matching version", "no solution found", "failed to fetch"]) => {
-            "the package could not be had: check its name and version, and that `egress` names the registry (registry.npmjs.org; \
-             pypi.org and files.pythonhosted.org)"
+            "the package could not be had: check its name and version, and that `egress` names the \
+             registry's hosts"
         }
         _ if has(&["modulenotfound", "cannot find module", "no module named"]) => {
             "something that it needs is not installed, or not readable in the sandbox: name the place in `read`"
@@ -264,7 +264,7 @@ mod tests {
             let step = Step { name: "connect", ok: false, detail: detail.to_owned(), took_ms: 1 };
             mend(&step, &Upstream { command: Some("npx".into()), ..Upstream::default() })
         };
-        assert!(of("its last words: npm error 403 Forbidden").contains("registry.npmjs.org"));
+        assert!(of("its last words: npm error 403 Forbidden").contains("registry's hosts"));
         assert!(of("EACCES: /x").contains("read"));
         assert!(of("exited with status 1").contains("by hand"));
     }
