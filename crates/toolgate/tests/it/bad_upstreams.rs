@@ -76,7 +76,7 @@ async fn one_clear_error_and_another_upstream_is_not_touched() {
     // What each is told of names the upstream, and the deadline or rule.
     let cases = [
         ("hang", "1 s (deadline)"),
-        ("garbage", "not"),
+        ("garbage", "no MCP message"),
         ("late", "1 s (deadline)"),
         ("huge", "max_message"),
         ("changed", "Unknown tool"),
