@@ -59,13 +59,6 @@ impl Pool {
         }
     }
 
-    /// Close the breakers of a server.
-    pub fn revive(&self, server: &ServerName) {
-        for live in self.servers.get(server).into_iter().flat_map(|kept| kept.tools.values()) {
-            live.breaker.reset();
-        }
-    }
-
     /// A scheme of a built-in server is its, whoever had it.
     pub fn own_scheme(&mut self, scheme: Option<&str>, server: &ServerName) {
         if let Some(scheme) = scheme {
@@ -87,6 +80,13 @@ impl Pool {
 
     pub fn schemes(&self) -> &HashMap<String, ServerName> {
         &self.schemes
+    }
+
+    /// Close the breakers of a server.
+    pub fn revive(&self, server: &ServerName) {
+        for live in self.servers.get(server).into_iter().flat_map(|kept| kept.tools.values()) {
+            live.breaker.reset();
+        }
     }
 
     /// Forget a server that is gone.

@@ -124,7 +124,7 @@ async fn call(stream: &mut BufReader<TcpStream>, name: &str, id: &Value) -> std:
                 "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {HUGE}\r\n\r\n[\""
             );
             stream.write_all(head.as_bytes()).await?;
-            let chunk = [b'x'; 64 << 10];
+            let chunk = vec![b'x'; 64 << 10];
             for _ in 0..HUGE / chunk.len() {
                 stream.write_all(&chunk).await?;
             }
