@@ -42,6 +42,7 @@ async fn serve(hung: bool) -> String {
 }
 
 async fn talk(stream: TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
     let mut stream = BufReader::new(stream);
     loop {
         let (mut length, mut post, mut line) = (0, false, String::new());
