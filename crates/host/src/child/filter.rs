@@ -116,7 +116,7 @@ const fn family(number: libc::c_int) -> If {
 }
 
 /// Sockets: TCP and streams between processes; routes may be asked for. Not UDP, raw packets, MPTCP or SCTP, which no
-/// one would judge, and not datagrams between processes, which need no `connect`.
+/// one would judge, and not datagrams between processes, which need no `connect`: a pair of them takes any path too.
 const SOCKETS: &[(libc::c_long, &[If], u32)] = &[
     (libc::SYS_socket, &[family(libc::AF_UNIX), STREAM], ALLOW),
     (libc::SYS_socket, &[family(libc::AF_UNIX), SEQPACKET], ALLOW),
@@ -126,6 +126,9 @@ const SOCKETS: &[(libc::c_long, &[If], u32)] = &[
     (libc::SYS_socket, &[family(libc::AF_INET6), STREAM, TCP], ALLOW),
     (libc::SYS_socket, &[family(libc::AF_NETLINK), Is(2, libc::NETLINK_ROUTE as u32)], ALLOW),
     (libc::SYS_socket, &[], DENY),
+    (libc::SYS_socketpair, &[family(libc::AF_UNIX), STREAM], ALLOW),
+    (libc::SYS_socketpair, &[family(libc::AF_UNIX), SEQPACKET], ALLOW),
+    (libc::SYS_socketpair, &[], DENY),
     (libc::SYS_connect, &[], ASK),
     (libc::SYS_listen, &[], ASK),
     // Connects without `connect`.
@@ -188,7 +191,11 @@ pub(super) fn program(strict: bool) -> Vec<sock_filter> {
     ];
     let unshare: &[If] = if strict { &[] } else { &[Has(0, NAMESPACES)] };
     let closed = CLOSED.iter().map(|number| (*number, &[][..], DENY));
-    let partly = SOCKETS.iter().chain(OWN).chain(PARTLY).map(|(number, conditions, then)| (*number, *conditions, *then));
+    let partly = SOCKETS
+        .iter()
+        .chain(OWN)
+        .chain(PARTLY)
+        .map(|(number, conditions, then)| (*number, *conditions, *then));
     for (number, conditions, then) in closed.chain(partly).chain([(libc::SYS_unshare, unshare, DENY)]) {
         rule(&mut out, number as u32, conditions, then);
     }
@@ -298,6 +305,10 @@ mod tests {
             (libc::SYS_socket, [libc::AF_NETLINK as u32, 3, 0, 0, 0, 0], ALLOW),
             (libc::SYS_socket, [libc::AF_NETLINK as u32, 3, 12, 0, 0, 0], DENY),
             (libc::SYS_socket, [libc::AF_VSOCK as u32, 1, 0, 0, 0, 0], DENY),
+            (libc::SYS_socketpair, [libc::AF_UNIX as u32, tcp, 0, 0, 0, 0], ALLOW),
+            (libc::SYS_socketpair, [libc::AF_UNIX as u32, libc::SOCK_SEQPACKET as u32, 0, 0, 0, 0], ALLOW),
+            (libc::SYS_socketpair, [libc::AF_UNIX as u32, udp, 0, 0, 0, 0], DENY),
+            (libc::SYS_socketpair, [libc::AF_UNIX as u32, libc::SOCK_RAW as u32, 0, 0, 0, 0], DENY),
             (libc::SYS_connect, [0; 6], ASK),
             (libc::SYS_sendto, [0, 0, 0, libc::MSG_NOSIGNAL as u32, 0, 0], ALLOW),
             (libc::SYS_sendto, [0, 0, 0, libc::MSG_FASTOPEN as u32, 0, 0], DENY),

@@ -114,7 +114,8 @@ async fn dangerous_calls_are_refused() {
                 let said = python(plan.clone(), &machine, &call(number, &arguments)).await;
                 assert_eq!(said, eperm, "{how} {profile:?} {number} {arguments}");
             }
-            let own = attempt("import resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); os.nice(1)");
+            let own =
+                attempt("import resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); os.nice(1)");
             assert_eq!(python(plan.clone(), &machine, &own).await, "OK", "{how}");
             let signal = attempt(&format!("os.kill({}, 0)", std::process::id()));
             let said = python(plan.clone(), &machine, &signal).await;
