@@ -61,7 +61,10 @@ pub fn report(error: &anyhow::Error, json: bool) -> ExitCode {
         }
         eprintln!("{line}");
     } else {
-        eprintln!("toolgate: {error:#}");
+        // The problems of a configuration are one a line; elsewhere a second line may be another's word.
+        let text = format!("{error:#}");
+        let own = error.downcast_ref::<ConfigError>().is_some();
+        crate::output::say(format!("toolgate: {}", if own { text } else { text.replace('\n', "\n  ") }));
     }
     ExitCode::from(code(error))
 }

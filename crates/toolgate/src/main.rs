@@ -22,6 +22,7 @@ mod servers;
 mod sessions;
 mod tally;
 mod tasks;
+mod terminal;
 mod upstreams;
 mod wiring;
 

@@ -1,7 +1,8 @@
 //! Results on stdout: JSON or a table, colour only where a person looks.
 //!
-//! Everything returns `io::Result`: a closed pipe ends the command quietly instead of panicking as `println!` does.
+//! What others wrote is made fit for a terminal here, in one place (`terminal`). Everything returns `io::Result`: a closed pipe ends the command quietly instead of panicking as `println!` does.
 
+use crate::terminal;
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
@@ -28,15 +29,22 @@ impl Out {
         Self { json, colour: !json && !asked_not && std::io::stdout().is_terminal() }
     }
 
+    /// One line, whatever is in it.
     pub fn line(&self, text: impl std::fmt::Display) -> std::io::Result<()> {
-        writeln!(std::io::stdout().lock(), "{text}")
+        writeln!(std::io::stdout().lock(), "{}", terminal::line(&text.to_string(), self.colour))
+    }
+
+    /// Text whose line breaks are ours.
+    pub fn lines(&self, text: impl std::fmt::Display) -> std::io::Result<()> {
+        writeln!(std::io::stdout().lock(), "{}", terminal::lines(&text.to_string(), self.colour))
     }
 
     /// Indented on a terminal, one line otherwise.
     pub fn value(&self, value: &impl Serialize) -> std::io::Result<()> {
         let mut stdout = std::io::stdout().lock();
         if stdout.is_terminal() {
-            serde_json::to_writer_pretty(&mut stdout, value)?;
+            let text = serde_json::to_string_pretty(value)?;
+            stdout.write_all(terminal::lines(&text, false).as_bytes())?;
         } else {
             serde_json::to_writer(&mut stdout, value)?;
         }
@@ -48,24 +56,30 @@ impl Out {
         if rows.is_empty() {
             return self.line(empty);
         }
-        self.line(render(header, rows))
+        writeln!(std::io::stdout().lock(), "{}", render(header, rows, self.colour))
     }
 
     pub fn paint(&self, paint: Paint, text: &str) -> String {
         if !self.colour {
             return text.to_owned();
         }
-        let code = match paint {
-            Paint::Good => 32,
-            Paint::Warn => 33,
-            Paint::Bad => 31,
-            Paint::Dim => 2,
+        let [good, warn, bad, dim] = terminal::COLOURS;
+        let colour = match paint {
+            Paint::Good => good,
+            Paint::Warn => warn,
+            Paint::Bad => bad,
+            Paint::Dim => dim,
         };
-        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+        format!("{colour}{}{}", terminal::line(text, false), terminal::RESET)
     }
 }
 
-fn render(header: &[&str], rows: Vec<Vec<String>>) -> String {
+/// Tell a person something beside the result.
+pub fn say(text: impl std::fmt::Display) {
+    eprintln!("{}", terminal::lines(&text.to_string(), false));
+}
+
+fn render(header: &[&str], rows: Vec<Vec<String>>, coloured: bool) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     if std::io::stdout().is_terminal() {
@@ -73,7 +87,7 @@ fn render(header: &[&str], rows: Vec<Vec<String>>) -> String {
     }
     table.set_header(header.iter().map(|name| name.to_uppercase()));
     for row in rows {
-        table.add_row(row);
+        table.add_row(row.iter().map(|cell| terminal::line(cell, coloured)));
     }
     // The style pads every cell; the first one's padding is the margin of the whole table.
     table
@@ -107,4 +121,17 @@ pub fn spinner(what: &'static str) -> indicatif::ProgressBar {
     }
     bar.set_message(what);
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_one_line_whatever_is_in_it() {
+        let rows = vec![vec!["ok".to_owned(), "x\n2026-01-01 admin allow\u{1b}[8m\u{202e}".to_owned()]];
+        let table = render(&["outcome", "tool"], rows, false);
+        assert_eq!(table.lines().count(), 2, "{table}");
+        assert!(!table.contains(['\u{1b}', '\u{202e}']), "{table}");
+    }
 }

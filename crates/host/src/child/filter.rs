@@ -66,6 +66,7 @@ const CLOSED: &[libc::c_long] = &[
     libc::SYS_process_madvise,
     libc::SYS_pidfd_getfd,
     libc::SYS_kcmp,
+    libc::SYS_process_mrelease,
     libc::SYS_kexec_load,
     libc::SYS_kexec_file_load,
     libc::SYS_init_module,
@@ -115,7 +116,7 @@ const fn family(number: libc::c_int) -> If {
 }
 
 /// Sockets: TCP and streams between processes; routes may be asked for. Not UDP, raw packets, MPTCP or SCTP, which no
-/// one would judge, and not datagrams between processes, which need no `connect`.
+/// one would judge, and not datagrams between processes, which need no `connect`: a pair of them takes any path too.
 const SOCKETS: &[(libc::c_long, &[If], u32)] = &[
     (libc::SYS_socket, &[family(libc::AF_UNIX), STREAM], ALLOW),
     (libc::SYS_socket, &[family(libc::AF_UNIX), SEQPACKET], ALLOW),
@@ -125,12 +126,44 @@ const SOCKETS: &[(libc::c_long, &[If], u32)] = &[
     (libc::SYS_socket, &[family(libc::AF_INET6), STREAM, TCP], ALLOW),
     (libc::SYS_socket, &[family(libc::AF_NETLINK), Is(2, libc::NETLINK_ROUTE as u32)], ALLOW),
     (libc::SYS_socket, &[], DENY),
+    (libc::SYS_socketpair, &[family(libc::AF_UNIX), STREAM], ALLOW),
+    (libc::SYS_socketpair, &[family(libc::AF_UNIX), SEQPACKET], ALLOW),
+    (libc::SYS_socketpair, &[], DENY),
     (libc::SYS_connect, &[], ASK),
     (libc::SYS_listen, &[], ASK),
     // Connects without `connect`.
     (libc::SYS_sendto, &[Has(3, libc::MSG_FASTOPEN as u32)], DENY),
     (libc::SYS_sendmsg, &[Has(2, libc::MSG_FASTOPEN as u32)], DENY),
     (libc::SYS_sendmmsg, &[Has(3, libc::MSG_FASTOPEN as u32)], DENY),
+];
+
+const SELF: If = Is(0, 0);
+const IOPRIO_WHO_PROCESS: u32 = 1;
+
+/// Limits, priorities and memory of processes, which may be named by number: only the caller's own, as 0. Landlock does not
+/// judge these, and the kernel lets anyone of the same user set them: the gateway's too, where there are no namespaces.
+const OWN: &[(libc::c_long, &[If], u32)] = &[
+    (libc::SYS_prlimit64, &[SELF], ALLOW),
+    (libc::SYS_prlimit64, &[], DENY),
+    (libc::SYS_sched_setaffinity, &[SELF], ALLOW),
+    (libc::SYS_sched_setaffinity, &[], DENY),
+    (libc::SYS_sched_setparam, &[SELF], ALLOW),
+    (libc::SYS_sched_setparam, &[], DENY),
+    (libc::SYS_sched_setscheduler, &[SELF], ALLOW),
+    (libc::SYS_sched_setscheduler, &[], DENY),
+    (libc::SYS_sched_setattr, &[SELF], ALLOW),
+    (libc::SYS_sched_setattr, &[], DENY),
+    // Of a group or a user is of others too, with 0 as well.
+    (libc::SYS_setpriority, &[Is(0, libc::PRIO_PROCESS as u32), Is(1, 0)], ALLOW),
+    (libc::SYS_setpriority, &[], DENY),
+    (libc::SYS_ioprio_set, &[Is(0, IOPRIO_WHO_PROCESS), Is(1, 0)], ALLOW),
+    (libc::SYS_ioprio_set, &[], DENY),
+    (libc::SYS_migrate_pages, &[SELF], ALLOW),
+    (libc::SYS_migrate_pages, &[], DENY),
+    (libc::SYS_move_pages, &[SELF], ALLOW),
+    (libc::SYS_move_pages, &[], DENY),
+    (libc::SYS_get_robust_list, &[SELF], ALLOW),
+    (libc::SYS_get_robust_list, &[], DENY),
 ];
 
 const PARTLY: &[(libc::c_long, &[If], u32)] = &[
@@ -158,7 +191,11 @@ pub(super) fn program(strict: bool) -> Vec<sock_filter> {
     ];
     let unshare: &[If] = if strict { &[] } else { &[Has(0, NAMESPACES)] };
     let closed = CLOSED.iter().map(|number| (*number, &[][..], DENY));
-    let partly = SOCKETS.iter().chain(PARTLY).map(|(number, conditions, then)| (*number, *conditions, *then));
+    let partly = SOCKETS
+        .iter()
+        .chain(OWN)
+        .chain(PARTLY)
+        .map(|(number, conditions, then)| (*number, *conditions, *then));
     for (number, conditions, then) in closed.chain(partly).chain([(libc::SYS_unshare, unshare, DENY)]) {
         rule(&mut out, number as u32, conditions, then);
     }
@@ -268,6 +305,10 @@ mod tests {
             (libc::SYS_socket, [libc::AF_NETLINK as u32, 3, 0, 0, 0, 0], ALLOW),
             (libc::SYS_socket, [libc::AF_NETLINK as u32, 3, 12, 0, 0, 0], DENY),
             (libc::SYS_socket, [libc::AF_VSOCK as u32, 1, 0, 0, 0, 0], DENY),
+            (libc::SYS_socketpair, [libc::AF_UNIX as u32, tcp, 0, 0, 0, 0], ALLOW),
+            (libc::SYS_socketpair, [libc::AF_UNIX as u32, libc::SOCK_SEQPACKET as u32, 0, 0, 0, 0], ALLOW),
+            (libc::SYS_socketpair, [libc::AF_UNIX as u32, udp, 0, 0, 0, 0], DENY),
+            (libc::SYS_socketpair, [libc::AF_UNIX as u32, libc::SOCK_RAW as u32, 0, 0, 0, 0], DENY),
             (libc::SYS_connect, [0; 6], ASK),
             (libc::SYS_sendto, [0, 0, 0, libc::MSG_NOSIGNAL as u32, 0, 0], ALLOW),
             (libc::SYS_sendto, [0, 0, 0, libc::MSG_FASTOPEN as u32, 0, 0], DENY),
@@ -275,6 +316,23 @@ mod tests {
             (libc::SYS_ioctl, [0, libc::TCGETS as u32, 0, 0, 0, 0], ALLOW),
             (libc::SYS_personality, [u32::MAX, 0, 0, 0, 0, 0], ALLOW),
             (libc::SYS_personality, [0x0040_0000, 0, 0, 0, 0, 0], DENY),
+            (libc::SYS_prlimit64, [0, 7, 0, 1, 0, 0], ALLOW),
+            (libc::SYS_prlimit64, [4321, 0, 1, 0, 0, 0], DENY),
+            (libc::SYS_sched_setaffinity, [4321, 8, 1, 0, 0, 0], DENY),
+            (libc::SYS_sched_setscheduler, [0; 6], ALLOW),
+            (libc::SYS_sched_setscheduler, [4321, 0, 0, 0, 0, 0], DENY),
+            (libc::SYS_sched_setparam, [4321, 0, 0, 0, 0, 0], DENY),
+            (libc::SYS_sched_setattr, [4321, 0, 0, 0, 0, 0], DENY),
+            (libc::SYS_setpriority, [0, 0, 19, 0, 0, 0], ALLOW),
+            (libc::SYS_setpriority, [0, 4321, 19, 0, 0, 0], DENY),
+            (libc::SYS_setpriority, [libc::PRIO_USER as u32, 0, 19, 0, 0, 0], DENY),
+            (libc::SYS_ioprio_set, [1, 0, 0, 0, 0, 0], ALLOW),
+            (libc::SYS_ioprio_set, [1, 4321, 0, 0, 0, 0], DENY),
+            (libc::SYS_ioprio_set, [3, 0, 0, 0, 0, 0], DENY),
+            (libc::SYS_migrate_pages, [4321, 0, 0, 0, 0, 0], DENY),
+            (libc::SYS_move_pages, [4321, 0, 0, 0, 0, 0], DENY),
+            (libc::SYS_get_robust_list, [4321, 0, 0, 0, 0, 0], DENY),
+            (libc::SYS_process_mrelease, [0; 6], DENY),
             (libc::SYS_unshare, [libc::CLONE_FS as u32, 0, 0, 0, 0, 0], ALLOW),
             (libc::SYS_unshare, [libc::CLONE_NEWNET as u32, 0, 0, 0, 0, 0], DENY),
         ] {

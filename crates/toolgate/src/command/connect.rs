@@ -28,7 +28,7 @@ pub async fn run(args: &cli::Connect, settings: Settings, out: Out) -> Result<()
         if out.json {
             return Ok(out.value(&json!({ "file": change.file, "undone": true }))?);
         }
-        out.line(change.preview().trim_end())?;
+        out.lines(change.preview().trim_end())?;
         out.line(out.paint(Paint::Good, "undone"))?;
         left_over(&change.removed);
         return Ok(());
@@ -46,7 +46,7 @@ pub async fn run(args: &cli::Connect, settings: Settings, out: Out) -> Result<()
         if out.json {
             return Ok(out.value(&json!({ "file": file, "entry": snippet }))?);
         }
-        out.line(serde_json::to_string_pretty(&snippet)?)?;
+        out.lines(serde_json::to_string_pretty(&snippet)?)?;
         // What cannot be edited can still be pasted; --install says why it cannot.
         eprintln!(
             "\nThis goes into {}. To put it there: add --install (undo it with --undo).",
@@ -78,7 +78,7 @@ pub async fn run(args: &cli::Connect, settings: Settings, out: Out) -> Result<()
         }
     } else {
         if !out.json {
-            out.line(change.preview().trim_end())?;
+            out.lines(change.preview().trim_end())?;
         }
         let backup = connect::apply(&change, true)?;
         if out.json {

@@ -89,7 +89,7 @@ fn greet(gate: &Gate, url: &str, out: Out) -> std::io::Result<()> {
     ))?;
     out.line(format!("data directory: {}", gate.dir.path().display()))?;
     if let Some(key) = &gate.fresh_key {
-        out.line(key_line(key.reveal(), &file, std::io::stdout().is_terminal()))?;
+        out.lines(key_line(key.reveal(), &file, std::io::stdout().is_terminal()))?;
         out.line("next: toolgate connect claude-code --install   (or claude-desktop, vscode, cursor)")?;
     }
     Ok(())

@@ -3,6 +3,7 @@
 //! An upstream's own JSON-RPC error goes on with its code; what the way to it made of a request becomes one error that
 //! names the upstream. The gateway's own codes are never taken from an upstream.
 
+use super::ask;
 use super::read::shortened;
 use crate::transport::Failure;
 use serde_json::Value;
@@ -111,6 +112,12 @@ impl From<ToolError> for Trouble {
 impl Trouble {
     pub fn into_error(self, upstream: &str, uri: Option<&str>) -> ToolError {
         match self {
+            Self::Refused(rpc) if rpc.code == URL_ELICITATION => match ask::pages(upstream, rpc) {
+                Ok(rpc) => rpc.into_error(uri),
+                Err(why) => ToolError::unavailable(format!(
+                    "upstream {upstream}: it wants a page visited that is not shown to a client: {why}"
+                )),
+            },
             Self::Refused(rpc) => rpc.into_error(uri),
             Self::Lost(failure) => of_failure(upstream, &failure),
             Self::Ended(error) => error,

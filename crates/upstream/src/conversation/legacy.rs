@@ -208,7 +208,7 @@ impl Legacy {
             Said::Asked { id, method, params } => {
                 carried.asked += 1;
                 let key = format!("q{}", carried.asked);
-                let Some(ask) = ask::question(key, &method, params) else {
+                let Some(ask) = ask::question(&self.place.name, key, &method, params) else {
                     return session::refuse(&carried.running.route, &id, &method, false).await;
                 };
                 let open = Open { id, ask };
@@ -298,16 +298,11 @@ impl Legacy {
         let (URL_ELICITATION, Some(link)) = (rpc.code, link) else { return Trouble::Refused(rpc) };
         let pages =
             rpc.data.as_ref().and_then(|data| data["elicitations"].as_array()).cloned().unwrap_or_default();
-        let asks: Vec<Ask> = pages
-            .into_iter()
-            .enumerate()
-            .map(|(n, mut page)| {
-                page["mode"] = "url".into();
-                let needs = Ability::ElicitationUrl;
-                Ask { key: format!("page{}", n + 1), method: "elicitation/create", params: page, needs }
-            })
-            .collect();
-        if asks.is_empty() || !asks.iter().all(|ask| ask.params["url"].is_string()) {
+        let upstream = &*self.place.name;
+        let asks = pages.into_iter().enumerate();
+        let asks = asks.map(|(n, page)| ask::visit(upstream, format!("page{}", n + 1), page));
+        let Ok(asks) = asks.collect::<Result<Vec<Ask>, String>>() else { return Trouble::Refused(rpc) };
+        if asks.is_empty() {
             return Trouble::Refused(rpc);
         }
         match link.ask(&asks, Some(&json!({ "again": true }))).await {

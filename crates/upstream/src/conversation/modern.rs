@@ -312,9 +312,14 @@ impl Modern {
         for (key, request) in requests.map(|raw| Pairs::of(raw.get())).unwrap_or_default() {
             let mut request: Value = serde_json::from_str(request.get()).unwrap_or_default();
             let method = request["method"].as_str().unwrap_or_default().to_owned();
-            let Some(ask) = ask::question(key.into_owned(), &method, request["params"].take()) else {
+            let Some(ask) =
+                ask::question(&self.place.name, key.into_owned(), &method, request["params"].take())
+            else {
                 return Err(self.wrong(format!("it asks for {method:?}, which cannot be asked of a client")));
             };
+            if let Some(why) = ask::unfit(&ask) {
+                return Err(self.wrong(format!("it asks what is not asked of a client: {why}")));
+            }
             if ask::refusal(&ask, link).is_some() {
                 return Err(ToolError::needs_client(ask.needs.capability()));
             }

@@ -67,6 +67,7 @@ async fn a_client_that_waits_is_asked_in_the_middle_of_the_call() {
     assert_eq!(result["answer"]["result"], json!({"for": "q2"}));
     let asked = client.asked.lock().unwrap();
     assert_eq!(asked.len(), 1, "both at once");
+    assert_eq!(asked[0].0[0].params["message"], "[up] who?", "its user learns who asks");
     let methods: Vec<_> = asked[0].0.iter().map(|ask| ask.method).collect();
     assert_eq!(methods, ["elicitation/create", "sampling/createMessage"]);
 }
@@ -132,11 +133,14 @@ async fn parked_calls_are_bounded_and_end_in_time() {
 
 #[tokio::test(start_paused = true)]
 async fn what_the_client_cannot_answer_is_refused_upstream() {
-    let url = json!({"jsonrpc": "2.0", "id": "u", "method": "elicitation/create", "params": {"mode": "url", "url": "https://x"}});
+    let page = |url: &str| json!({"jsonrpc": "2.0", "id": "u", "method": "elicitation/create", "params": {"mode": "url", "url": url}});
+    let pages = json!({"elicitation": {"form": {}, "url": {}}});
     for (question, capabilities, code) in [
         (form("a"), json!({}), -32601),
         (sampling("a"), json!({"elicitation": {}}), -32601),
-        (url, json!({"elicitation": {"form": {}}}), -32602),
+        (page("https://x"), json!({"elicitation": {"form": {}}}), -32602),
+        (page("javascript:alert(1)"), pages.clone(), -32602),
+        (page("https://bank@evil"), pages, -32602),
         (json!({"jsonrpc": "2.0", "id": "a", "method": "what/ever"}), able(), -32601),
     ] {
         let id = if question["params"]["mode"] == "url" { "u" } else { "a" };
@@ -195,5 +199,24 @@ async fn a_page_to_visit_first_is_a_question_to_a_modern_client() {
     call(&mount, "t", &client.back(json!({"page1": {"action": "accept"}}))).await.unwrap_err();
     assert_eq!(world.wire.count("tools/call"), 2, "visited, it is called again");
     let legacy = Client::legacy(json!({"elicitation": {"url": {}}}), |_| Value::Null);
-    assert_eq!(call(&mount, "t", &legacy).await.unwrap_err().code, Some(-32042));
+    let told = call(&mount, "t", &legacy).await.unwrap_err();
+    assert_eq!(told.code, Some(-32042));
+    assert_eq!(told.data.unwrap()["elicitations"][0]["message"], "[up] m");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_deceives_is_not_shown() {
+    let refuse = |turn: &Turn| {
+        turn.say(&json!({"jsonrpc": "2.0", "id": turn.body["id"], "error": {"code": -32042, "message": "visit",
+            "data": {"elicitations": [{"mode": "url", "url": "javascript:1", "elicitationId": "e", "message": "m"}]}}}));
+        Ok(())
+    };
+    let (_world, mount) = World::with(settings(), script(true, json!([tool("t")]), refuse)).await;
+    let able = json!({"elicitation": {"url": {}}});
+    for client in [Client::modern(able.clone()), Client::legacy(able, |_| Value::Null)] {
+        let error = call(&mount, "t", &client).await.unwrap_err();
+        assert_eq!((error.kind, &error.data), (Kind::Unavailable, &None));
+        assert!(error.message.contains("upstream up: it wants a page visited"), "{error}");
+        assert!(client.asked.lock().unwrap().is_empty());
+    }
 }

@@ -94,12 +94,27 @@ async fn a_modern_client_carries_state_and_answers() {
     let first = Client::modern(json!({"elicitation": {}}));
     assert_eq!(call(&mount, "t", &first).await.unwrap_err().kind, Kind::InputRequired);
     assert_eq!(first.keys(), ["who"], "the upstream's own key");
+    assert_eq!(first.asked.lock().unwrap()[0].0[0].params["message"], "[up] who?");
     let second = first.back(json!({"who": {"content": {"name": "ann"}}, "else": {"content": {}}}));
     assert_eq!(call(&mount, "t", &second).await.unwrap_err().kind, Kind::InputRequired);
     let sent = world.wire.find(|body| body["params"]["requestState"] == "1").await;
     assert_eq!(sent["params"]["inputResponses"], json!({"who": {"content": {"name": "ann"}}}));
     let third = second.back(json!({"who": {"content": {"name": "enough"}}}));
     assert_eq!(call(&mount, "t", &third).await.unwrap()["rounds"], 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_none_ends_the_call() {
+    let asks = |turn: &Turn| {
+        turn.answer(&json!({"resultType": "input_required", "requestState": "s", "inputRequests":
+            {"p": {"method": "elicitation/create", "params": {"mode": "url", "url": "file:///x", "message": "m"}}}}));
+        Ok(())
+    };
+    let (_world, mount) = World::with(settings(), script(false, json!([tool("t")]), asks)).await;
+    let client = Client::modern(json!({"elicitation": {"url": {}}}));
+    let error = call(&mount, "t", &client).await.unwrap_err();
+    assert!(error.message.contains("upstream up: it asks what is not asked"), "{error}");
+    assert!(client.asked.lock().unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

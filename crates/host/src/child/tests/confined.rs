@@ -105,6 +105,18 @@ async fn dangerous_calls_are_refused() {
             let threads =
                 attempt("import threading; t = threading.Thread(target=print); t.start(); t.join()");
             assert_eq!(python(plan.clone(), &machine, &threads).await, "OK");
+            let gateway = std::process::id();
+            for (number, arguments) in [
+                (libc::SYS_prlimit64, format!("{gateway}, 7, None, None")),
+                (libc::SYS_setpriority, format!("0, {gateway}, 19")),
+                (libc::SYS_sched_setaffinity, format!("{gateway}, 8, b'\\xff' * 8")),
+            ] {
+                let said = python(plan.clone(), &machine, &call(number, &arguments)).await;
+                assert_eq!(said, eperm, "{how} {profile:?} {number} {arguments}");
+            }
+            let own =
+                attempt("import resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); os.nice(1)");
+            assert_eq!(python(plan.clone(), &machine, &own).await, "OK", "{how}");
             let signal = attempt(&format!("os.kill({}, 0)", std::process::id()));
             let said = python(plan.clone(), &machine, &signal).await;
             assert!(

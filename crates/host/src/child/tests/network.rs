@@ -41,6 +41,7 @@ async fn only_the_proxy_can_be_connected_to() {
                 ("its own socket", "socket.AF_UNIX); l = socket.socket(socket.AF_UNIX); l.bind(os.environ['TMPDIR'] + '/s'); l.listen(1); s.connect(os.environ['TMPDIR'] + '/s')".into(), how != "contained"),
                 ("its own, from here", "socket.AF_UNIX); l = socket.socket(socket.AF_UNIX); l.bind('s'); l.listen(1); s.connect('s'); os.remove('s')".into(), how != "contained"),
                 ("a socket pair", "); socket.socketpair()".into(), true),
+                ("a pair of datagrams", "); socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)".into(), false),
                 ("to itself", "); s.bind(('127.0.0.1', 0)); s.listen(); socket.create_connection(s.getsockname())".into(), how == "namespaces"),
                 ("to listen anywhere", "); s.listen(); socket.create_connection(('127.0.0.1', s.getsockname()[1]))".into(), how == "namespaces"),
             ] {

@@ -57,7 +57,7 @@ pub async fn run(args: Add, settings: Settings, out: Out) -> Result<()> {
             );
         }
         for (path, message) in &done.warnings {
-            eprintln!("warning: {path}: {message}");
+            crate::output::say(format!("warning: {path}: {message}"));
         }
     }
     super::told(gate, &name, if done.added { "added" } else { "replaced" }, out).await
