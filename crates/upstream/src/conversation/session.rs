@@ -3,12 +3,13 @@
 //! Made by `pool`. Listens to what belongs to no request: pings are answered here, changes are told on, and a question goes
 //! to the call that it can only belong to. Ended when it is dropped.
 
+use super::Place;
+use super::face::{Answer, Face};
 use super::fault::{Trouble, session_lost};
 use super::pool::{Begin, Held};
 use super::read::{Said, read};
 use super::running::{Manner, Route, Running, spawn};
 use super::write::{self, Members};
-use super::{Face, Place, member};
 use crate::transport::Failure;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -208,25 +209,19 @@ fn without_changes(capabilities: &Value) -> Value {
 }
 
 fn face(answer: &RawValue) -> Result<Face, Failure> {
-    let read = |key| {
-        member(answer, key).and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok()).unwrap_or_default()
-    };
-    let version = read("protocolVersion");
+    let wrong = |why: String| Failure::new(Kind::Unavailable, why);
+    let answer = Answer::of(answer).map_err(wrong)?;
+    let version = answer.small("protocolVersion");
     let version = version.as_str().unwrap_or_default();
     if Version::parse(version).is_none_or(|version| version.era() != Era::Legacy) {
         let shown: String = version.chars().take(40).collect();
         let known = Version::names(Era::Legacy).join(", ");
         let why =
             format!("it answered initialize with version {shown:?}, which is not spoken here ({known})");
-        return Err(Failure::new(Kind::Unavailable, why));
+        return Err(wrong(why));
     }
-    Ok(Face {
-        version: version.to_owned(),
-        capabilities: read("capabilities"),
-        info: read("serverInfo"),
-        instructions: read("instructions").as_str().map(Into::into),
-        ttl: None,
-    })
+    // How long lists hold is a word of the modern era.
+    Ok(Face { ttl: None, ..answer.face(version).map_err(wrong)? })
 }
 
 // What belongs to no request. Not having a stream for it is no failure: many upstreams have none.
