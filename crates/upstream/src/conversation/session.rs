@@ -7,7 +7,7 @@ use super::Place;
 use super::face::{Answer, Face};
 use super::fault::{Trouble, session_lost};
 use super::pool::{Begin, Held};
-use super::read::{Said, read};
+use super::read::{MAX_QUESTION, Question, Said, read};
 use super::running::{Manner, Route, Running, spawn};
 use super::write::{self, Members};
 use crate::transport::Failure;
@@ -93,7 +93,7 @@ impl Session {
                     return Err(Failure::new(Kind::Unavailable, why));
                 }
                 Said::Lost(failure) => return Err(failure),
-                Said::Asked { id, method, .. } => refuse(&route, &id, &method, watcher).await,
+                Said::Asked(question) => refuse(&route, &question, watcher).await,
                 _ => {}
             }
         };
@@ -163,9 +163,7 @@ impl Session {
                 Said::Answer(Err(rpc)) => return Err(Trouble::Refused(rpc)),
                 // Not looked into: whether it says that the session is lost is for the caller to see.
                 Said::Lost(failure) => return Err(Trouble::Lost(failure)),
-                Said::Asked { id, method, .. } => {
-                    refuse(&running.route, &id, &method, self.inner.watcher).await
-                }
+                Said::Asked(question) => refuse(&running.route, &question, self.inner.watcher).await,
                 Said::Changed(change) => self.inner.place.notices.changed(change),
                 _ => {}
             }
@@ -189,11 +187,15 @@ impl Session {
 
 /// Answer a request of the upstream that nobody can be asked.
 /// `itself`: whether it was asked of the gateway itself.
-pub(crate) async fn refuse(route: &Route, id: &str, method: &str, itself: bool) {
-    let body = match method {
+pub(crate) async fn refuse(route: &Route, question: &Question, itself: bool) {
+    let id = &question.id;
+    let body = match &*question.method {
         "ping" => write::answer(id, &json!({})),
         // The gateway itself has none.
         "roots/list" if itself => write::answer(id, &json!({ "roots": [] })),
+        _ if question.too_large => {
+            write::refusal(id, -32602, &format!("the question is larger than {MAX_QUESTION} bytes"))
+        }
         _ => write::refusal(id, -32601, "there is nobody to ask at this moment"),
     };
     let _ = route.send(body).await;
@@ -261,11 +263,10 @@ impl Inner {
     async fn hear(&self, message: Bytes) {
         match read(&message, None) {
             Said::Changed(change) => self.place.notices.changed(change),
-            Said::Asked { id, method, .. } if method == "ping" => {
-                refuse(&self.route, &id, &method, self.watcher).await
-            }
-            Said::Asked { id, method, .. } if !self.pass(message) => {
-                refuse(&self.route, &id, &method, self.watcher).await
+            Said::Asked(question)
+                if question.method == "ping" || question.too_large || !self.pass(message) =>
+            {
+                refuse(&self.route, &question, self.watcher).await
             }
             _ => {}
         }
