@@ -164,8 +164,8 @@ pub(crate) async fn admit<'a>(
         }
     };
     let limit = entry.spec.timeout.min(inner.settings.max_duration.0);
-    let slot = entry.slots.take(limit).await.inspect_err(|_| deny(trail, "slots: busy"))?;
-    let slot = Held::new(entry.slots.clone(), slot);
+    let slot = entry.slots.take(&call.caller.id, limit).await.inspect_err(|_| deny(trail, "slots: busy"))?;
+    let slot = Held::new(slot);
     let patience = Patience::new(entry.spec.timeout, inner.settings.max_duration.0);
     let ctx = Ctx::new(call.id, call.caller.clone(), effect, patience.hard().into_std())
         .with_sign(patience.sign())

@@ -13,6 +13,9 @@ use toolgate_core::server::{Checks, Health, State, Status};
 use toolgate_core::tool::{BoxFuture, ToolError};
 use toolgate_wire::result::Pairs;
 
+// Bytes of a completion: a hundred values at most.
+const MAX_COMPLETION: usize = 256 << 10;
+
 /// The line from the engine to one upstream.
 pub(crate) struct Line(pub Arc<Hub>);
 
@@ -36,9 +39,10 @@ impl Relay for Line {
                 }
             };
             let completion = Pairs::of(result.get()).into_iter().find(|(key, _)| key == "completion");
+            let completion = completion.filter(|(_, raw)| raw.get().len() <= MAX_COMPLETION);
             let completion = completion.and_then(|(_, raw)| serde_json::from_str(raw.get()).ok());
             completion.ok_or_else(|| {
-                ToolError::unavailable(format!("upstream {name}: its completion has no \"completion\""))
+                ToolError::unavailable(format!("upstream {name}: its completion has no \"completion\", or one of more than {MAX_COMPLETION} bytes"))
             })
         })
     }

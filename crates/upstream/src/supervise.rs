@@ -11,7 +11,6 @@ use crate::status::{self, State, Status};
 use crate::transport::Failure;
 use crate::watch::{Listener, Told};
 use crate::{Event, Sink};
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -156,7 +155,7 @@ impl Hub {
         let mut seen = lock(&self.seen);
         seen.era = Some(status::era(conversation.era()));
         seen.version = Some(face.version.clone());
-        seen.server = bounded(&face.info);
+        seen.server = face.info.clone();
         (seen.tools, seen.prompts) = (mount.tools.len(), mount.prompts.len());
         if let Some(foreign) = &mount.foreign {
             seen.set_aside = foreign.set_aside.to_vec();
@@ -168,14 +167,6 @@ impl Hub {
 
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
-}
-
-// What a server says of itself may be large (icons); its names are enough.
-fn bounded(info: &Value) -> Value {
-    if info.to_string().len() <= 4096 {
-        return info.clone();
-    }
-    serde_json::json!({ "name": info["name"].as_str().map(crate::short), "version": info["version"].as_str().map(crate::short) })
 }
 
 /// Connect and read what is offered, within the time for that.

@@ -10,6 +10,10 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use toolgate_core::{Kind, ToolError};
 use toolgate_wire::fault::UNSUPPORTED_VERSION;
+use toolgate_wire::result::Pairs;
+
+// Bytes of the data of an error; what is larger is left out.
+const MAX_DATA: usize = 256 << 10;
 
 pub(crate) const RESOURCE_NOT_FOUND: i64 = -32002;
 pub(crate) const URL_ELICITATION: i64 = -32042;
@@ -29,13 +33,18 @@ impl Rpc {
 
     /// From the `error` member of an answer.
     pub fn read(error: Option<&RawValue>) -> Self {
-        let mut error: Value = error.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default();
-        let message = error["message"].as_str().map(shortened);
-        Self {
-            code: error["code"].as_i64().unwrap_or(-32603),
-            message: message.unwrap_or_else(|| "an error without a message".to_owned()),
-            data: Some(error["data"].take()).filter(|data| !data.is_null()),
+        let mut read = Self::new(-32603, "an error without a message");
+        for (key, raw) in error.map(|raw| Pairs::of(raw.get())).unwrap_or_default() {
+            let value = (raw.get().len() <= MAX_DATA).then(|| serde_json::from_str::<Value>(raw.get()).ok());
+            match (&*key, value.flatten()) {
+                ("code", Some(code)) => read.code = code.as_i64().unwrap_or(read.code),
+                ("message", Some(Value::String(text))) => read.message = shortened(&text),
+                ("message", None) => read.message = "an error with a message that is too long".to_owned(),
+                ("data", data) => read.data = data.filter(|data| !data.is_null()),
+                _ => {}
+            }
         }
+        read
     }
 
     /// Whether it refuses a version and says that it speaks this one.
@@ -166,6 +175,16 @@ pub(crate) fn of_failure(upstream: &str, failure: &Failure) -> ToolError {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn an_error_is_read_within_bounds() {
+        for (bytes, data) in [(10, Some(json!("yyyyyyyyyy"))), (MAX_DATA, None)] {
+            let error = json!({"code": -32001, "message": "m".repeat(9000), "data": "y".repeat(bytes)});
+            let raw = RawValue::from_string(error.to_string()).unwrap();
+            let rpc = Rpc::read(Some(&raw));
+            assert_eq!((rpc.code, rpc.message.len(), rpc.data), (-32001, 4096, data));
+        }
+    }
 
     #[test]
     fn codes_go_on_except_our_own() {

@@ -205,13 +205,18 @@ impl Legacy {
             Said::Progress { done, total, message } => ctx.progress(done, total, message.as_deref()),
             Said::Log { loudness, logger, data } => ctx.log(loudness, &logger, &data),
             Said::Changed(change) => self.place.notices.changed(change),
-            Said::Asked { id, method, params } => {
+            Said::Asked(question) if question.too_large => {
+                session::refuse(&carried.running.route, &question, false).await
+            }
+            Said::Asked(question) => {
                 carried.asked += 1;
                 let key = format!("q{}", carried.asked);
-                let Some(ask) = ask::question(&self.place.name, key, &method, params) else {
-                    return session::refuse(&carried.running.route, &id, &method, false).await;
+                let (method, params) = (&question.method, question.params());
+                let Some(ask) = ask::question(&self.place.name, key, method, params) else {
+                    return session::refuse(&carried.running.route, &question, false).await;
                 };
-                let open = Open { id, ask };
+                let bytes = question.bytes();
+                let open = Open { id: question.id, ask, bytes };
                 match ask::refusal(&open.ask, ctx.link()) {
                     Some((code, why)) => open.answer(&carried.running.route, Err(Rpc::new(code, why))).await,
                     None => carried.open.push(open),
@@ -225,7 +230,8 @@ impl Legacy {
 
     // Ask what is open, with what comes in the next moment.
     async fn ask(&self, mut carried: Carried, operation: &Operation, ctx: &Ctx) -> Result<Carried, Trouble> {
-        while let Ok(said) = tokio::time::timeout(TOGETHER, carried.running.next()).await {
+        while carried.has_room() {
+            let Ok(said) = tokio::time::timeout(TOGETHER, carried.running.next()).await else { break };
             match said {
                 said @ (Said::Answer(_) | Said::Lost(_)) => {
                     // It goes on without the answers.
@@ -284,7 +290,7 @@ impl Legacy {
                         return None;
                     }
                     // Asked next.
-                    said @ Said::Asked { .. } => room = carried.running.keep(said),
+                    said @ Said::Asked(_) => room = carried.running.keep(said),
                     said => self.hear(carried, said, ctx).await,
                 },
                 () = tokio::time::sleep(BEAT) => ctx.alive(),

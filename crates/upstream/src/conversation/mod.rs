@@ -4,6 +4,7 @@
 //! which era the client speaks is hidden behind `Link`. Nothing here decides who may do what.
 
 mod ask;
+mod face;
 pub(crate) mod fault;
 mod legacy;
 mod modern;
@@ -17,6 +18,7 @@ mod session;
 pub(crate) mod task;
 mod write;
 
+pub(crate) use face::Face;
 pub(crate) use fault::Trouble;
 pub(crate) use legacy::{Legacy, of_resource};
 pub(crate) use modern::{LISTEN, Modern};
@@ -29,7 +31,6 @@ use crate::settings::{self, Upstream};
 use crate::transport::{Failure, Open, Transport};
 use crate::watch::Notices;
 use http::HeaderName;
-use serde_json::Value;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -110,17 +111,6 @@ impl Operation {
     fn what(&self) -> String {
         format!("{} {}", self.method, self.name.as_deref().unwrap_or_default())
     }
-}
-
-/// What an upstream says of itself.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Face {
-    pub version: String,
-    pub capabilities: Value,
-    pub info: Value,
-    pub instructions: Option<Arc<str>>,
-    /// How long its lists hold, when it says so.
-    pub ttl: Option<Duration>,
 }
 
 /// A connection in the upstream's era.

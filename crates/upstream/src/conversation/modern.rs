@@ -6,8 +6,8 @@
 use super::fault::Trouble;
 use super::pool::{Alive, Begin, Lease, Owner, Pool};
 use super::process::Process;
-use super::read::Said;
-use super::running::{Manner, Route, Running};
+use super::read::{MAX_QUESTION, Said};
+use super::running::{MAX_BACKLOG_BYTES, Manner, Route, Running};
 use super::{Face, Members, Operation, Place, member, output, patience, rest, write};
 use super::{ask, task};
 use crate::settings::Share;
@@ -294,7 +294,11 @@ impl Modern {
 
     // What a result asks for.
     fn wanted(&self, result: &RawValue, link: Option<&dyn Link>) -> Result<Wanted, ToolError> {
-        let state = member(result, "requestState").and_then(|raw| serde_json::from_str(raw.get()).ok());
+        let state = member(result, "requestState");
+        if let Some(bytes) = state.map(|raw| raw.get().len()).filter(|bytes| *bytes > MAX_QUESTION) {
+            return Err(self.wrong(format!("its requestState is {bytes} bytes, at most {MAX_QUESTION}")));
+        }
+        let state = state.and_then(|raw| serde_json::from_str(raw.get()).ok());
         let asks = self.questions(member(result, "inputRequests"), link)?;
         if asks.is_empty() && state.is_none() {
             return Err(self.wrong("it asks for input and says neither which nor a state".to_owned()));
@@ -308,8 +312,21 @@ impl Modern {
         requests: Option<&RawValue>,
         link: Option<&dyn Link>,
     ) -> Result<Vec<Ask>, ToolError> {
+        let bytes = requests.map_or(0, |raw| raw.get().len());
+        if bytes > MAX_BACKLOG_BYTES {
+            return Err(self.wrong(format!("it asks {bytes} bytes at once, at most {MAX_BACKLOG_BYTES}")));
+        }
         let mut asks = Vec::new();
         for (key, request) in requests.map(|raw| Pairs::of(raw.get())).unwrap_or_default() {
+            let bytes = request.get().len();
+            if bytes > MAX_QUESTION {
+                return Err(
+                    self.wrong(format!("it asks a question of {bytes} bytes, at most {MAX_QUESTION}"))
+                );
+            }
+            if asks.len() == MAX_QUESTIONS {
+                return Err(self.wrong(format!("it asks more than {MAX_QUESTIONS} questions at once")));
+            }
             let mut request: Value = serde_json::from_str(request.get()).unwrap_or_default();
             let method = request["method"].as_str().unwrap_or_default().to_owned();
             let Some(ask) =
@@ -324,10 +341,6 @@ impl Modern {
                 return Err(ToolError::needs_client(ask.needs.capability()));
             }
             asks.push(ask);
-        }
-        if asks.len() > MAX_QUESTIONS {
-            let why = format!("it asks {} questions at once, at most {MAX_QUESTIONS}", asks.len());
-            return Err(self.wrong(why));
         }
         Ok(asks)
     }

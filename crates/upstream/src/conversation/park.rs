@@ -6,6 +6,7 @@
 
 use super::fault::Rpc;
 use super::pool::Lease;
+use super::read::MAX_QUESTION;
 use super::running::{Route, Running};
 use super::session::Session;
 use std::collections::HashMap;
@@ -18,6 +19,8 @@ use toolgate_core::{Kind, ToolError};
 /// Parked calls in all, and of one caller.
 const MAX_PARKED: usize = 256;
 const MAX_OF_CALLER: usize = 16;
+/// Questions that are asked together.
+const MAX_TOGETHER: usize = 32;
 /// As long as the state is valid that leads to one.
 const WAITS: Duration = Duration::from_secs(15 * 60);
 
@@ -32,11 +35,21 @@ pub(crate) struct Carried {
     pub asked: u64,
 }
 
+impl Carried {
+    /// Whether another question may be asked together with the open ones.
+    pub fn has_room(&self) -> bool {
+        let bytes: usize = self.open.iter().map(|open| open.bytes).sum();
+        self.open.len() < MAX_TOGETHER && bytes < MAX_QUESTION
+    }
+}
+
 /// A question of the upstream.
 pub(crate) struct Open {
     /// JSON text of its request's id.
     pub id: String,
     pub ask: Ask,
+    /// Of its text.
+    pub bytes: usize,
 }
 
 impl Open {

@@ -3,11 +3,12 @@
 //! Called by `supervise` for each new connection, so that an upstream that changed its era is found out by the same way.
 //! A credential that is refused and an address that cannot be reached say nothing of an era: they end the attempt.
 
+use super::face::{Answer, Face};
 use super::fault::Trouble;
 use super::modern::{self, About};
 use super::read::Said;
 use super::running::Manner;
-use super::{Conversation, Face, Legacy, Modern, Place, member};
+use super::{Conversation, Legacy, Modern, Place};
 use crate::settings::{self, EraChoice};
 use crate::transport::{Failure, Transport};
 use serde_json::value::RawValue;
@@ -109,10 +110,8 @@ async fn discover(place: &Place, transport: &Arc<dyn Transport>) -> Result<Face,
 }
 
 fn face(result: &RawValue) -> Result<Face, String> {
-    let read = |key| {
-        member(result, key).and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok()).unwrap_or_default()
-    };
-    let versions = read("supportedVersions");
+    let answer = Answer::of(result)?;
+    let versions = answer.small("supportedVersions");
     let versions: Vec<&str> = versions.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let spoken = Version::names(Era::Modern);
     let Some(version) = spoken.iter().rev().find(|version| versions.contains(version)) else {
@@ -121,16 +120,5 @@ fn face(result: &RawValue) -> Result<Face, String> {
             "it speaks the versions {shown:?}; of the modern ones the gateway speaks {spoken:?}"
         ));
     };
-    let meta = read("_meta");
-    let info = match &meta["io.modelcontextprotocol/serverInfo"] {
-        Value::Null => read("serverInfo"),
-        info => info.clone(),
-    };
-    Ok(Face {
-        version: (*version).to_owned(),
-        capabilities: read("capabilities"),
-        info,
-        instructions: read("instructions").as_str().map(Into::into),
-        ttl: read("ttlMs").as_u64().map(Duration::from_millis),
-    })
+    answer.face(version)
 }

@@ -7,14 +7,23 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use toolgate_core::link::{Change, Loudness};
+use toolgate_wire::result::Pairs;
 use toolgate_wire::scan::MAX_DEPTH;
-use toolgate_wire::{Body, Message};
+use toolgate_wire::{Body, Message, Request};
 
 use super::fault::Rpc;
 use crate::transport::Failure;
 
 // Longest text of a progress, a logger's name or an error that is passed on, in characters.
 const MAX_TEXT: usize = 4096;
+// Longest name of a method.
+const MAX_METHOD: usize = 128;
+
+// Longest URI of a change, as of a resource that is offered.
+const MAX_URI: usize = 8192;
+
+/// Bytes of one question of an upstream.
+pub(crate) const MAX_QUESTION: usize = 256 << 10;
 
 /// What an upstream said.
 #[derive(Debug)]
@@ -30,12 +39,7 @@ pub(crate) enum Said {
         data: Value,
     },
     Changed(Change),
-    /// A request of the upstream; `id` is JSON text.
-    Asked {
-        id: String,
-        method: String,
-        params: Value,
-    },
+    Asked(Question),
     Answer(Result<Arc<RawValue>, Rpc>),
     /// There will be no answer.
     Lost(Failure),
@@ -43,6 +47,49 @@ pub(crate) enum Said {
     Paused,
     /// Nothing that concerns anybody.
     Nothing,
+}
+
+impl Said {
+    /// Bytes that it holds as long as it waits.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Asked(question) => question.bytes(),
+            _ => 0,
+        }
+    }
+}
+
+/// A request of the upstream. Kept as text until it is asked: parsed it is many times as large.
+#[derive(Debug)]
+pub(crate) struct Question {
+    /// JSON text.
+    pub id: String,
+    pub method: String,
+    params: Option<Box<RawValue>>,
+    /// Larger than `MAX_QUESTION`, and not here.
+    pub too_large: bool,
+}
+
+impl Question {
+    fn of(request: Request<'_>) -> Self {
+        let size = request.params.map_or(0, |raw| raw.get().len());
+        let too_large = size > MAX_QUESTION;
+        Self {
+            id: request.id.json().to_owned(),
+            method: request.method.chars().take(MAX_METHOD).collect(),
+            params: request.params.filter(|_| !too_large).map(ToOwned::to_owned),
+            too_large,
+        }
+    }
+
+    pub fn params(&self) -> Value {
+        value(self.params.as_deref())
+    }
+
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> usize {
+        self.id.len() + self.method.len() + self.params.as_ref().map_or(0, |raw| raw.get().len())
+    }
 }
 
 /// Read a message. `id`: JSON text of the request that is waited for, if one is.
@@ -62,11 +109,7 @@ pub(crate) fn read(message: &[u8], id: Option<&str>) -> Said {
         }
     };
     match parsed {
-        Message::Request(request) => Said::Asked {
-            id: request.id.json().to_owned(),
-            method: request.method.into_owned(),
-            params: value(request.params),
-        },
+        Message::Request(request) => Said::Asked(Question::of(request)),
         Message::Notification { method, params } => notice(&method, params),
         Message::Response { id: theirs, result, error } => {
             let ours = match (&theirs, id) {
@@ -120,10 +163,15 @@ fn notice(method: &str, params: Option<&RawValue>) -> Said {
         "notifications/tools/list_changed" => Said::Changed(Change::Tools),
         "notifications/prompts/list_changed" => Said::Changed(Change::Prompts),
         "notifications/resources/list_changed" => Said::Changed(Change::Resources),
-        "notifications/resources/updated" => match value(params)["uri"].as_str() {
-            Some(uri) => Said::Changed(Change::Resource(uri.to_owned())),
-            None => Said::Nothing,
-        },
+        "notifications/resources/updated" => {
+            let members = params.map(|raw| Pairs::of(raw.get())).unwrap_or_default();
+            let uri = members.into_iter().find_map(|(key, uri)| (key == "uri").then_some(uri));
+            match uri.filter(|raw| raw.get().len() <= MAX_URI + 2).map(|raw| serde_json::from_str(raw.get()))
+            {
+                Some(Ok(uri)) => Said::Changed(Change::Resource(uri)),
+                _ => Said::Nothing,
+            }
+        }
         _ => Said::Nothing,
     }
 }
@@ -131,6 +179,7 @@ fn notice(method: &str, params: Option<&RawValue>) -> Said {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn only_the_answer_to_our_own_request_is_one() {
@@ -145,7 +194,28 @@ mod tests {
         ));
         assert!(matches!(answer("garbage"), Said::Nothing));
         assert!(matches!(answer(r#"{"jsonrpc":"2.0","method":"notifications/unknown"}"#), Said::Nothing));
+        let updated = |uri: &str| {
+            let params = json!({"uri": uri});
+            json!({"jsonrpc": "2.0", "method": "notifications/resources/updated", "params": params})
+                .to_string()
+        };
+        assert!(matches!(answer(&updated("a:b")), Said::Changed(Change::Resource(uri)) if uri == "a:b"));
+        assert!(matches!(answer(&updated(&"u".repeat(MAX_URI + 1))), Said::Nothing));
         let deep = format!(r#"{{"jsonrpc":"2.0","id":7,"result":{}{}}}"#, "[".repeat(100), "]".repeat(100));
         assert!(matches!(answer(&deep), Said::Answer(Err(_))));
+    }
+
+    #[test]
+    fn a_question_is_kept_as_text_and_not_at_all_when_it_is_large() {
+        for (bytes, large) in [(100, false), (MAX_QUESTION, true)] {
+            let params = json!({"x": "y".repeat(bytes)});
+            let asked = json!({"jsonrpc": "2.0", "id": "q", "method": "m".repeat(9000), "params": params});
+            let Said::Asked(question) = read(asked.to_string().as_bytes(), None) else {
+                panic!("no question")
+            };
+            assert_eq!((question.id.as_str(), question.method.len()), ("\"q\"", MAX_METHOD));
+            assert_eq!((question.too_large, question.params() == params), (large, !large));
+            assert!(question.bytes() < bytes + 200 && (large || question.bytes() > bytes));
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! Used by both conversations. Dropped before its answer has come it tells the upstream, where the era has a word for it;
 //! over modern HTTP the end of the exchange is that word.
 
-use super::read::{Said, read};
+use super::read::{MAX_QUESTION, Said, read};
 use super::write;
 use crate::transport::{Exchange, Failure, Incoming, Outgoing, Transport};
 use bytes::Bytes;
@@ -17,6 +17,8 @@ use toolgate_core::tool::BoxFuture;
 
 /// Messages of one request that are kept while nobody can take them.
 pub(crate) const MAX_BACKLOG: usize = 64;
+/// Bytes of them, and of all questions that are asked at once.
+pub(crate) const MAX_BACKLOG_BYTES: usize = 1 << 20;
 // Time for a message that says something is given up.
 const LAST_WORD: Duration = Duration::from_secs(5);
 
@@ -161,13 +163,11 @@ impl Running {
         said
     }
 
-    /// Keep for later; says whether there was room.
+    /// Keep for later; says whether there is room for more.
     pub fn keep(&mut self, said: Said) -> bool {
-        let room = self.backlog.len() < MAX_BACKLOG;
-        if room {
-            self.backlog.push_back(said);
-        }
-        room
+        self.backlog.push_back(said);
+        let bytes: usize = self.backlog.iter().map(Said::bytes).sum();
+        self.backlog.len() < MAX_BACKLOG && bytes + MAX_QUESTION <= MAX_BACKLOG_BYTES
     }
 
     /// What may be said while nobody listens: whatever it does not wait for is dropped. Ends with its end.
@@ -178,16 +178,17 @@ impl Running {
                     self.backlog.push_back(said);
                     return;
                 }
-                Said::Asked { id, method, .. } if method == "ping" => {
-                    let _ = self.route.send(write::answer(&id, &serde_json::json!({}))).await;
+                Said::Asked(question) if question.method == "ping" => {
+                    let _ = self.route.send(write::answer(&question.id, &serde_json::json!({}))).await;
                 }
-                said @ Said::Asked { .. } => {
+                said @ Said::Asked(_) => {
                     let kept = self.keep(said);
                     if !kept {
-                        self.backlog.push_back(Said::Lost(Failure::new(
-                            Kind::Unavailable,
-                            "it asks too many questions",
-                        )));
+                        let why = format!(
+                            "it asks too much while its questions wait (at most {MAX_BACKLOG} questions, {MAX_BACKLOG_BYTES} bytes)"
+                        );
+                        self.backlog = VecDeque::from([Said::Lost(Failure::new(Kind::Unavailable, why))]);
+                        self.way = Way::Closed;
                         return;
                     }
                 }

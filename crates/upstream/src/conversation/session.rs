@@ -3,12 +3,13 @@
 //! Made by `pool`. Listens to what belongs to no request: pings are answered here, changes are told on, and a question goes
 //! to the call that it can only belong to. Ended when it is dropped.
 
+use super::Place;
+use super::face::{Answer, Face};
 use super::fault::{Trouble, session_lost};
 use super::pool::{Begin, Held};
-use super::read::{Said, read};
+use super::read::{MAX_QUESTION, Question, Said, read};
 use super::running::{Manner, Route, Running, spawn};
 use super::write::{self, Members};
-use super::{Face, Place, member};
 use crate::transport::Failure;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -92,7 +93,7 @@ impl Session {
                     return Err(Failure::new(Kind::Unavailable, why));
                 }
                 Said::Lost(failure) => return Err(failure),
-                Said::Asked { id, method, .. } => refuse(&route, &id, &method, watcher).await,
+                Said::Asked(question) => refuse(&route, &question, watcher).await,
                 _ => {}
             }
         };
@@ -162,9 +163,7 @@ impl Session {
                 Said::Answer(Err(rpc)) => return Err(Trouble::Refused(rpc)),
                 // Not looked into: whether it says that the session is lost is for the caller to see.
                 Said::Lost(failure) => return Err(Trouble::Lost(failure)),
-                Said::Asked { id, method, .. } => {
-                    refuse(&running.route, &id, &method, self.inner.watcher).await
-                }
+                Said::Asked(question) => refuse(&running.route, &question, self.inner.watcher).await,
                 Said::Changed(change) => self.inner.place.notices.changed(change),
                 _ => {}
             }
@@ -188,11 +187,15 @@ impl Session {
 
 /// Answer a request of the upstream that nobody can be asked.
 /// `itself`: whether it was asked of the gateway itself.
-pub(crate) async fn refuse(route: &Route, id: &str, method: &str, itself: bool) {
-    let body = match method {
+pub(crate) async fn refuse(route: &Route, question: &Question, itself: bool) {
+    let id = &question.id;
+    let body = match &*question.method {
         "ping" => write::answer(id, &json!({})),
         // The gateway itself has none.
         "roots/list" if itself => write::answer(id, &json!({ "roots": [] })),
+        _ if question.too_large => {
+            write::refusal(id, -32602, &format!("the question is larger than {MAX_QUESTION} bytes"))
+        }
         _ => write::refusal(id, -32601, "there is nobody to ask at this moment"),
     };
     let _ = route.send(body).await;
@@ -208,25 +211,19 @@ fn without_changes(capabilities: &Value) -> Value {
 }
 
 fn face(answer: &RawValue) -> Result<Face, Failure> {
-    let read = |key| {
-        member(answer, key).and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok()).unwrap_or_default()
-    };
-    let version = read("protocolVersion");
+    let wrong = |why: String| Failure::new(Kind::Unavailable, why);
+    let answer = Answer::of(answer).map_err(wrong)?;
+    let version = answer.small("protocolVersion");
     let version = version.as_str().unwrap_or_default();
     if Version::parse(version).is_none_or(|version| version.era() != Era::Legacy) {
         let shown: String = version.chars().take(40).collect();
         let known = Version::names(Era::Legacy).join(", ");
         let why =
             format!("it answered initialize with version {shown:?}, which is not spoken here ({known})");
-        return Err(Failure::new(Kind::Unavailable, why));
+        return Err(wrong(why));
     }
-    Ok(Face {
-        version: version.to_owned(),
-        capabilities: read("capabilities"),
-        info: read("serverInfo"),
-        instructions: read("instructions").as_str().map(Into::into),
-        ttl: None,
-    })
+    // How long lists hold is a word of the modern era.
+    Ok(Face { ttl: None, ..answer.face(version).map_err(wrong)? })
 }
 
 // What belongs to no request. Not having a stream for it is no failure: many upstreams have none.
@@ -266,11 +263,10 @@ impl Inner {
     async fn hear(&self, message: Bytes) {
         match read(&message, None) {
             Said::Changed(change) => self.place.notices.changed(change),
-            Said::Asked { id, method, .. } if method == "ping" => {
-                refuse(&self.route, &id, &method, self.watcher).await
-            }
-            Said::Asked { id, method, .. } if !self.pass(message) => {
-                refuse(&self.route, &id, &method, self.watcher).await
+            Said::Asked(question)
+                if question.method == "ping" || question.too_large || !self.pass(message) =>
+            {
+                refuse(&self.route, &question, self.watcher).await
             }
             _ => {}
         }

@@ -1,5 +1,6 @@
 //! The whole crate over a transport in memory: scripted upstreams of both eras, clients of both eras.
 
+mod bounds;
 mod crossing;
 mod fake;
 mod legacy;

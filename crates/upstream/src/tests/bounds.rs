@@ -1,0 +1,104 @@
+//! What an upstream asks, lists and tells is bounded, and a caller has a share of its sessions.
+
+use super::fake::{Out, Turn, say};
+use super::world::{Client, World, call, script, settings, tool};
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use toolgate_core::Kind;
+
+fn form(id: &str, bytes: usize) -> Value {
+    let params = json!({"message": "m".repeat(bytes), "requestedSchema": {}});
+    json!({"jsonrpc": "2.0", "id": id, "method": "elicitation/create", "params": params})
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_that_is_too_large_is_refused_and_the_call_goes_on() {
+    let (world, mount) = World::with(
+        settings(),
+        script(true, json!([tool("t")]), |turn: &Turn| {
+            turn.say(&form("large", 300 << 10));
+            turn.answer(&json!({"content": []}));
+            Ok(())
+        }),
+    )
+    .await;
+    let client = Client::legacy(json!({"elicitation": {}}), |_| panic!("it is asked"));
+    call(&mount, "t", &client).await.unwrap();
+    let refused = world.wire.find(|body| body["id"] == "large").await;
+    assert_eq!(refused["error"]["code"], -32602);
+    assert!(refused["error"]["message"].as_str().unwrap().contains("larger than 262144 bytes"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parked_call_keeps_a_bounded_backlog() {
+    for (more, lost) in [(2, false), (6, true)] {
+        let outs: Arc<Mutex<Vec<Out>>> = Arc::default();
+        let kept = outs.clone();
+        let (world, mount) = World::with(
+            settings(),
+            script(true, json!([tool("t")]), move |turn: &Turn| {
+                turn.say(&form("first", 1));
+                kept.lock().unwrap().push(turn.out.clone());
+                Ok(())
+            }),
+        )
+        .await;
+        let client = Client::modern(json!({"elicitation": {}}));
+        assert_eq!(call(&mount, "t", &client).await.unwrap_err().kind, Kind::InputRequired);
+        let out = outs.lock().unwrap()[0].clone();
+        for n in 0..more {
+            say(&out, &form(&format!("m{n}"), 200 << 10));
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let back = client.back(json!({"q1": {"action": "accept"}}));
+        let error = call(&mount, "t", &back).await.unwrap_err();
+        assert_eq!(error.message.contains("asks too much while its questions wait"), lost, "{error}");
+        if !lost {
+            assert_eq!((error.kind, back.keys().len()), (Kind::InputRequired, 2), "what it asked meanwhile");
+        }
+        world.wire.find(|body| body["id"] == "first").await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn questions_are_asked_together_only_up_to_a_size() {
+    let (_world, mount) = World::with(
+        settings(),
+        script(true, json!([tool("t")]), |turn: &Turn| {
+            (0..40).for_each(|n| turn.say(&form(&format!("m{n}"), 1)));
+            std::mem::forget(turn.out.clone());
+            Ok(())
+        }),
+    )
+    .await;
+    let client = Client::modern(json!({"elicitation": {}}));
+    assert_eq!(call(&mount, "t", &client).await.unwrap_err().kind, Kind::InputRequired);
+    assert_eq!(client.keys().len(), 32);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_modern_upstream_asks_and_remembers_within_bounds() {
+    let asked =
+        |bytes: usize| json!({"a": {"method": "elicitation/create", "params": form("", bytes)["params"]}});
+    let many: serde_json::Map<_, _> = (0..33).map(|n| (format!("k{n}"), asked(1)["a"].clone())).collect();
+    for (result, why) in [
+        (json!({"inputRequests": asked(300 << 10)}), "it asks a question of"),
+        (json!({"inputRequests": many}), "it asks more than 32 questions"),
+        (json!({"requestState": "s".repeat(300 << 10)}), "its requestState is"),
+        (json!({"inputRequests": {"a": {"method": "x", "params": "y".repeat(2 << 20)}}}), "bytes at once"),
+    ] {
+        let (_world, mount) = World::with(
+            settings(),
+            script(false, json!([tool("t")]), move |turn: &Turn| {
+                let mut result = result.clone();
+                result["resultType"] = "input_required".into();
+                turn.answer(&result);
+                Ok(())
+            }),
+        )
+        .await;
+        let error = call(&mount, "t", &Client::modern(json!({"elicitation": {}}))).await.unwrap_err();
+        assert!(error.message.contains(why), "{error}");
+    }
+}
