@@ -86,10 +86,10 @@ suite() {
   rm -rf "$WORK/out"
 }
 
-# direct PORT PATH OPTION...: the upstream itself; what passes here must pass through the gateway.
+# direct NAME PORT PATH OPTION...: the upstream itself; what passes here must pass through the gateway.
 direct() {
-  PORT=$1 DIRECT="$WORK/direct.json" EXCEPT=''
-  MEASURE=measure suite direct "${@:2}"
+  DIRECT="$WORK/$1.json" PORT=$2 EXCEPT=''
+  MEASURE=measure suite direct "${@:3}"
 }
 
 fixture() { up "$1" "fixture.$1.log" "$BIN/conformance_gate" "127.0.0.1:$1" "$2"; }
@@ -111,7 +111,7 @@ FAILED=0 RUNS=0 EXCEPT='' DIRECT='' MEASURE=''
 for set in 2025-11-25:legacy 2026-07-28:auto; do
   revision=${set%:*} era=${set#*:}
   UP="$(port)"; fixture "$UP" both
-  direct "$UP" /mcp/conformance --requirements "$revision"
+  direct "fixture.$revision" "$UP" /mcp/conformance --requirements "$revision"
   gateway "$(upstream fixture "$UP" never /conformance "$era")" fixture
   suite 'through, one upstream, no prefix' /mcp --requirements "$revision"
   stop
@@ -131,7 +131,7 @@ for set in 2025-11-25:legacy 2026-07-28:auto; do
   if [[ -n ${EVERYTHING:-} ]]; then
     UP="$(port)"
     up "$UP" everything.log bash -c "exec ${EVERYTHING//PORT/$UP}"
-    direct "$UP" /mcp --requirements "$revision"
+    direct "everything.$revision" "$UP" /mcp --requirements "$revision"
     gateway "$(upstream everything "$UP" never '' "$era")" everything
     EXCEPT="PyPI everything-server, $revision"
     suite 'through, PyPI everything-server' /mcp --requirements "$revision"
@@ -141,13 +141,14 @@ for set in 2025-11-25:legacy 2026-07-28:auto; do
 done
 
 # The crossing: clients of one era, an upstream of the other.
-DIRECT=''
 UP="$(port)"; fixture "$UP" legacy
 gateway "$(upstream fixture "$UP" never /conformance)" fixture
-EXCEPT='modern client, legacy upstream' suite 'crossing, modern client, legacy upstream' /mcp --requirements 2026-07-28
+EXCEPT='modern client, legacy upstream' DIRECT="$WORK/fixture.2026-07-28.json"
+suite 'crossing, modern client, legacy upstream' /mcp --requirements 2026-07-28
 stop
 UP="$(port)"; fixture "$UP" modern
 gateway "$(upstream fixture "$UP" never /conformance)" fixture
+EXCEPT='legacy client, modern upstream' DIRECT="$WORK/fixture.2025-11-25.json"
 suite 'crossing, legacy client, modern upstream' /mcp --requirements 2025-11-25
 stop
 
