@@ -8,6 +8,7 @@ mod bad_input;
 mod cli;
 mod door_http;
 mod door_stdio;
+mod forward;
 mod keys;
 mod kill;
 mod life;

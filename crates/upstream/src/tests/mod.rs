@@ -2,6 +2,7 @@
 
 mod crossing;
 mod fake;
+mod forward;
 mod legacy;
 mod lists;
 mod modern;
