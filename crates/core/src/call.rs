@@ -21,6 +21,25 @@ pub enum Face {
     Prompt,
 }
 
+/// Headers of the client's own request that some upstream may be given, by name in lower case.
+#[derive(Clone, Default)]
+pub struct Forwarded(Vec<(Box<str>, Box<[u8]>)>);
+
+impl Forwarded {
+    pub fn add(&mut self, name: &str, value: &[u8]) {
+        self.0.push((name.to_ascii_lowercase().into(), value.into()));
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Values of the header of this name, in whatever case it is written.
+    pub fn get<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.0.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| &**value)
+    }
+}
+
 /// One request to run something. A resource that is read and a prompt that is got go the same way as a tool.
 #[derive(Clone)]
 pub struct Call {
@@ -36,4 +55,6 @@ pub struct Call {
     pub arguments: Box<RawValue>,
     pub trace: Option<TraceContext>,
     pub link: Option<Arc<dyn Link>>,
+    /// `None` where no upstream is given any, and at doors where a request has no headers of its own.
+    pub forwarded: Option<Arc<Forwarded>>,
 }

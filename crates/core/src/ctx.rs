@@ -2,6 +2,7 @@
 //!
 //! Made by the engine, once for each call. It grants nothing: what a tool can reach it reaches through its server's `Host`.
 
+use crate::call::Forwarded;
 use crate::caller::Caller;
 use crate::id::CallId;
 use crate::kind::Kind;
@@ -25,6 +26,8 @@ pub struct Ctx {
     /// When the engine drops the call at the latest; sooner when it is silent for the tool's timeout (`Spec::timeout`).
     pub deadline: Instant,
     pub trace: Option<TraceContext>,
+    /// For what relays a call to an upstream, and for nothing else.
+    pub forwarded: Option<Arc<Forwarded>>,
     link: Option<Arc<dyn Link>>,
     tell: Option<Tell>,
     sign: Option<Sign>,
@@ -52,6 +55,7 @@ impl Ctx {
             effect,
             deadline,
             trace: None,
+            forwarded: None,
             link: None,
             tell: None,
             sign: None,
@@ -61,6 +65,11 @@ impl Ctx {
 
     pub fn with_trace(mut self, trace: Option<TraceContext>) -> Self {
         self.trace = trace;
+        self
+    }
+
+    pub fn with_forwarded(mut self, forwarded: Option<Arc<Forwarded>>) -> Self {
+        self.forwarded = forwarded;
         self
     }
 

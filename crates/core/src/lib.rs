@@ -27,7 +27,7 @@ pub mod trace;
 pub mod unit;
 pub mod uri;
 
-pub use call::{Call, Face};
+pub use call::{Call, Face, Forwarded};
 pub use caller::{Caller, ClientInfo};
 pub use ctx::Ctx;
 pub use error::Error;

@@ -171,6 +171,7 @@ pub(crate) async fn admit<'a>(
         .with_sign(patience.sign())
         .with_rest(slot.rest())
         .with_trace(call.trace.clone())
+        .with_forwarded(call.forwarded.clone())
         .with_link(call.link.clone())
         .with_tell(entry.tell.clone());
     Ok(Admission::Run(Permit {

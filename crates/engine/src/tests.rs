@@ -79,6 +79,7 @@ fn call(tool: &str) -> Call {
         tool: tool.to_owned(),
         arguments: serde_json::value::to_raw_value(&serde_json::json!({})).unwrap(),
         trace: None,
+        forwarded: None,
         link: None,
         face: toolgate_core::Face::Tool,
     }

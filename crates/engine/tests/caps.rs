@@ -106,7 +106,16 @@ impl Bench {
     }
 
     fn peer(&self, who: &str, version: Version, session: Option<Arc<Session>>) -> Peer {
-        Peer { caller: caller(who), scope: None, version, http: true, client: None, session, trace: None }
+        Peer {
+            caller: caller(who),
+            scope: None,
+            version,
+            http: true,
+            client: None,
+            session,
+            trace: None,
+            forwarded: None,
+        }
     }
 
     fn start(&self, peer: &Peer, method: &str, params: Value, outbox: &mpsc::Sender<Out>) -> Step {

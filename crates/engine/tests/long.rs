@@ -80,6 +80,7 @@ async fn steps(engine: &Engine, steps: u32, seconds: u64) -> (Result<(), ToolErr
         )
         .unwrap(),
         trace: None,
+        forwarded: None,
         link: None,
     };
     let began = Instant::now();

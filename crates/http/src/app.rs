@@ -143,6 +143,10 @@ impl AppState {
         &self.0.answers
     }
 
+    pub(crate) fn upstreams(&self) -> Option<&Arc<dyn UpstreamAdmin>> {
+        self.0.edge.upstreams.as_ref()
+    }
+
     pub fn settings(&self) -> &Settings {
         &self.0.edge.settings
     }

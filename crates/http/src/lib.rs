@@ -9,6 +9,7 @@ mod app;
 mod bounds;
 mod coding;
 mod cors;
+mod forward;
 mod guard;
 mod holdings;
 mod identify;

@@ -3,6 +3,7 @@
 //! The edge checks who asks and how large it is; what an upstream is, where it is kept and what of it may be shown is the
 //! binary's. Absent on purpose: any knowledge of its settings, which are JSON here.
 
+use http::HeaderName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -109,6 +110,8 @@ pub struct Skipped {
 
 /// What the admin API needs of the upstreams. Every change is journaled and on disk when its future ends.
 pub trait UpstreamAdmin: Send + Sync {
+    /// Names of the headers of a client that any of them may be given; asked for each request.
+    fn forwarded(&self) -> Arc<[HeaderName]>;
     /// All, by name.
     fn list(&self) -> BoxFuture<'_, Result<Vec<Upstream>, Error>>;
     /// `NotFound` when there is none of this name.

@@ -6,6 +6,7 @@
 
 mod catalogue;
 mod conversation;
+pub mod forward;
 mod relay;
 pub mod secrets;
 pub mod settings;

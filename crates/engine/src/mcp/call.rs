@@ -104,6 +104,7 @@ pub(super) fn of(
         arguments,
         trace: request.meta.trace().or_else(|| peer.trace.clone()),
         link,
+        forwarded: peer.forwarded.clone(),
     });
     let state = match era {
         Era::Modern => params.optional_text("requestState", params.request_state)?.map(|s| s.into_owned()),

@@ -280,7 +280,7 @@ impl Client {
         };
         let (caller, scope) = (self.caller.clone(), self.scope.clone());
         let session = self.opened.clone().filter(|_| !modern);
-        Ok(Peer { caller, scope, version, http: false, client, session, trace: None })
+        Ok(Peer { caller, scope, version, http: false, client, session, trace: None, forwarded: None })
     }
 
     async fn request(&mut self, request: Request<'_>, room: Room) {
@@ -340,6 +340,7 @@ impl Client {
             client,
             session: self.opened.clone(),
             trace: None,
+            forwarded: None,
         };
         let (parts, entered): (Vec<_>, Vec<_>) = ids.iter().map(|_| future::AbortHandle::new_pair()).unzip();
         let batch = batch::begin(&self.engine, &peer, messages, entered);

@@ -39,7 +39,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use toolgate_core::name::Door;
 use toolgate_core::trace::TraceContext;
-use toolgate_core::{Caller, ClientInfo, Error, Face};
+use toolgate_core::{Caller, ClientInfo, Error, Face, Forwarded};
 use toolgate_wire::era::{Era, Version};
 use toolgate_wire::result::ResultWriter;
 use toolgate_wire::{Fault, Id, Incoming, Malformed, Params};
@@ -66,6 +66,8 @@ pub struct Peer {
     pub session: Option<Arc<Session>>,
     /// Trace context of the transport; one in `_meta` goes before it.
     pub trace: Option<TraceContext>,
+    /// Headers of this request that some upstream may be given.
+    pub forwarded: Option<Arc<Forwarded>>,
 }
 
 impl Peer {

@@ -66,6 +66,7 @@ impl Setup {
             tool: tool.to_owned(),
             arguments: arguments(value),
             trace: None,
+            forwarded: None,
             link: None,
             face: toolgate_core::Face::Tool,
         }

@@ -266,6 +266,7 @@ impl Bench {
             client: None,
             session: None,
             trace: None,
+            forwarded: None,
         }
     }
 

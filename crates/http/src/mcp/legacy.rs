@@ -72,6 +72,7 @@ fn peer(visit: &Visit, session: &Session) -> Peer {
         client: session.mcp.client.clone(),
         session: Some(session.mcp.clone()),
         trace: visit.trace(),
+        forwarded: visit.forwarded(),
     }
 }
 
@@ -170,6 +171,7 @@ fn open(visit: &Visit, accepts: Accepts, request: &Incoming<'_>) -> Response {
         client: None,
         session: None,
         trace: None,
+        forwarded: None,
     };
     let mut reply = match mcp::start(engine, &peer, request, None) {
         Step::Done(reply) => reply,

@@ -25,7 +25,7 @@ mod ws;
 pub use keep::{Kept, Leave, MAX_STATE, SessionHash, SessionStore};
 pub use session::Limits;
 
-use crate::{AppState, trace};
+use crate::{AppState, forward, trace};
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
@@ -37,7 +37,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use toolgate_core::name::Door;
 use toolgate_core::trace::TraceContext;
-use toolgate_core::{Caller, Error, Kind};
+use toolgate_core::{Caller, Error, Forwarded, Kind};
 use toolgate_engine::mcp::is_door;
 use toolgate_engine::{ConnectionGuard, Engine};
 use toolgate_wire::Fault;
@@ -135,6 +135,10 @@ impl Visit {
 
     fn trace(&self) -> Option<TraceContext> {
         trace::of(&self.headers)
+    }
+
+    fn forwarded(&self) -> Option<Arc<Forwarded>> {
+        forward::of(&self.headers, &self.app)
     }
 
     // Counts a connection to one server. The listener counts those to the gateway; a name that is no server's is not

@@ -54,6 +54,7 @@ fn check(visit: &Visit, request: &Incoming<'_>) -> Result<Peer, Fault> {
         client: request.meta.client().map(Arc::new),
         session: None,
         trace: visit.trace(),
+        forwarded: visit.forwarded(),
     };
     let engine = visit.app.engine();
     mcp::check_mirrored(engine, &peer, request, &visit.headers)?;

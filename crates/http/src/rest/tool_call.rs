@@ -7,7 +7,7 @@ use super::route::{Answer, At, Route, shape};
 use super::view::{Metadata, millis};
 use crate::app::AppState;
 use crate::refusal::Refusal;
-use crate::{bounds, trace};
+use crate::{bounds, forward, trace};
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -126,6 +126,7 @@ async fn run(
         arguments,
         trace: trace::of(headers),
         link: None,
+        forwarded: forward::of(headers, state),
     };
     match state.engine().call(&call).await? {
         Outcome::Done(output) => Ok(output),

@@ -117,6 +117,7 @@ async fn local(settings: Settings, server: &str, tool: &str, arguments: &RawValu
         tool: tool.to_owned(),
         arguments: arguments.to_owned(),
         trace: None,
+        forwarded: None,
         link: None,
     };
     let id = call.id;

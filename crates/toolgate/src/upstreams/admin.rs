@@ -4,6 +4,7 @@ use super::change::{Source, Wanted, nothing};
 use super::import::{self, Around, Plan};
 use super::{Federation, check, secret, view};
 use crate::servers;
+use http::HeaderName;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -19,6 +20,10 @@ use toolgate_upstream::Upstream;
 pub struct Admin(pub Arc<Federation>);
 
 impl UpstreamAdmin for Admin {
+    fn forwarded(&self) -> Arc<[HeaderName]> {
+        self.0.forwarded()
+    }
+
     fn list(&self) -> BoxFuture<'_, Result<Vec<Shown>, Error>> {
         Box::pin(async move {
             let status = self.0.status();

@@ -7,8 +7,8 @@ use super::secret;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use toolgate_core::name::ServerName;
-use toolgate_upstream::Upstream;
 use toolgate_upstream::settings::{Sandbox, Transport};
+use toolgate_upstream::{Upstream, forward};
 use url::Url;
 
 /// What was found: paths below the upstream, and sentences.
@@ -21,7 +21,6 @@ pub struct Found {
 // Never forwarded from a client, and never set by hand.
 const CONNECTION: [&str; 8] =
     ["host", "connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade", "keep-alive"];
-const WITHHELD: [&str; 4] = ["authorization", "cookie", "host", "proxy-authorization"];
 // Longest list of anything.
 const MANY: usize = 1000;
 
@@ -188,12 +187,8 @@ fn values(upstream: &Upstream, found: &mut Found) {
         let (path, lower) = (format!("forward_headers[{i}]"), key.to_ascii_lowercase());
         if http::HeaderName::try_from(key.as_str()).is_err() {
             found.problem(path, "is not the name of a header");
-        } else if WITHHELD.contains(&lower.as_str()) {
-            let why = "is never passed on: what a client shows the gateway is not for its upstreams; set a header of the \
-                       upstream's own in `headers`";
+        } else if let Some(why) = forward::withheld(&lower) {
             found.problem(path, format!("{key} {why}"));
-        } else if CONNECTION.contains(&lower.as_str()) || lower.starts_with("mcp-") {
-            found.problem(path, "is set by the gateway itself; leave it out");
         } else if !seen.insert(lower) {
             found.problem(path, "is there twice");
         }
@@ -308,8 +303,8 @@ mod tests {
                 vec!["headers.Host", "headers.é", "headers.X"],
             ),
             (
-                json!({"url": "https://a/", "forward_headers": ["authorization", "X", "x", "Cookie", "Host"]}),
-                vec!["forward_headers[0]", "forward_headers[2]", "forward_headers[3]", "forward_headers[4]"],
+                json!({"url": "https://a/", "forward_headers": ["X", "x", "X-API-Key", "a b"]}),
+                vec!["forward_headers[1]", "forward_headers[2]", "forward_headers[3]"],
             ),
             (json!({"command": "npx -y x"}), vec!["command"]),
             (

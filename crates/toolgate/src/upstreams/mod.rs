@@ -14,6 +14,7 @@ pub mod view;
 
 use crate::servers;
 use arc_swap::ArcSwap;
+use http::HeaderName;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -46,6 +47,7 @@ pub struct Federation {
     /// Whether changes are taken over here, or by the processes that serve.
     serves: bool,
     said: Mutex<BTreeSet<String>>,
+    forwarded: ArcSwap<Arc<[HeaderName]>>,
 }
 
 impl Federation {
@@ -78,6 +80,7 @@ impl Federation {
             turn: Turn::new(false),
             serves,
             said: Mutex::default(),
+            forwarded: ArcSwap::from_pointee(Arc::default()),
         })
     }
 
@@ -93,15 +96,29 @@ impl Federation {
             return Ok(());
         }
         let wanted = self.wanted().await?;
-        self.upstreams.set(wanted);
+        self.set(wanted);
         Ok(())
+    }
+
+    fn set(&self, wanted: BTreeMap<ServerName, Upstream>) {
+        let listed = wanted.values().filter(|upstream| upstream.enabled);
+        let names = listed.flat_map(|upstream| upstream.forward_headers.iter());
+        let names: BTreeSet<String> = names.map(|name| name.to_ascii_lowercase()).collect();
+        let names = names.into_iter().filter_map(|name| HeaderName::try_from(name).ok()).collect();
+        self.forwarded.store(Arc::new(names));
+        self.upstreams.set(wanted);
+    }
+
+    /// Names of the headers of a client that some upstream is given.
+    pub fn forwarded(&self) -> Arc<[HeaderName]> {
+        Arc::clone(&self.forwarded.load())
     }
 
     /// Take over what was stored, where this process serves. Only with the turn.
     async fn changed(&self) -> Result<(), Error> {
         if self.serves {
             let wanted = self.wanted().await?;
-            self.upstreams.set(wanted);
+            self.set(wanted);
         }
         Ok(())
     }

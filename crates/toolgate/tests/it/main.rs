@@ -9,6 +9,7 @@ mod bad_upstreams;
 mod cli;
 mod door_http;
 mod door_stdio;
+mod forward;
 mod keys;
 mod kill;
 mod life;

@@ -12,6 +12,7 @@ use super::read::Said;
 use super::running::Manner;
 use super::session::{self, Session};
 use super::{Face, Members, Operation, Place, output, patience, rest, write};
+use crate::forward;
 use crate::transport::{Failure, Transport};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -130,8 +131,10 @@ impl Legacy {
         let lease = self.lease(owner, &abilities).await.map_err(Attempt::before)?;
         let session = lease.session.clone();
         session.loudness(ctx.link().and_then(Link::loudness)).await;
-        let running =
-            session.start(operation.method, operation.params.clone(), ctx.trace.as_ref(), Manner::Call);
+        let forwarded = forward::given(&self.place.settings.forward_headers, ctx);
+        let running = write::beside(forwarded, || {
+            session.start(operation.method, operation.params.clone(), ctx.trace.as_ref(), Manner::Call)
+        });
         let carried = Carried { running, _lease: lease, open: Vec::new(), asked: 0 };
         let ended = self.drive(carried, operation, ctx).await;
         ended.map_err(|trouble| match trouble {

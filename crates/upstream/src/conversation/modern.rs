@@ -10,6 +10,7 @@ use super::read::{MAX_QUESTION, Said};
 use super::running::{MAX_BACKLOG_BYTES, Manner, Route, Running};
 use super::{Face, Members, Operation, Place, member, output, patience, rest, write};
 use super::{ask, task};
+use crate::forward;
 use crate::settings::Share;
 use crate::transport::{Failure, Transport};
 use http::HeaderMap;
@@ -260,7 +261,10 @@ impl Modern {
         let version = &self.face.version;
         let lease = self.of_call(ctx).await.map_err(Trouble::Lost)?;
         let transport = &lease.session.transport;
-        let running = start(&self.place, transport, version, operation.method, params, &about, Manner::Call);
+        let forwarded = forward::given(&self.place.settings.forward_headers, ctx);
+        let running = write::beside(forwarded, || {
+            start(&self.place, transport, version, operation.method, params, &about, Manner::Call)
+        });
         match self.hear(running, Some(ctx)).await {
             // A refusal of the protocol may come as a status with a body.
             Err(Trouble::Lost(failure)) if failure.body.is_some() && failure.wait.is_none() => {

@@ -158,9 +158,18 @@ pub(crate) fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
-/// Headers of a request: the version, and the trace context.
+tokio::task_local! {
+    static BESIDE: HeaderMap;
+}
+
+/// Write a request that has these headers beside the gateway's own, which go before them.
+pub(crate) fn beside<R>(forwarded: HeaderMap, write: impl FnOnce() -> R) -> R {
+    if forwarded.is_empty() { write() } else { BESIDE.sync_scope(forwarded, write) }
+}
+
+/// Headers of a request: what is forwarded, the version, and the trace context.
 pub(crate) fn headers(version: &str, trace: Option<&TraceContext>) -> HeaderMap {
-    let mut headers = HeaderMap::new();
+    let mut headers = BESIDE.try_with(HeaderMap::clone).unwrap_or_default();
     put(&mut headers, HeaderName::from_static(header::PROTOCOL_VERSION), version);
     for (key, value) in trace_pairs(trace) {
         put(&mut headers, HeaderName::from_static(key), value);

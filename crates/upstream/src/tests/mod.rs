@@ -3,6 +3,7 @@
 mod bounds;
 mod crossing;
 mod fake;
+mod forward;
 mod legacy;
 mod lists;
 mod modern;

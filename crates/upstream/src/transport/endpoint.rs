@@ -1,7 +1,7 @@
 //! One endpoint over HTTP: requests with the right headers and credentials out, a good answer or a `Failure` back.
 //!
 //! Used by `http` and `sse_http`. Invariants: credentials are asked for anew for each request; what is forwarded can never
-//! be `Authorization`, `Cookie` or a header that belongs to the connection; answers are never compressed.
+//! be a credential or a header that belongs to the connection (`forward` has looked already); answers are never compressed.
 
 use super::Failure;
 use super::refusal::{self, Asked};
@@ -33,7 +33,9 @@ const RESERVED: usize = 4 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// Never passed on, whoever asks for it.
-const WITHHELD: [HeaderName; 15] = [
+const WITHHELD: [HeaderName; 17] = [
+    HeaderName::from_static("x-api-key"),
+    header::FORWARDED,
     header::AUTHORIZATION,
     header::COOKIE,
     header::HOST,

@@ -167,6 +167,7 @@ fn sealed(bench: &Bench, talk: &Talk<'_>, age: i64) -> Value {
         tool: "travel".to_owned(),
         arguments: raw(&json!({})),
         trace: None,
+        forwarded: None,
         link: None,
     };
     let answers = json!({"where": yes()}).as_object().unwrap().clone();

@@ -22,6 +22,7 @@ impl Door<'_> {
             client: None,
             session: None,
             trace: None,
+            forwarded: None,
         };
         Door { bench, peer }
     }

@@ -277,7 +277,16 @@ impl<'b> Talk<'b> {
     fn new(bench: &'b Bench, role: &str, version: Version, session: Option<Arc<Session>>) -> Self {
         let caller = Arc::new(Caller::new(role, role, [role]));
         let meta = json!({"io.modelcontextprotocol/clientCapabilities": {}});
-        let peer = Peer { caller, scope: None, version, http: true, client: None, session, trace: None };
+        let peer = Peer {
+            caller,
+            scope: None,
+            version,
+            http: true,
+            client: None,
+            session,
+            trace: None,
+            forwarded: None,
+        };
         Self { bench, peer, meta, outbox: None }
     }
 
