@@ -102,3 +102,54 @@ async fn a_modern_upstream_asks_and_remembers_within_bounds() {
         assert!(error.message.contains(why), "{error}");
     }
 }
+
+// A modern upstream with these pages of tools.
+fn paged(pages: Vec<Value>) -> super::fake::Script {
+    let rest = script(false, json!([]), |_| Ok(()));
+    Arc::new(move |turn: Turn| {
+        if turn.method() != "tools/list" {
+            return rest(turn);
+        }
+        let page: usize = turn.params()["cursor"].as_str().unwrap_or("0").parse().unwrap();
+        let next = (page + 1 < pages.len()).then(|| (page + 1).to_string());
+        turn.answer(&json!({"tools": pages[page], "nextCursor": next}));
+        Ok(None)
+    })
+}
+
+fn sized(name: &str, unknown: &Value) -> Value {
+    let mut tool = tool(name);
+    tool["inputSchema"]["x-unknown"] = unknown.clone();
+    tool
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tool_that_is_too_large_is_set_aside_and_the_rest_is_offered() {
+    let tools = json!([tool("a"), sized("large", &json!("x".repeat(300 << 10))), tool("b")]);
+    let (_world, mount) = World::with(settings(), paged(vec![tools])).await;
+    let names: Vec<_> = mount.tools.iter().map(|tool| tool.name()).collect();
+    assert_eq!(names, ["a", "b"]);
+    let aside = &mount.foreign.unwrap().set_aside[0];
+    assert_eq!(aside.name, "large");
+    assert!(aside.reason.contains("at most 262144"), "{aside:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lists_of_an_upstream_have_a_size() {
+    let long = json!("x".repeat(200 << 10));
+    let many: Value = (0..50_000).map(|_| json!([])).collect();
+    // In one page, in many, and in little text with much in it.
+    let one: Value = (0..60).map(|n| sized(&format!("t{n}"), &long)).collect();
+    let each = (0..60).map(|n| json!([sized(&format!("t{n}"), &long)])).collect();
+    let deep: Value = (0..60).map(|n| sized(&format!("t{n}"), &many)).collect();
+    for (pages, most, why) in [
+        (vec![one], 40, "more than 8388608 bytes"),
+        (each, 40, "more than 8388608 bytes"),
+        (vec![deep], 10, "more than 1000000 JSON values"),
+    ] {
+        let (_world, mount) = World::with(settings(), paged(pages)).await;
+        assert!((most / 2 - 1..=most).contains(&mount.tools.len()), "{}", mount.tools.len());
+        let aside = &mount.foreign.unwrap().set_aside[0];
+        assert!(aside.reason.contains(why) && aside.name == "tools/list", "{aside:?}");
+    }
+}
