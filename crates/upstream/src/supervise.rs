@@ -11,7 +11,7 @@ use crate::status::{self, State, Status};
 use crate::transport::Failure;
 use crate::watch::{Listener, Told};
 use crate::{Event, Sink};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -44,7 +44,6 @@ pub(crate) struct Hub {
     phase: watch::Sender<Phase>,
     /// Of the last good catalogue.
     seen: Mutex<Status>,
-    watched: Mutex<BTreeMap<String, usize>>,
     rewatch: Notify,
 }
 
@@ -69,7 +68,7 @@ impl Hub {
     pub fn new(name: ServerName, place: Arc<Place>) -> Self {
         let seen = Mutex::new(Status::new(name.as_str(), State::Connecting));
         let phase = watch::Sender::new(Phase::Connecting);
-        Self { name, place, phase, seen, watched: Mutex::default(), rewatch: Notify::new() }
+        Self { name, place, phase, seen, rewatch: Notify::new() }
     }
 
     /// The connection of the moment. One that is being made is waited for; one that failed is not.
@@ -106,22 +105,13 @@ impl Hub {
 
     /// One more, or one less, watches a resource.
     pub fn watch(&self, uri: &str, more: bool) {
-        let mut watched = lock(&self.watched);
-        let count = watched.get(uri).copied().unwrap_or(0);
-        let now = if more { count + 1 } else { count.saturating_sub(1) };
-        if now == 0 {
-            watched.remove(uri);
-        } else {
-            watched.insert(uri.to_owned(), now);
-        }
-        drop(watched);
-        if (count == 0) != (now == 0) {
+        if self.place.notices.watch(uri, more) {
             self.rewatch.notify_one();
         }
     }
 
     fn watched(&self) -> BTreeSet<String> {
-        lock(&self.watched).keys().cloned().collect()
+        self.place.notices.watched()
     }
 
     pub fn status(&self) -> Status {

@@ -9,14 +9,14 @@ use crate::conversation::{
 };
 use crate::transport::Failure;
 use serde_json::json;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use toolgate_core::link::Change;
 
-// Resources whose change is remembered at a time. What is beyond is lost: a flood is not worth more.
+// Resources whose change is remembered at a time, of those that somebody watches. What is beyond is lost: a flood is not worth more.
 const MAX_UPDATED: usize = 1024;
 // Wait before a listening that ended is begun again, doubled each time.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -39,6 +39,8 @@ pub(crate) struct Told {
 pub(crate) struct Notices {
     told: Mutex<Told>,
     news: Notify,
+    /// Resources that somebody watches, and how many do.
+    watched: Mutex<BTreeMap<String, usize>>,
 }
 
 impl Notices {
@@ -53,6 +55,9 @@ impl Notices {
             Change::Prompts => told.prompts = true,
             Change::Resources => told.resources = true,
             Change::Resource(uri) => {
+                if !self.is_watched(&uri) {
+                    return;
+                }
                 if told.updated.len() < MAX_UPDATED {
                     told.updated.insert(uri);
                 }
@@ -60,6 +65,27 @@ impl Notices {
         }
         drop(told);
         self.news.notify_one();
+    }
+
+    /// One more, or one less, watches a resource; says whether it is another thing to subscribe to than before.
+    pub fn watch(&self, uri: &str, more: bool) -> bool {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = watched.get(uri).copied().unwrap_or(0);
+        let now = if more { count + 1 } else { count.saturating_sub(1) };
+        if now == 0 {
+            watched.remove(uri);
+        } else {
+            watched.insert(uri.to_owned(), now);
+        }
+        (count == 0) != (now == 0)
+    }
+
+    pub fn watched(&self) -> BTreeSet<String> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    fn is_watched(&self, uri: &str) -> bool {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner).contains_key(uri)
     }
 
     /// The connection is of no use any more.

@@ -22,8 +22,14 @@ use toolgate_wire::result::Pairs;
 
 /// Most items of one list.
 const MAX_ITEMS: usize = 10_000;
-/// Most bytes of one list.
-const MAX_BYTES: usize = 64 << 20;
+/// Most bytes of all lists of an upstream.
+const MAX_BYTES: usize = 8 << 20;
+/// Most bytes of one thing in a list.
+const MAX_ITEM: usize = 256 << 10;
+/// Most JSON values in all lists: parsed, each costs many times its text.
+const MAX_VALUES: usize = 1_000_000;
+// Things that are too large and told of one by one.
+const MAX_LARGE: usize = 100;
 /// Most pages of one list.
 const MAX_PAGES: usize = 500;
 // Longest cursor that is followed.
@@ -39,6 +45,7 @@ pub(crate) struct Listed {
     /// The shortest time that a list holds, of a modern upstream that says so.
     pub ttl: Option<Duration>,
     pub set_aside: Vec<SetAside>,
+    room: Room,
 }
 
 /// Digests of the lists, to see what changed.
@@ -122,35 +129,21 @@ async fn pages(
     member: &str,
     listed: &mut Listed,
 ) -> Result<Vec<Box<RawValue>>, Trouble> {
-    let mut items: Vec<Box<RawValue>> = Vec::new();
-    let mut bytes = 0;
+    let mut pages = Pages { member, items: Vec::new(), room: listed.room, ttl: None, set_aside: Vec::new() };
     let mut cursors: HashSet<String> = HashSet::new();
     let mut params = Members::default();
     let mut stopped = None;
     for page in 1.. {
         let result = conversation.query(method, params, None).await?;
-        bytes += result.get().len();
-        let mut cursor = None;
-        for (key, value) in Pairs::of(result.get()) {
-            match key.as_ref() {
-                "nextCursor" => cursor = serde_json::from_str::<Option<String>>(value.get()).ok().flatten(),
-                "ttlMs" => {
-                    let ttl = serde_json::from_str(value.get()).ok().map(Duration::from_millis);
-                    listed.ttl = [listed.ttl, ttl].into_iter().flatten().min();
-                }
-                key if key == member => {
-                    let page: Vec<&RawValue> = serde_json::from_str(value.get()).unwrap_or_default();
-                    items.extend(page.into_iter().map(ToOwned::to_owned));
-                }
-                _ => {}
+        let next = match pages.add(&result) {
+            Ok(Some(next)) => next,
+            Ok(None) => break,
+            Err(full) => {
+                stopped = Some(full);
+                break;
             }
-        }
-        let Some(next) = cursor else { break };
-        stopped = if items.len() > MAX_ITEMS {
-            Some(format!("the list has more than {MAX_ITEMS} items"))
-        } else if bytes > MAX_BYTES {
-            Some(format!("the list has more than {MAX_BYTES} bytes"))
-        } else if page >= MAX_PAGES {
+        };
+        stopped = if page >= MAX_PAGES {
             Some(format!("the list has more than {MAX_PAGES} pages"))
         } else if next.len() > MAX_CURSOR {
             Some("a cursor of the list is too long".to_owned())
@@ -164,12 +157,100 @@ async fn pages(
         }
         params = Members::default().text("cursor", &next);
     }
-    items.truncate(MAX_ITEMS);
+    listed.room = pages.room;
+    listed.ttl = [listed.ttl, pages.ttl].into_iter().flatten().min();
+    listed.set_aside.append(&mut pages.set_aside);
     if let Some(reason) = stopped {
         let reason = format!("{reason}; the rest of it is not offered");
         listed.set_aside.push(SetAside { name: method.to_owned(), reason });
     }
-    Ok(items)
+    Ok(pages.items)
+}
+
+/// What is left for the lists of an upstream.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    bytes: usize,
+    values: usize,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { bytes: MAX_BYTES, values: MAX_VALUES }
+    }
+}
+
+// The pages of one list.
+struct Pages<'a> {
+    member: &'a str,
+    items: Vec<Box<RawValue>>,
+    room: Room,
+    ttl: Option<Duration>,
+    set_aside: Vec<SetAside>,
+}
+
+impl Pages<'_> {
+    /// Take a page in; the cursor of the next, or why no more is taken.
+    fn add(&mut self, result: &RawValue) -> Result<Option<String>, String> {
+        let (mut cursor, mut full) = (None, None);
+        let before = self.room.bytes;
+        for (key, value) in Pairs::of(result.get()) {
+            match key.as_ref() {
+                // One that is too long is told from one that is not there.
+                "nextCursor" => cursor = serde_json::from_str::<Option<String>>(value.get()).ok().flatten(),
+                "ttlMs" => {
+                    let ttl = serde_json::from_str(value.get()).ok().map(Duration::from_millis);
+                    self.ttl = [self.ttl, ttl].into_iter().flatten().min();
+                }
+                key if key == self.member => {
+                    let page: Vec<&RawValue> = serde_json::from_str(value.get()).unwrap_or_default();
+                    full = page.into_iter().try_for_each(|item| self.item(item)).err();
+                }
+                _ => {}
+            }
+        }
+        // All that was sent counts, so that pages of nothing end too.
+        self.room.bytes = before.saturating_sub(result.get().len());
+        match full {
+            Some(full) => Err(full),
+            None => Ok(cursor),
+        }
+    }
+
+    fn item(&mut self, item: &RawValue) -> Result<(), String> {
+        let (bytes, values) = (item.get().len(), values(item.get()));
+        if self.items.len() >= MAX_ITEMS {
+            return Err(format!("the list has more than {MAX_ITEMS} items"));
+        }
+        if bytes > MAX_ITEM {
+            let reason = format!("its definition has {bytes} bytes, at most {MAX_ITEM}");
+            if self.set_aside.len() < MAX_LARGE {
+                self.set_aside.push(SetAside { name: name(item), reason });
+            }
+            return Ok(());
+        }
+        if bytes > self.room.bytes {
+            return Err(format!("the lists have more than {MAX_BYTES} bytes"));
+        }
+        if values > self.room.values {
+            return Err(format!("the lists have more than {MAX_VALUES} JSON values"));
+        }
+        self.room = Room { bytes: self.room.bytes - bytes, values: self.room.values - values };
+        self.items.push(item.to_owned());
+        Ok(())
+    }
+}
+
+// At least as many as the values in a JSON text: each but the first follows one of these.
+fn values(json: &str) -> usize {
+    json.bytes().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count()
+}
+
+fn name(item: &RawValue) -> String {
+    let named =
+        Pairs::of(item.get()).into_iter().find(|(key, raw)| key == "name" && raw.get().len() < MAX_CURSOR);
+    let name: Option<String> = named.and_then(|(_, raw)| serde_json::from_str(raw.get()).ok());
+    crate::short(&name.unwrap_or_default())
 }
 
 fn mirrors(tools: &[Box<RawValue>]) -> HashMap<String, Arc<Mirrors>> {
@@ -190,25 +271,16 @@ fn mirrors(tools: &[Box<RawValue>]) -> HashMap<String, Arc<Mirrors>> {
 /// Read the tools again for what they mirror into headers.
 pub(crate) async fn refresh_mirrors(modern: &Modern) -> Result<(), Trouble> {
     let mut params = Members::default();
-    let mut tools: Vec<Box<RawValue>> = Vec::new();
+    let room = Room::default();
+    let mut pages = Pages { member: "tools", items: Vec::new(), room, ttl: None, set_aside: Vec::new() };
     for _ in 0..MAX_PAGES {
         let result = modern.query("tools/list", params).await?;
-        let mut cursor: Option<String> = None;
-        for (key, value) in Pairs::of(result.get()) {
-            match key.as_ref() {
-                "nextCursor" => cursor = serde_json::from_str(value.get()).unwrap_or_default(),
-                "tools" => {
-                    let page: Vec<&RawValue> = serde_json::from_str(value.get()).unwrap_or_default();
-                    tools.extend(page.into_iter().map(ToOwned::to_owned));
-                }
-                _ => {}
-            }
+        let Ok(Some(cursor)) = pages.add(&result) else { break };
+        if cursor.len() > MAX_CURSOR {
+            break;
         }
-        match cursor.filter(|_| tools.len() < MAX_ITEMS) {
-            Some(cursor) => params = Members::default().text("cursor", &cursor),
-            None => break,
-        }
+        params = Members::default().text("cursor", &cursor);
     }
-    modern.set_mirrors(mirrors(&tools));
+    modern.set_mirrors(mirrors(&pages.items));
     Ok(())
 }

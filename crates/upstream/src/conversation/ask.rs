@@ -8,24 +8,25 @@ use serde_json::{Map, Value};
 use toolgate_core::link::{Ability, Ask, Link};
 use url::Url;
 
-// The capabilities that an upstream may count on; everything else ends at the gateway.
-const PASSED_ON: [&str; 3] = ["elicitation", "sampling", "roots"];
-// Longest text of them.
-const MAX_CAPABILITIES: usize = 4096;
+// The capabilities that an upstream may count on, and what it may know of each; everything else ends at the gateway. Sessions
+// are told apart by it, so there must be few that differ.
+const PASSED_ON: [(&str, &[&str]); 3] =
+    [("elicitation", &["form", "url"]), ("sampling", &["tools", "context"]), ("roots", &[])];
 // Longest address of a page, in bytes.
 const MAX_PAGE: usize = 8192;
 
-/// What the client of a call can do, as far as an upstream may know, as it wrote it.
+/// What the client of a call can do, as far as an upstream may know.
 pub(crate) fn capabilities(link: Option<&dyn Link>) -> Value {
-    let mut said = link.map(Link::capabilities).unwrap_or_default();
+    let said = link.map(Link::capabilities).unwrap_or_default();
     let mut passed = Map::new();
-    for name in PASSED_ON {
-        if let Some(value) = said.get_mut(name).filter(|value| value.is_object()) {
-            passed.insert(name.to_owned(), value.take());
+    for (name, parts) in PASSED_ON {
+        let Some(value) = said.get(name).and_then(Value::as_object) else { continue };
+        let known = parts.iter().filter(|part| value.get(**part).is_some_and(Value::is_object));
+        let known: Map<_, _> = known.map(|part| ((*part).to_owned(), Value::Object(Map::new()))).collect();
+        // An empty object means forms: one that is empty only here must not.
+        if name != "elicitation" || value.is_empty() || !known.is_empty() {
+            passed.insert(name.to_owned(), Value::Object(known));
         }
-    }
-    if Value::Object(passed.clone()).to_string().len() > MAX_CAPABILITIES {
-        passed.values_mut().for_each(|value| *value = Value::Object(Map::new()));
     }
     Value::Object(passed)
 }
@@ -131,6 +132,7 @@ pub(crate) fn refusal(ask: &Ask, link: Option<&dyn Link>) -> Option<(i64, String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tests::world::Client;
     use serde_json::json;
 
     fn asked(params: Value) -> Ask {
@@ -180,5 +182,29 @@ mod tests {
         }
         let sampling = question("notes", "k".to_owned(), "sampling/createMessage", json!({"messages": []}));
         assert_eq!(sampling.unwrap().params, json!({"messages": []}), "no word of a user's");
+    }
+
+    #[test]
+    fn capabilities_are_reduced_to_what_matters() {
+        for (said, passed) in [
+            (json!({"elicitation": {}, "roots": {}}), json!({"elicitation": {}, "roots": {}})),
+            (json!({"elicitation": {"form": {"x": 1}, "v": 2}}), json!({"elicitation": {"form": {}}})),
+            (
+                json!({"elicitation": {"url": {}, "form": {}}}),
+                json!({"elicitation": {"form": {}, "url": {}}}),
+            ),
+            (json!({"elicitation": {"v": {}}}), json!({})),
+            (json!({"sampling": {"v": 1, "tools": {}}, "tasks": {}}), json!({"sampling": {"tools": {}}})),
+            (
+                json!({"sampling": {"v": 2}, "roots": {"v": 7, "listChanged": true}}),
+                json!({"sampling": {}, "roots": {}}),
+            ),
+            (json!({"roots": true}), json!({})),
+            (Value::Null, json!({})),
+        ] {
+            let client = Client::modern(said.clone());
+            assert_eq!(capabilities(Some(&*client)), passed, "{said}");
+        }
+        assert_eq!(capabilities(None), json!({}));
     }
 }

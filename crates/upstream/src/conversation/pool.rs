@@ -2,6 +2,7 @@
 //! clients can do. Both are called sessions here.
 //!
 //! Made lazily, ended when idle, bounded in number: when all are in use a call is refused, never queued behind a stranger's.
+//! One caller has a share of them, so that nobody can keep all others out.
 
 use super::Place;
 use crate::settings::Share;
@@ -25,7 +26,7 @@ pub(crate) enum Owner {
     All,
     Caller(Arc<str>),
     /// A session of a client, by its address while it lives.
-    Session(usize),
+    Session(usize, Arc<str>),
 }
 
 pub(crate) type Alive = Weak<dyn Any + Send + Sync>;
@@ -37,10 +38,28 @@ impl Owner {
             (Share::All, _) => (Self::All, None),
             (Share::Session, Some(session)) => {
                 let address = Arc::as_ptr(&session).cast::<()>() as usize;
-                (Self::Session(address), Some(Arc::downgrade(&session)))
+                (Self::Session(address, ctx.caller.id.clone()), Some(Arc::downgrade(&session)))
             }
             _ => (Self::Caller(ctx.caller.id.clone()), None),
         }
+    }
+
+    fn caller(&self) -> Option<&str> {
+        match self {
+            Self::Watcher | Self::All => None,
+            Self::Caller(caller) | Self::Session(_, caller) => Some(caller),
+        }
+    }
+
+    // The sessions that its caller may have, of so many. Each client session that has one of its own is a use that somebody
+    // chose; sessions that differ by what is declared are not.
+    fn share(&self, most: usize) -> usize {
+        match self {
+            Self::Watcher | Self::All => most,
+            Self::Caller(_) => most / 8,
+            Self::Session(..) => most / 2,
+        }
+        .max(1)
     }
 
     pub fn of_caller(share: Share, caller: &Caller) -> Self {
@@ -218,20 +237,8 @@ impl<S: Held> Pool<S> {
             slot.uses.fetch_add(1, Ordering::AcqRel);
             return Ok(slot.clone());
         }
-        let most = self.place.settings.max_sessions;
-        // The gateway's own comes on top.
-        if key.owner != Owner::Watcher
-            && slots.keys().filter(|key| key.owner != Owner::Watcher).count() >= most
-        {
-            let idle = slots.iter().filter(|(key, slot)| slot.is_idle() && key.owner != Owner::Watcher);
-            let Some((oldest, _)) = idle.min_by_key(|(_, slot)| slot.used()) else {
-                let why = format!(
-                    "all its {most} sessions are in use (max_sessions); try again when a call has ended"
-                );
-                return Err(Failure::new(Kind::RateLimited, why).unseen());
-            };
-            let oldest = oldest.clone();
-            slots.remove(&oldest);
+        if key.owner != Owner::Watcher {
+            make_room(&mut slots, &key.owner, self.place.settings.max_sessions)?;
         }
         let used = Mutex::new(Instant::now());
         let slot = Arc::new(Slot { session: OnceCell::new(), uses: AtomicUsize::new(1), used, alive });
@@ -258,4 +265,41 @@ impl<S: Held> Pool<S> {
             !(slot.is_idle() && ((old && !kept) || slot.is_orphan() || lost))
         });
     }
+}
+
+/// Room for another session of an owner: within its caller's share, and within all, which the gateway's own come on top of.
+/// What is idle makes room, the caller's own before a stranger's.
+fn make_room<S: Held>(
+    slots: &mut HashMap<Key, Arc<Slot<S>>>,
+    owner: &Owner,
+    most: usize,
+) -> Result<(), Failure> {
+    let own = |key: &Key| match owner.caller() {
+        Some(caller) => key.owner.caller() == Some(caller),
+        None => key.owner == *owner,
+    };
+    let count = slots.keys().filter(|key| key.owner != Owner::Watcher).count();
+    let (owned, share) = (slots.keys().filter(|key| own(key)).count(), owner.share(most));
+    let shared_out = owned >= share;
+    if !shared_out && count < most {
+        return Ok(());
+    }
+    let idle = slots
+        .iter()
+        .filter(|(key, slot)| slot.is_idle() && key.owner != Owner::Watcher && (own(key) || !shared_out));
+    let Some((oldest, _)) = idle.min_by_key(|(key, slot)| (!own(key), slot.used())) else {
+        let why = match shared_out && share < most {
+            true => format!(
+                "all {share} of its {most} sessions (max_sessions) that one caller may have are in use; try again when a \
+                 call has ended"
+            ),
+            false => {
+                format!("all its {most} sessions are in use (max_sessions); try again when a call has ended")
+            }
+        };
+        return Err(Failure::new(Kind::RateLimited, why).unseen());
+    };
+    let oldest = oldest.clone();
+    slots.remove(&oldest);
+    Ok(())
 }

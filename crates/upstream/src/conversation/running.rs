@@ -182,15 +182,15 @@ impl Running {
                     let _ = self.route.send(write::answer(&question.id, &serde_json::json!({}))).await;
                 }
                 said @ Said::Asked(_) => {
-                    let kept = self.keep(said);
-                    if !kept {
-                        let why = format!(
-                            "it asks too much while its questions wait (at most {MAX_BACKLOG} questions, {MAX_BACKLOG_BYTES} bytes)"
-                        );
-                        self.backlog = VecDeque::from([Said::Lost(Failure::new(Kind::Unavailable, why))]);
-                        self.way = Way::Closed;
-                        return;
+                    if self.keep(said) {
+                        continue;
                     }
+                    let why = format!(
+                        "it asks too much while its questions wait (at most {MAX_BACKLOG} questions, {MAX_BACKLOG_BYTES} bytes)"
+                    );
+                    self.backlog = VecDeque::from([Said::Lost(Failure::new(Kind::Unavailable, why))]);
+                    self.way = Way::Closed;
+                    return;
                 }
                 _ => {}
             }

@@ -80,7 +80,7 @@ impl Session {
         let id = place.number();
         let params = Members::default()
             .text("protocolVersion", Version::LATEST_LEGACY.as_str())
-            .value("capabilities", &without_changes(capabilities))
+            .value("capabilities", capabilities)
             .raw("clientInfo", write::CLIENT_INFO);
         let body = write::request(&id, "initialize", &params);
         let route = Route { transport: transport.clone(), headers: HeaderMap::new(), says: false };
@@ -199,15 +199,6 @@ pub(crate) async fn refuse(route: &Route, question: &Question, itself: bool) {
         _ => write::refusal(id, -32601, "there is nobody to ask at this moment"),
     };
     let _ = route.send(body).await;
-}
-
-// The gateway does not tell of changes to roots.
-fn without_changes(capabilities: &Value) -> Value {
-    let mut capabilities = capabilities.clone();
-    if let Some(roots) = capabilities.get_mut("roots") {
-        *roots = json!({});
-    }
-    capabilities
 }
 
 fn face(answer: &RawValue) -> Result<Face, Failure> {

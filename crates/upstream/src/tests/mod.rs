@@ -8,4 +8,4 @@ mod legacy;
 mod lists;
 mod modern;
 mod offers;
-mod world;
+pub(crate) mod world;

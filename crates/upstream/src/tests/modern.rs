@@ -61,10 +61,7 @@ async fn a_request_says_what_it_must_and_no_more() {
     assert!(headers.get("mcp-param-plain").is_none());
     assert!(headers["traceparent"].to_str().unwrap().starts_with("00-4bf9"));
     let meta = &body["params"]["_meta"];
-    assert_eq!(
-        meta[&format!("{META}clientCapabilities")],
-        json!({"elicitation": {"form": {}}, "roots": {"listChanged": true}})
-    );
+    assert_eq!(meta[&format!("{META}clientCapabilities")], json!({"elicitation": {"form": {}}, "roots": {}}));
     assert_eq!(meta[&format!("{META}logLevel")], "info");
     assert_eq!(meta["progressToken"], body["id"]);
     assert!(meta["traceparent"].as_str().unwrap().starts_with("00-4bf9"));

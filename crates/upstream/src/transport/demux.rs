@@ -1,7 +1,7 @@
 //! One stream of messages, shared by many requests: which message belongs to which.
 //!
 //! Fed by the reader of `sse_http`. A response finds its request by its id, a progress by its token; all else is for the
-//! one listener. Invariants: feeding never waits, so that one request that is not read cannot hold up the others; each
+//! one listener. Invariants: feeding waits for nobody, so that one request that is not read cannot hold up the others; each
 //! channel keeps its last place for the response or the failure, so that only notifications can be left out (counted in
 //! the log).
 
@@ -85,8 +85,8 @@ impl Demux {
     }
 
     /// Take in one event or line. The error says what is wrong with it.
-    pub fn feed(&self, bytes: Bytes) -> Result<(), String> {
-        for (message, _) in sort::sort(bytes, None)? {
+    pub async fn feed(&self, bytes: Bytes) -> Result<(), String> {
+        for (message, _) in sort::sorted(bytes, None).await? {
             self.one(message)?;
         }
         Ok(())
@@ -172,10 +172,10 @@ mod tests {
         let (mut receiver, registered) = demux.register("1".into(), Some("\"t\"".into())).unwrap();
         let mut other = demux.listen().unwrap();
         for n in 0..10_000 {
-            demux.feed(progress("\"t\"", n)).unwrap();
+            demux.feed(progress("\"t\"", n)).await.unwrap();
         }
-        demux.feed(progress("\"u\"", 7)).unwrap();
-        demux.feed(Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"result":{}}"#)).unwrap();
+        demux.feed(progress("\"u\"", 7)).await.unwrap();
+        demux.feed(Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"result":{}}"#)).await.unwrap();
         let mut heard = Vec::new();
         while let Some(message) = receiver.recv().await {
             heard.push(message.unwrap());

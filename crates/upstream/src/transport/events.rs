@@ -118,7 +118,7 @@ impl Events {
 
     async fn step(&mut self) -> Result<(), Failure> {
         if let Some(event) = self.decoder.next_event() {
-            return self.take(event);
+            return self.take(event).await;
         }
         let Some(body) = &mut self.body else { return self.reconnect().await };
         let chunk = if self.timed {
@@ -141,7 +141,7 @@ impl Events {
         }
     }
 
-    fn take(&mut self, event: Event) -> Result<(), Failure> {
+    async fn take(&mut self, event: Event) -> Result<(), Failure> {
         self.tries = 0;
         if let Some(id) = event.id.filter(|id| id.len() <= LONGEST_EVENT_ID) {
             // An empty id takes the last one back.
@@ -157,8 +157,8 @@ impl Events {
         if event.data.len() > self.endpoint.max_message {
             return Err(self.endpoint.too_large());
         }
-        let messages =
-            sort::sort(event.data.into(), self.id.as_deref()).map_err(|why| self.endpoint.garbage(&why))?;
+        let messages = sort::sorted(event.data.into(), self.id.as_deref()).await;
+        let messages = messages.map_err(|why| self.endpoint.garbage(&why))?;
         for (message, role) in messages {
             match role {
                 Role::Answer => {

@@ -70,7 +70,7 @@ impl StreamableHttp {
     async fn whole(&self, answer: Answer, id: Option<&str>) -> Result<Messages, Failure> {
         let endpoint = &self.endpoint;
         let bytes = endpoint.read(answer.into_body()).await?;
-        let sorted = sort::sort(bytes, id).map_err(|why| endpoint.garbage(&why))?;
+        let sorted = sort::sorted(bytes, id).await.map_err(|why| endpoint.garbage(&why))?;
         let answered = sorted.iter().any(|(_, role)| *role == Role::Answer);
         if !answered {
             return Err(endpoint.garbage("an answer without the response to the request"));

@@ -25,6 +25,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use toolgate_core::Kind;
 
+/// Bytes of a notification or request of an upstream: they wait in queues, and only answers have a reason to be larger.
+const LONGEST_NOTIFICATION: usize = 1 << 20;
+
 /// One message to the upstream.
 #[derive(Debug, Clone, Default)]
 pub struct Outgoing {

@@ -1,9 +1,10 @@
 //! What a body or an event holds: the messages in it, and what each is to the request that waits.
 //!
 //! Called by `http`, `events` and `demux` for everything an upstream sends. Invariant: what passes is one JSON-RPC message
-//! each, nested within bounds; the bytes are those that came, not a copy.
+//! each, nested within bounds; the bytes are those that came, not a copy, but for the parts of a large batch. A notification or request that is too long is left
+//! out, and only answers are large.
 
-use super::Incoming;
+use super::{Incoming, LONGEST_NOTIFICATION};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use toolgate_wire::message::{self, Body, Message};
@@ -20,22 +21,49 @@ pub(super) enum Role {
     Other,
 }
 
+/// As `sort`; what is large is parsed beside the workers, which have other calls to serve.
+pub(super) async fn sorted(bytes: Bytes, id: Option<&str>) -> Result<Vec<(Incoming, Role)>, String> {
+    if bytes.len() <= LONGEST_NOTIFICATION {
+        return sort(bytes, id);
+    }
+    let id = id.map(ToOwned::to_owned);
+    let sorting = tokio::task::spawn_blocking(move || sort(bytes, id.as_deref()));
+    sorting.await.unwrap_or_else(|_| Err("it could not be read".to_owned()))
+}
+
 /// The messages in `bytes`, in order: one, or those of a batch (2025-03-26). `id` is the JSON text of the request's.
 /// The error says what is wrong with the bytes.
 pub(super) fn sort(bytes: Bytes, id: Option<&str>) -> Result<Vec<(Incoming, Role)>, String> {
     let wrong = |malformed: message::Malformed| malformed.fault.message.into_owned();
+    let fits = |(message, role): &(Incoming, Role)| {
+        let fits = *role != Role::Other || message.len() <= LONGEST_NOTIFICATION;
+        if !fits {
+            tracing::warn!(
+                bytes = message.len(),
+                "a notification or request of an upstream is too long and was dropped"
+            );
+        }
+        fits
+    };
     let role = match message::parse(&bytes, MAX_DEPTH).map_err(wrong)? {
         Body::One(message) => role(&message, id),
         Body::Batch(messages) => {
             let texts: Vec<&RawValue> = serde_json::from_slice(&bytes).map_err(|e| e.to_string())?;
             let one = |(message, text): (Result<Message<'_>, message::Malformed>, &RawValue)| {
                 let role = role(&message.map_err(wrong)?, id);
-                Ok((bytes.slice_ref(text.get().as_bytes()), role))
+                let text = text.get().as_bytes();
+                // A small part must not hold a large whole.
+                let small = bytes.len() > LONGEST_NOTIFICATION && text.len() <= LONGEST_NOTIFICATION;
+                Ok((if small { Bytes::copy_from_slice(text) } else { bytes.slice_ref(text) }, role))
             };
-            return messages.into_iter().zip(texts).map(one).collect();
+            let all: Result<Vec<_>, String> = messages.into_iter().zip(texts).map(one).collect();
+            return all.map(|mut all| {
+                all.retain(fits);
+                all
+            });
         }
     };
-    Ok(vec![(bytes, role)])
+    Ok(Some((bytes, role)).filter(fits).into_iter().collect())
 }
 
 fn role(message: &Message<'_>, id: Option<&str>) -> Role {
@@ -68,6 +96,21 @@ mod tests {
             roles(r#" [{"jsonrpc":"2.0","method":"a"}, {"jsonrpc":"2.0","id":7,"result":1}]"#),
             Ok(vec![Role::Other, Role::Answer])
         );
+    }
+
+    #[tokio::test]
+    async fn only_an_answer_may_be_large() {
+        let pad = "x".repeat(LONGEST_NOTIFICATION);
+        let answer = format!(r#"{{"jsonrpc":"2.0","id":7,"result":{{"x":"{pad}"}}}}"#);
+        let note = format!(r#"{{"jsonrpc":"2.0","method":"a","params":{{"x":"{pad}"}}}}"#);
+        let batch = format!(r#"[{note},{{"jsonrpc":"2.0","method":"b"}},{answer}]"#);
+        for (text, roles) in
+            [(&answer, vec![Role::Answer]), (&note, vec![]), (&batch, vec![Role::Other, Role::Answer])]
+        {
+            let found = sorted(Bytes::from(text.clone()), Some("7")).await.unwrap();
+            assert_eq!(found.into_iter().map(|(_, role)| role).collect::<Vec<_>>(), roles);
+        }
+        assert!(sorted(Bytes::from(pad), None).await.is_err());
     }
 
     #[test]

@@ -129,7 +129,7 @@ async fn read(mut stream: Stream, demux: Arc<Demux>, end: watch::Sender<Option<F
     let failure = loop {
         match stream.message().await {
             Ok(bytes) => {
-                if let Err(why) = demux.feed(bytes) {
+                if let Err(why) = demux.feed(bytes).await {
                     break stream.endpoint.garbage(&why);
                 }
             }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use toolgate_core::Kind;
+use toolgate_core::unit::Size;
+use toolgate_upstream::Upstream;
 use toolgate_upstream::transport::{Outgoing, Transport as _};
 
 const NOTE: &str = r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info"}}"#;
@@ -39,6 +41,19 @@ async fn messages_come_one_by_one_with_the_response_as_the_last() {
     assert_eq!(exchange.next().await.unwrap().unwrap(), NOTE.as_bytes());
     go.notify_one();
     assert_eq!(all(&mut exchange).await, [ASK, RESULT]);
+}
+
+#[tokio::test]
+async fn what_is_no_answer_and_too_long_is_left_out() {
+    let pad = "x".repeat(2 << 20);
+    let server = Server::start(move |_, _| {
+        let note = NOTE.replace("info", &pad);
+        vec![events(), event(&note), event(NOTE), event(RESULT), Step::Hang]
+    })
+    .await;
+    let settings = Upstream { max_message: Size(16 << 20), ..server.settings() };
+    let mut exchange = client(&settings).await.exchange(modern()).await.unwrap();
+    assert_eq!(all(&mut exchange).await, [NOTE, RESULT]);
 }
 
 #[tokio::test]

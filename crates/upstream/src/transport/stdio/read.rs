@@ -1,6 +1,6 @@
 //! Reads what a child says, line by line, and hands it on; ends the child when it talks garbage, and tells everybody when it is gone.
 
-use super::super::Incoming;
+use super::super::{Incoming, LONGEST_NOTIFICATION};
 use super::Shared;
 use super::pending::{Given, Place};
 use std::pin::Pin;
@@ -19,8 +19,6 @@ use toolgate_wire::{Body, Message};
 /// Lines in a row that are no message, and bytes of them: then this is no MCP server.
 const MOST_GARBAGE: u32 = 100;
 const MOST_GARBAGE_BYTES: usize = 1 << 20;
-/// Bytes of a notification: they wait in queues.
-const LONGEST_NOTIFICATION: usize = 1 << 20;
 /// How long everything waits for one reader that does not keep up, once.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a child may take to end after it closed its output, before it is told to.
