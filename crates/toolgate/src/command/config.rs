@@ -50,7 +50,7 @@ pub fn run(command: &cli::Config, settings: impl FnOnce() -> Result<Settings>, o
                     })
                     .collect();
                 out.table(&["setting", "value", "origin"], rows, "")?;
-                notes.iter().for_each(|note| crate::output::say(note));
+                notes.iter().for_each(crate::output::say);
             }
         }
     }
