@@ -138,6 +138,8 @@ const SOCKETS: &[(libc::c_long, &[If], u32)] = &[
 ];
 
 const SELF: If = Is(0, 0);
+// Their types differ by C library.
+const PRIO_PROCESS: u32 = 0;
 const IOPRIO_WHO_PROCESS: u32 = 1;
 
 /// Limits, priorities and memory of processes, which may be named by number: only the caller's own, as 0. Landlock does not
@@ -154,7 +156,7 @@ const OWN: &[(libc::c_long, &[If], u32)] = &[
     (libc::SYS_sched_setattr, &[SELF], ALLOW),
     (libc::SYS_sched_setattr, &[], DENY),
     // Of a group or a user is of others too, with 0 as well.
-    (libc::SYS_setpriority, &[Is(0, libc::PRIO_PROCESS), Is(1, 0)], ALLOW),
+    (libc::SYS_setpriority, &[Is(0, PRIO_PROCESS), Is(1, 0)], ALLOW),
     (libc::SYS_setpriority, &[], DENY),
     (libc::SYS_ioprio_set, &[Is(0, IOPRIO_WHO_PROCESS), Is(1, 0)], ALLOW),
     (libc::SYS_ioprio_set, &[], DENY),
@@ -325,7 +327,7 @@ mod tests {
             (libc::SYS_sched_setattr, [4321, 0, 0, 0, 0, 0], DENY),
             (libc::SYS_setpriority, [0, 0, 19, 0, 0, 0], ALLOW),
             (libc::SYS_setpriority, [0, 4321, 19, 0, 0, 0], DENY),
-            (libc::SYS_setpriority, [libc::PRIO_USER, 0, 19, 0, 0, 0], DENY),
+            (libc::SYS_setpriority, [2, 0, 19, 0, 0, 0], DENY),
             (libc::SYS_ioprio_set, [1, 0, 0, 0, 0, 0], ALLOW),
             (libc::SYS_ioprio_set, [1, 4321, 0, 0, 0, 0], DENY),
             (libc::SYS_ioprio_set, [3, 0, 0, 0, 0, 0], DENY),
