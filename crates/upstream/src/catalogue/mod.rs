@@ -196,7 +196,6 @@ impl Pages<'_> {
         let before = self.room.bytes;
         for (key, value) in Pairs::of(result.get()) {
             match key.as_ref() {
-                // One that is too long is told from one that is not there.
                 "nextCursor" => cursor = serde_json::from_str::<Option<String>>(value.get()).ok().flatten(),
                 "ttlMs" => {
                     let ttl = serde_json::from_str(value.get()).ok().map(Duration::from_millis);
@@ -213,6 +212,7 @@ impl Pages<'_> {
         self.room.bytes = before.saturating_sub(result.get().len());
         match full {
             Some(full) => Err(full),
+            None if cursor.is_some() && self.room.bytes == 0 => Err(too_long()),
             None => Ok(cursor),
         }
     }
@@ -230,7 +230,7 @@ impl Pages<'_> {
             return Ok(());
         }
         if bytes > self.room.bytes {
-            return Err(format!("the lists have more than {MAX_BYTES} bytes"));
+            return Err(too_long());
         }
         if values > self.room.values {
             return Err(format!("the lists have more than {MAX_VALUES} JSON values"));
@@ -239,6 +239,10 @@ impl Pages<'_> {
         self.items.push(item.to_owned());
         Ok(())
     }
+}
+
+fn too_long() -> String {
+    format!("the lists have more than {MAX_BYTES} bytes")
 }
 
 // At least as many as the values in a JSON text: each but the first follows one of these.

@@ -141,6 +141,14 @@ async fn the_lists_of_an_upstream_have_a_size() {
     // In one page, in many, and in little text with much in it.
     let one: Value = (0..60).map(|n| sized(&format!("t{n}"), &long)).collect();
     let each = (0..60).map(|n| json!([sized(&format!("t{n}"), &long)])).collect();
+    let large = json!("x".repeat(5 << 20));
+    let useless = (0..60).map(|n| json!([sized(&format!("t{n}"), &large)])).collect();
+    let (world, mount) = World::with(settings(), paged(useless)).await;
+    assert_eq!(
+        (mount.tools.len(), world.wire.count("tools/list")),
+        (0, 2),
+        "what is read counts, not what is kept"
+    );
     let deep: Value = (0..60).map(|n| sized(&format!("t{n}"), &many)).collect();
     for (pages, most, why) in [
         (vec![one], 40, "more than 8388608 bytes"),
