@@ -116,17 +116,18 @@ async fn a_flood_of_pings_ends_the_socket() {
     for _ in 0..10 {
         assert!(socket.next().await.unwrap().unwrap().is_pong());
     }
-    let mut flood = async || {
-        for _ in 0..400 {
+    // Pongs that nobody reads fill the buffers of the sockets first; one may answer many pings, so how long that takes is
+    // not known.
+    let mut flood = async || -> Result<std::convert::Infallible, Error> {
+        loop {
             for _ in 0..1000 {
                 socket.feed(Message::Ping(vec![b'x'; 125].into())).await?;
             }
             socket.flush().await?;
         }
-        Ok::<(), Error>(())
     };
-    let flooded = tokio::time::timeout(std::time::Duration::from_secs(30), flood()).await;
-    assert!(matches!(flooded, Ok(Err(_))), "50 MB of pings were taken: {flooded:?}");
+    let flooded = tokio::time::timeout(std::time::Duration::from_secs(60), flood()).await;
+    assert!(flooded.is_ok(), "a minute of pings was taken");
 }
 
 fn part(bytes: usize) -> Message {

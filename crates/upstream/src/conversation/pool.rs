@@ -144,22 +144,25 @@ pub(crate) struct Pool<S: Held> {
     place: Arc<Place>,
     /// What all sessions share over HTTP; over pipes each has a process of its own.
     shared: Option<Arc<dyn Transport>>,
-    /// The process that was asked for its era: it serves the first session.
-    first: Mutex<Option<Arc<dyn Transport>>>,
+    /// The process that was asked for its era, and when: it serves the first session, if that comes before it is idle.
+    first: Mutex<Option<(Arc<dyn Transport>, Instant)>>,
     slots: Mutex<HashMap<Key, Arc<Slot<S>>>>,
 }
 
 impl<S: Held> Pool<S> {
     /// `transport`: what the era was found out on.
     pub fn new(place: Arc<Place>, transport: Arc<dyn Transport>) -> Self {
-        let (shared, first) =
-            if transport.one_session() { (None, Some(transport)) } else { (Some(transport), None) };
+        let (shared, first) = if transport.one_session() {
+            (None, Some((transport, Instant::now())))
+        } else {
+            (Some(transport), None)
+        };
         Self { place, shared, first: Mutex::new(first), slots: Mutex::default() }
     }
 
     async fn transport(&self) -> Result<Arc<dyn Transport>, Failure> {
         let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match self.shared.clone().or(first) {
+        match self.shared.clone().or(first.map(|(transport, _)| transport)) {
             Some(transport) => Ok(transport),
             None => self.place.open().await,
         }
@@ -258,6 +261,12 @@ impl<S: Held> Pool<S> {
     pub fn reap(&self, idle: Duration) {
         let keep_watcher = self.shared.is_some();
         let now = Instant::now();
+        let unused = self
+            .first
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take_if(|(_, asked)| now.duration_since(*asked) >= idle);
+        drop(unused);
         self.lock().retain(|key, slot| {
             let kept = key.owner == Owner::Watcher && keep_watcher;
             let old = now.duration_since(slot.used()) >= idle;
@@ -302,4 +311,51 @@ fn make_room<S: Held>(
     let oldest = oldest.clone();
     slots.remove(&oldest);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::process::Process;
+    use super::*;
+    use crate::transport::{Exchange, Outgoing};
+    use toolgate_core::tool::BoxFuture;
+
+    /// A process that does nothing but live.
+    struct Idle(#[expect(dead_code, reason = "held")] Arc<()>);
+
+    impl Transport for Idle {
+        fn exchange(&self, _: Outgoing) -> BoxFuture<'_, Result<Exchange, Failure>> {
+            Box::pin(std::future::pending())
+        }
+        fn send(&self, _: Outgoing) -> BoxFuture<'_, Result<(), Failure>> {
+            Box::pin(std::future::pending())
+        }
+        fn unsolicited(&self, _: http::HeaderMap) -> BoxFuture<'_, Result<Exchange, Failure>> {
+            Box::pin(std::future::pending())
+        }
+        fn end(&self, _: http::HeaderMap) -> BoxFuture<'_, ()> {
+            Box::pin(std::future::ready(()))
+        }
+        fn has_headers(&self) -> bool {
+            false
+        }
+        fn gone(&self) -> BoxFuture<'_, Failure> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_was_only_asked_for_its_era_ends_when_nobody_comes() {
+        let life = Arc::new(());
+        let open: crate::transport::Open = Arc::new(|_, _| Box::pin(std::future::pending()));
+        let place = Arc::new(Place::new("up", crate::Upstream::default(), open, Arc::default()));
+        let pool = Pool::<Process>::new(place, Arc::new(Idle(life.clone())));
+        let idle = Duration::from_secs(600);
+        tokio::time::advance(idle / 2).await;
+        pool.reap(idle);
+        assert_eq!(Arc::strong_count(&life), 2, "its first session may still come");
+        tokio::time::advance(idle).await;
+        pool.reap(idle);
+        assert_eq!(Arc::strong_count(&life), 1);
+    }
 }
