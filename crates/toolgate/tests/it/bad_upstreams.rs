@@ -200,6 +200,21 @@ fn marked(mark: &str) -> usize {
     with_mark(mark).len()
 }
 
+// What is left, for whoever must find out why.
+fn told(mark: &str) -> String {
+    let of = |pid: i32| {
+        let read = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        let status: Vec<_> = read("status").lines().take(7).map(|line| line.replace('\t', " ")).collect();
+        format!(
+            "\n{pid}: {} | {} | waits in {}",
+            read("cmdline").replace('\0', " "),
+            status.join(", "),
+            read("wchan")
+        )
+    };
+    with_mark(mark).into_iter().map(of).collect()
+}
+
 fn with_mark(mark: &str) -> Vec<i32> {
     let entries = std::fs::read_dir("/proc").unwrap().flatten();
     let bears = |path: &Path| {
@@ -257,7 +272,7 @@ async fn who_connects_calls_and_vanishes_leaves_nothing() {
         if left == 0 && sessions == json!(0) {
             break;
         }
-        assert!(Instant::now() < end, "{left} processes and {sessions} sessions are left");
+        assert!(Instant::now() < end, "{left} processes and {sessions} sessions are left: {}", told(&mark));
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     println!("200 rounds; {most} processes right after them, then none");

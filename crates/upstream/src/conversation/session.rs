@@ -116,9 +116,11 @@ impl Session {
         });
         let (open, opened) = oneshot::channel();
         let listener = tokio::spawn(listen(inner.clone(), open));
+        // Whole before anything is waited for: given up here, the listener must end, and with it the process.
+        let session = Self { inner, face, id: session, listener };
         // Some upstreams ask on that stream, and what they ask before it is there is lost.
         let _ = tokio::time::timeout(STREAM_TIME, opened).await;
-        Ok(Self { inner, face, id: session, listener })
+        Ok(session)
     }
 
     /// The upstream does not know it any more.
