@@ -32,8 +32,6 @@ pub struct Foreign {
     pub concurrency: usize,
     pub instructions: Option<Arc<str>>,
     pub resources: Option<Resources>,
-    /// Whether it completes arguments.
-    pub completes: bool,
     pub relay: Arc<dyn Relay>,
     /// What it offers and is not offered here, with the reason: broken schemas, names that are taken.
     pub set_aside: Arc<[SetAside]>,

@@ -128,6 +128,21 @@ impl ToolError {
     }
 }
 
+impl From<ToolError> for crate::Error {
+    /// As an error of the protocol, with its code and data.
+    fn from(error: ToolError) -> Self {
+        let refused = Self::new(error.kind, error.message);
+        let refused = match error.code {
+            Some(code) => refused.with_code(code),
+            None => refused,
+        };
+        match error.data {
+            Some(data) => refused.with_data(*data),
+            None => refused,
+        }
+    }
+}
+
 impl std::fmt::Display for ToolError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.message)

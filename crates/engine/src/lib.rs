@@ -231,15 +231,13 @@ impl Engine {
     pub fn readable(&self, caller: &Caller, scope: Option<&Door>, uri: &str) -> Option<Readable> {
         let snapshot = self.0.snapshot.load();
         let rights = snapshot.rights(caller);
-        let found = snapshot.catalogue.find(Face::Resource, uri, scope);
-        let opens = snapshot.opens(caller, scope);
-        let entry = found.entries.into_iter().find(|entry| opens && rights.sees(entry))?;
+        let entry = snapshot.find(caller, &rights, Face::Resource, uri, scope).entries.pop()?;
         if snapshot.stopped.contains(&entry.server) {
             return None;
         }
         let own = match &entry.template {
             Some(template) => template.canonical(uri)?,
-            None => uri.strip_prefix(&format!("{}+", entry.server)).unwrap_or(uri).to_owned(),
+            None => entry.own_uri(uri).to_owned(),
         };
         let relay = entry.relay.clone().filter(|_| entry.tells);
         Some(Readable { server: entry.server.clone(), uri: own, tells: entry.tells, relay })
@@ -250,9 +248,8 @@ impl Engine {
         let inner = &*self.0;
         let snapshot = inner.snapshot.load();
         let rights = snapshot.rights(caller);
-        let mut found = snapshot.catalogue.find(face, name, scope).entries;
-        found.retain(|entry| snapshot.opens(caller, scope) && rights.sees(entry));
-        match found[..] {
+        let found = snapshot.find(caller, &rights, face, name, scope);
+        match found.entries[..] {
             [entry] if !snapshot.stopped.contains(&entry.server) => Some(entry.clone()),
             _ => None,
         }
@@ -308,9 +305,7 @@ impl Inner {
     async fn answer(&self, call: &Call, trail: &mut Trail) -> Result<Outcome, Error> {
         let snapshot = self.snapshot.load_full();
         let rights = snapshot.rights(&call.caller);
-        let mut found = snapshot.catalogue.find(call.face, &call.tool, call.scope.as_ref());
-        let opens = snapshot.opens(&call.caller, call.scope.as_ref());
-        found.entries.retain(|entry| opens && rights.sees(entry));
+        let found = snapshot.find(&call.caller, &rights, call.face, &call.tool, call.scope.as_ref());
         let stopped = matches!(&found.entries[..], [entry] if snapshot.stopped.contains(&entry.server));
         match admit::admit(self, &rights, &found, stopped, call, trail).await? {
             Admission::Answer(outcome) => Ok(outcome),

@@ -62,10 +62,7 @@ impl Engine {
         let Mounts { servers, pool, .. } = &mut *mounts;
         let catalogue = Catalogue::new(servers, &inner.settings, &inner.changes, pool, &virtuals)?;
         mounts.virtuals = virtuals;
-        let old = inner.snapshot.load_full();
-        let (policy, keys, stopped) = (old.policy.clone(), old.keys.clone(), old.stopped.clone());
-        let new = Snapshot::new(Arc::new(catalogue), policy, keys, stopped);
-        inner.snapshot.store(Arc::new(new.after(&old)));
+        inner.swap(catalogue);
         let names: Vec<ServerName> = mounts.servers.iter().map(|server| server.name.clone()).collect();
         drop(mounts);
         for name in names {
@@ -83,6 +80,15 @@ impl Engine {
 }
 
 impl Inner {
+    // Only while `changing` is held. The snapshot before, and the catalogue that is in force now.
+    fn swap(&self, catalogue: Catalogue) -> (Arc<Snapshot>, Arc<Catalogue>) {
+        let (old, catalogue) = (self.snapshot.load_full(), Arc::new(catalogue));
+        let (policy, keys, stopped) = (old.policy.clone(), old.keys.clone(), old.stopped.clone());
+        let new = Snapshot::new(catalogue.clone(), policy, keys, stopped);
+        self.snapshot.store(Arc::new(new.after(&old)));
+        (old, catalogue)
+    }
+
     fn remount(&self, name: &ServerName, mount: Option<Mount>) -> Result<(), Error> {
         let mut mounts = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let at = mounts.servers.iter().position(|server| server.name == *name);
@@ -109,11 +115,8 @@ impl Inner {
         let catalogue = Catalogue::new(&servers, &self.settings, &self.changes, pool, virtuals)?;
         let gone = !servers.iter().any(|server| server.name == *name);
         mounts.servers = servers;
-        let old = self.snapshot.load_full();
-        let new =
-            Snapshot::new(Arc::new(catalogue), old.policy.clone(), old.keys.clone(), old.stopped.clone());
-        let changed = changed(&old.catalogue, &new.catalogue);
-        self.snapshot.store(Arc::new(new.after(&old)));
+        let (old, new) = self.swap(catalogue);
+        let changed = changed(&old.catalogue, &new);
         if gone {
             mounts.pool.forget(name);
         }

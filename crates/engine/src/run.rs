@@ -56,14 +56,7 @@ pub(crate) async fn run(inner: &Inner, permit: Permit<'_>, trail: &mut Trail) ->
                 error.message = masked.into();
             }
             if error.protocol {
-                let mut refused = Error::new(error.kind, error.message);
-                if let Some(code) = error.code {
-                    refused = refused.with_code(code);
-                }
-                return Err(match error.data {
-                    Some(data) => refused.with_data(*data),
-                    None => refused,
-                });
+                return Err(error.into());
             }
             Outcome::Refused(error)
         }
@@ -124,8 +117,16 @@ fn masked(output: ToolOutput) -> Result<ToolOutput, Error> {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn long_results_are_masked_beside_the_runtime() {
+    #[test]
+    fn long_results_are_masked_beside_the_runtime() {
+        // One thread beside the runtime, which is busy until it is told: nothing that is done there can be done before.
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.max_blocking_threads(1).build().unwrap().block_on(masked_beside());
+    }
+
+    async fn masked_beside() {
+        let (free, told) = std::sync::mpsc::channel::<()>();
+        let busy = tokio::task::spawn_blocking(move || told.recv());
         let secret = format!("ghp_{}", "a".repeat(36));
         let output = |more: usize| {
             let text = serde_json::json!({ "text": format!("{secret} {}", "x".repeat(more)) }).to_string();
@@ -134,6 +135,8 @@ mod tests {
         };
         assert!(clean(output(10)).now_or_never().is_some_and(|shown| shown.is_ok()));
         assert!(clean(output(MAX_INLINE)).now_or_never().is_none(), "it would hold a thread of the runtime");
+        free.send(()).unwrap();
+        busy.await.unwrap().unwrap();
         let shown = clean(output(MAX_INLINE)).await.unwrap();
         assert!(shown.json.get().starts_with(&format!("{{\"text\":\"{} x", redact::MASK)));
     }

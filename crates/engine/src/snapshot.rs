@@ -4,7 +4,7 @@
 //! same table, so they cannot disagree.
 
 use crate::ApiKey;
-use crate::catalogue::{Catalogue, Entry};
+use crate::catalogue::{Catalogue, Entry, Found};
 use crate::standing::KEY;
 use arc_swap::ArcSwapOption;
 use std::collections::{BTreeSet, HashMap};
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use toolgate_core::name::{Door, ServerName};
 use toolgate_core::policy::{Policy, Verdict};
 use toolgate_core::unit::Rate;
-use toolgate_core::{Caller, Effect};
+use toolgate_core::{Caller, Effect, Face};
 
 pub(crate) type Roles = Arc<[Arc<str>]>;
 
@@ -110,6 +110,21 @@ impl Snapshot {
             return kept.1.clone();
         }
         self.keep(&caller.roles)
+    }
+
+    /// What a name or URI may mean to a caller at a door: only what it may see.
+    pub fn find(
+        &self,
+        caller: &Caller,
+        rights: &Rights,
+        face: Face,
+        name: &str,
+        scope: Option<&Door>,
+    ) -> Found<'_> {
+        let mut found = self.catalogue.find(face, name, scope);
+        let opens = self.opens(caller, scope);
+        found.entries.retain(|entry| opens && rights.sees(entry));
+        found
     }
 
     /// Whether a door is open to a caller: that of a virtual server may be for some roles only.

@@ -75,6 +75,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// A URI of its server's as the server writes it, at whatever door it was named.
+    pub(crate) fn own_uri<'u>(&self, uri: &'u str) -> &'u str {
+        uri.strip_prefix(self.server.as_str()).and_then(|rest| rest.strip_prefix('+')).unwrap_or(uri)
+    }
+
     /// Whether lists show the same of both.
     pub(crate) fn lists_like(&self, other: &Self) -> bool {
         let uris = |entry: &Self| {

@@ -280,17 +280,11 @@ fn written(era: Era, id: &Id, face: Face, outcome: &Outcome) -> Vec<u8> {
 }
 
 // Resources and prompts have no way to say no but an error.
-fn of_protocol(error: ToolError, uri: Option<&str>) -> Error {
-    let data = error.data.map(|data| *data);
-    let data = data.or_else(|| uri.filter(|_| error.kind == Kind::NotFound).map(|uri| json!({ "uri": uri })));
-    let mut refused = Error::new(error.kind, error.message);
-    if let Some(code) = error.code {
-        refused = refused.with_code(code);
+fn of_protocol(mut error: ToolError, uri: Option<&str>) -> Error {
+    if let (None, Kind::NotFound, Some(uri)) = (&error.data, error.kind, uri) {
+        error.data = Some(Box::new(json!({ "uri": uri })));
     }
-    match data {
-        Some(data) => refused.with_data(data),
-        None => refused,
-    }
+    error.into()
 }
 
 // A modern call that comes again brings what earlier rounds left in its state.

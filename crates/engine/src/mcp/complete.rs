@@ -74,7 +74,7 @@ async fn completion(
         let own = match reference {
             Reference::Prompt { .. } => json!({ "type": "ref/prompt", "name": entry.called }),
             Reference::Resource { uri } => {
-                let own = uri.strip_prefix(&format!("{}+", entry.server)).unwrap_or(uri);
+                let own = entry.own_uri(uri);
                 json!({ "type": "ref/resource", "uri": own })
             }
         };
@@ -111,6 +111,6 @@ fn entry(engine: &Engine, peer: &Peer, reference: &Reference) -> Result<Arc<Entr
 
 // At the door of all servers a template may stand with its server's name before it.
 fn lists(entry: &Entry, resources: &Resources, name: &str) -> bool {
-    let own = name.strip_prefix(&format!("{}+", entry.server)).unwrap_or(name);
+    let own = entry.own_uri(name);
     resources.templates.iter().chain(&*resources.fixed).any(|listed| listed.uri == own)
 }

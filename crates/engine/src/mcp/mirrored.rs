@@ -28,9 +28,8 @@ pub fn check_mirrored(
         return Ok(());
     }
     let rights = snapshot.rights(&peer.caller);
-    let mut seen = snapshot.catalogue.find(Face::Tool, &name, peer.scope.as_ref()).entries;
-    seen.retain(|entry| rights.sees(entry));
-    match &seen[..] {
+    let seen = snapshot.find(&peer.caller, &rights, Face::Tool, &name, peer.scope.as_ref());
+    match &seen.entries[..] {
         [entry] => match &entry.mirrors {
             Some(mirrors) => mirrors.check(headers, &arguments),
             None => Ok(()),

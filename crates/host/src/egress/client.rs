@@ -30,7 +30,7 @@ const LARGEST_ANSWER: usize = 256 << 20;
 const LARGEST_HEAD: usize = 64 << 10;
 
 /// Set by the connection itself; a caller who could set them could speak to another virtual host or smuggle a request.
-const OURS: [HeaderName; 9] = [
+pub(super) const OURS: [HeaderName; 9] = [
     header::HOST,
     header::CONTENT_LENGTH,
     header::TRANSFER_ENCODING,

@@ -5,11 +5,11 @@
 //! answer is bounded in size and time; its body is read only as fast as it is taken, and dropping it drops the answer; no
 //! redirect is followed. Texts of errors hold host and port, never path or query.
 
-use super::{connect::Connector, rules::Target};
+use super::{client::OURS, connect::Connector, rules::Target};
 use crate::HostError;
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{HeaderName, Request, Response, Uri, header};
+use http::{Request, Response, Uri, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use hyper_util::client::legacy::Client;
@@ -25,19 +25,6 @@ const MOST_IDLE: usize = 64;
 /// Also the most of a body that waits in one HTTP/1.1 connection to be taken.
 const LARGEST_HEAD: usize = 64 << 10;
 const PING: Duration = Duration::from_secs(30);
-
-/// Set by the connection itself.
-const OURS: [HeaderName; 9] = [
-    header::HOST,
-    header::CONTENT_LENGTH,
-    header::TRANSFER_ENCODING,
-    header::CONNECTION,
-    header::UPGRADE,
-    header::TE,
-    header::TRAILER,
-    header::EXPECT,
-    header::PROXY_AUTHORIZATION,
-];
 
 /// An answer whose body comes in pieces.
 pub type Answer = Response<Body>;

@@ -142,7 +142,6 @@ pub(crate) fn mount(hub: &Arc<Hub>, era: Era, face: &Face, listed: Listed) -> Mo
         concurrency: settings.max_concurrency,
         instructions: face.instructions.clone().filter(|text| text.len() <= MAX_INSTRUCTIONS),
         resources,
-        completes: face.capabilities.get("completions").is_some(),
         relay: Arc::new(Line(hub.clone())),
         set_aside: set_aside.into(),
     };

@@ -38,7 +38,7 @@ async fn all_pages_are_read_in_their_order() {
     assert_eq!(names(&mount), ["z", "b", "a"]);
     let foreign = mount.foreign.as_ref().unwrap();
     assert_eq!(foreign.instructions.as_deref(), Some("Be kind."));
-    assert!(foreign.completes && foreign.set_aside.is_empty());
+    assert!(foreign.set_aside.is_empty());
     let resources = foreign.resources.as_ref().unwrap();
     assert_eq!(
         (resources.fixed[0].uri.as_str(), resources.templates.len(), resources.subscribe),

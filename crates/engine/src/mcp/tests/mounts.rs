@@ -14,6 +14,8 @@ use toolgate_core::offer::MountedPrompt;
 use toolgate_core::server::{AnyTool, Checks, Health, State};
 use toolgate_core::tool::{BoxFuture, Ready};
 use toolgate_core::{Caller, Ctx, Effect, Kind, Mount, Spec, ToolError, ToolOutput};
+use toolgate_wire::Incoming;
+use toolgate_wire::message::{Body, Message, parse};
 
 /// Something of an upstream: its answer is what it was asked.
 struct Thing {
@@ -139,7 +141,6 @@ fn mount(name: &str, prefix: Prefix, tools: &[&str], uris: &[&str], wire: &Arc<W
             concurrency: 4,
             instructions: Some(format!("Use {name} well.").into()),
             resources: Some(Resources { read, fixed, templates, subscribe: true }),
-            completes: true,
             relay: Arc::new(Line(wire.clone())),
             set_aside: Arc::default(),
         }),
@@ -453,5 +454,28 @@ async fn no_upstream_takes_calls_that_are_meant_for_another() {
     for talk in [&talk, &open] {
         talk.result("tools/call", json!({"name": "victim__echo", "arguments": {}})).await;
         assert_eq!(bench.records().last().unwrap()[0], "victim");
+    }
+}
+
+#[tokio::test]
+async fn headers_of_a_call_tell_nothing_of_a_closed_door() {
+    let bench = bench();
+    let mut with_header = mount("a", Prefix::Always, &["go"], &[], &Arc::default());
+    let schema = json!({"type": "object", "properties": {"r": {"type": "string", "x-mcp-header": "R"}}});
+    let listing = to_raw_value(&json!({"name": "go", "inputSchema": schema})).unwrap();
+    let spec = Spec::read("").without_breaker();
+    with_header.tools = vec![Arc::new(Thing { name: "go".to_owned(), spec, listing, schema })];
+    bench.engine.mount(with_header).unwrap();
+    let made = json!({"closed": {"servers": ["a"], "roles": ["admin"]}});
+    bench.engine.replace_virtuals(serde_json::from_value(made).unwrap()).unwrap();
+    let text =
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"go","arguments":{"r":"x"}}}"#;
+    let Ok(Body::One(Message::Request(request))) = parse(text.as_bytes(), 64) else { panic!("{text}") };
+    let request = Incoming::of(request).unwrap();
+    for (role, told) in [("admin", true), ("viewer", false)] {
+        let talk = bench.modern(role).at("v/closed");
+        let checked =
+            crate::mcp::check_mirrored(&bench.engine, &talk.peer, &request, &toolgate_wire::HeaderMap::new());
+        assert_eq!(checked.is_err(), told, "{role}");
     }
 }
