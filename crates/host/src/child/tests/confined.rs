@@ -151,6 +151,9 @@ async fn a_node_server_runs_as_it_is() {
          });",
     )
     .unwrap();
+    // It may be installed in the home directory, of which `strict` reads only what is named.
+    let node = program::find("node", None, None).expect("these tests need Node.js in PATH").path;
+    let installed = std::fs::canonicalize(&node).unwrap().ancestors().nth(2).unwrap().to_owned();
     for (how, machine) in machines() {
         for profile in [Profile::Standard, Profile::Strict] {
             if how != "namespaces" && profile == Profile::Strict {
@@ -158,7 +161,8 @@ async fn a_node_server_runs_as_it_is() {
                 continue;
             }
             let state = tempfile::tempdir().unwrap();
-            let plan = plan(state.path(), profile, "node", &[script.to_str().unwrap()]);
+            let mut plan = plan(state.path(), profile, "node", &[script.to_str().unwrap()]);
+            plan.read.push(installed.clone());
             let (out, ended, tail) = run(plan, &machine).await;
             assert_eq!(out.trim(), "42 true true true", "{how} {profile:?} {ended} {tail:?}");
         }
