@@ -56,6 +56,11 @@ impl Quota {
         }
     }
 
+    /// How many are there.
+    pub fn held(&self) -> usize {
+        self.lock().all
+    }
+
     /// Whether there is a place for this caller now.
     pub fn room(&self, caller: &Caller) -> Result<(), Full> {
         self.look(&self.lock(), &caller.id)

@@ -46,6 +46,7 @@ use toolgate_core::foreign::Relay;
 use toolgate_core::id::CallId;
 use toolgate_core::name::{Door, ServerName};
 use toolgate_core::policy::Policy;
+use toolgate_core::quota::Quota;
 use toolgate_core::{Call, Caller, Error, Face, Mount, Outcome, Record};
 use trail::{Answer, Trail};
 
@@ -148,7 +149,8 @@ struct Inner {
     changes: changes::Changes,
     seal: mcp::Seal,
     tasks: mcp::Tasks,
-    listeners: mcp::Listeners,
+    // Open subscription streams of modern clients.
+    listeners: Arc<Quota>,
     // Turns true when the gateway begins to end; long streams end with it.
     closing: tokio::sync::watch::Sender<bool>,
     observe: Observer,
@@ -168,6 +170,7 @@ impl Engine {
         let keys = Arc::new(snapshot::keys(parts.keys));
         let snapshot = Snapshot::new(Arc::new(catalogue), Arc::new(parts.policy), keys, stopped);
         let clients = parts.settings.clients.clone();
+        let listeners = Quota::new(clients.streams_per_caller, clients.streams);
         let tasks = mcp::Tasks::new(parts.tasks, parts.journal.chain().1, clients);
         Ok(Self(Arc::new(Inner {
             max_output: usize::try_from(parts.settings.max_output.0).unwrap_or(usize::MAX),
@@ -182,7 +185,7 @@ impl Engine {
             journal: parts.journal,
             changes,
             seal: mcp::Seal::new(&parts.seal_key)?,
-            listeners: mcp::Listeners::default(),
+            listeners,
             closing: tokio::sync::watch::Sender::new(false),
             observe: parts.observe,
             checks: parts.checks,

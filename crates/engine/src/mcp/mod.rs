@@ -25,7 +25,6 @@ mod tests;
 
 pub use call::Pending;
 pub use mirrored::check_mirrored;
-pub(crate) use notice::Listeners;
 pub use progress::{Out, Outbox};
 pub(crate) use seal::Seal;
 pub use session::{Saved, Session};

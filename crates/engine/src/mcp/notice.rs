@@ -9,63 +9,17 @@ use super::{Peer, Pending, Reply, SERVER_INFO, offers};
 use crate::{Engine, Told, Watch};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use tokio::sync::broadcast::error::RecvError;
 use toolgate_core::link::Change;
 use toolgate_core::name::Door;
+use toolgate_core::quota::Full;
 use toolgate_core::{Caller, Error, Face, Kind};
 use toolgate_wire::result::ResultWriter;
 use toolgate_wire::{Fault, Id, Incoming, notify};
 
 const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
-
-/// Counts open listeners, so that their number is bounded.
-#[derive(Default)]
-pub(crate) struct Listeners(Mutex<HashMap<Arc<str>, usize>>);
-
-impl Listeners {
-    #[cfg(test)]
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
-    }
-}
-
-struct Place {
-    engine: Engine,
-    caller: Arc<str>,
-}
-
-impl Place {
-    fn take(engine: &Engine, caller: &Caller) -> Result<Self, Fault> {
-        let mut open = engine.0.listeners.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let most = engine.clients();
-        let own = open.get(&caller.id).copied().unwrap_or_default();
-        let full = match open.values().sum::<usize>() {
-            _ if own >= most.streams_per_caller => Some(format!("you have {own} subscription streams open")),
-            all if all >= most.streams => Some(format!("{all} subscription streams are open here")),
-            _ => None,
-        };
-        if let Some(full) = full {
-            let why = format!("{full}, as many as there may be; close one");
-            return Err(Fault::from(&Error::new(Kind::RateLimited, why)));
-        }
-        *open.entry(caller.id.clone()).or_default() += 1;
-        Ok(Self { engine: engine.clone(), caller: caller.id.clone() })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self.engine.0.listeners.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(n) = open.get_mut(&self.caller) {
-            *n -= 1;
-            if *n == 0 {
-                open.remove(&self.caller);
-            }
-        }
-    }
-}
 
 /// What a modern client wants to hear of.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -207,7 +161,14 @@ pub(super) fn listen(
         return Err(Fault::invalid_params(why));
     }
     let (filter, watches) = honoured(engine, peer, asked);
-    let place = Place::take(engine, &peer.caller)?;
+    let place = engine.0.listeners.take(&peer.caller).map_err(|full| {
+        let full = match full {
+            Full::Own(own) => format!("you have {own} subscription streams open"),
+            Full::All(all) => format!("{all} subscription streams are open here"),
+        };
+        let why = format!("{full}, as many as there may be; close one");
+        Fault::from(&Error::new(Kind::RateLimited, why))
+    })?;
     // Listening begins before the acknowledgement, so that nothing is missed in between.
     let mut changes = engine.0.changes.listen();
     let mut closing = engine.0.closing.subscribe();

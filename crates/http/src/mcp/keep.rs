@@ -1,7 +1,7 @@
 //! Sessions beyond this process: written behind, read when a client comes back after a restart.
 //!
 //! Called by `session` only. A session is queued and written at most once a second, with others, never in the way of an
-//! answer; what a crash takes is at most that. One that ends within that time is not written at all. The store sees a hash of a session's id, which opens nothing. A session
+//! answer; what a crash takes is at most that. Only its end is written before a client is told of it. One that ends within that time is not written at all. The store sees a hash of a session's id, which opens nothing. A session
 //! that has ended is never read again, also while its end still waits to be written.
 
 use super::session::{Limits, Session};
@@ -83,6 +83,8 @@ pub(super) struct Keeper {
     store: Arc<dyn SessionStore>,
     jobs: Mutex<Jobs>,
     news: Notify,
+    /// Told when a writing has ended.
+    rested: Notify,
     /// Writings that failed in a row.
     failures: AtomicU32,
     // One at a time reads a session, so that none is made twice, or made again while it ends; each by its id.
@@ -99,6 +101,7 @@ impl Keeper {
             store,
             jobs: Mutex::default(),
             news: Notify::new(),
+            rested: Notify::new(),
             failures: AtomicU32::new(0),
             reading: std::array::from_fn(|_| Semaphore::new(1)),
         })
@@ -121,6 +124,32 @@ impl Keeper {
     /// Forget this session soon; from now on it is not read.
     pub fn delete(&self, id: &str) {
         self.put(hash(id), Job::Delete);
+    }
+
+    /// Wait until the store has forgotten this session, of which `delete` was called: a client may rely on its end from
+    /// then on. `Unavailable` when that cannot be written; it is tried again.
+    pub async fn forgotten(&self, id: &str) -> Result<(), Error> {
+        let id = hash(id);
+        let written = async {
+            loop {
+                // A writing that has begun may still save it.
+                let rested = self.rested.notified();
+                if !self.lock().writing.contains_key(&id) {
+                    break;
+                }
+                rested.await;
+            }
+            if self.is_ending(&id) {
+                self.store.delete(vec![id]).await?;
+                self.lock().waiting.remove(&id);
+            }
+            Ok(())
+        };
+        match tokio::time::timeout(PATIENCE, written).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(unwritten(Some(&error))),
+            Err(_) => Err(unwritten(None)),
+        }
     }
 
     fn put(&self, id: SessionHash, job: Job) {
@@ -287,6 +316,7 @@ impl Keeper {
             self.news.notify_one();
         }
         drop(jobs);
+        self.rested.notify_waiters();
         let well = saved.is_ok() && deleted.is_ok();
         for error in [saved.err(), deleted.err()].into_iter().flatten() {
             tracing::warn!(%error, "sessions could not be written; trying again");
@@ -320,6 +350,13 @@ impl Keeper {
         tracing::warn!(%error, sessions = refused.len(), "sessions that the store does not take end with this process");
         Ok(())
     }
+}
+
+fn unwritten(error: Option<&Error>) -> Error {
+    tracing::warn!(?error, "the end of a session could not be written");
+    let why = "the session has ended here, but that cannot be written now: it may come back if the gateway restarts; \
+               end it again later";
+    Error::new(Kind::Unavailable, why).retry_after(PAUSE)
 }
 
 /// How long a session is kept after its last use as it was written, which may be up to a quarter of `idle` old.

@@ -337,6 +337,7 @@ async fn tell(
 pub(super) async fn end(visit: &Visit) -> Result<Response, Refused> {
     legacy_only(visit)?;
     let used = session(visit, None).await?;
-    visit.shared.sessions.close(&used.session.id, &visit.caller, visit.scope.as_ref());
+    let ended = visit.shared.sessions.end(&used.session.id, &visit.caller, visit.scope.as_ref()).await;
+    ended.map_err(|error| failed(None, &error))?;
     Ok(answer::empty(StatusCode::NO_CONTENT))
 }

@@ -400,6 +400,18 @@ impl Sessions {
         own && all.remove(id).is_some()
     }
 
+    /// As `close`, and written: when this returns, a restart does not bring it back.
+    pub async fn end(&self, id: &str, caller: &Caller, scope: Option<&Door>) -> Result<(), Error> {
+        match &self.keeper {
+            Some(keeper) if self.close(id, caller, scope) => keeper.forgotten(id).await,
+            Some(_) => Ok(()),
+            None => {
+                self.close(id, caller, scope);
+                Ok(())
+            }
+        }
+    }
+
     fn expired(&self, session: &Session, now: Instant) -> bool {
         session.unused_since().is_some_and(|since| now.duration_since(since) >= self.limits.idle)
     }

@@ -302,3 +302,18 @@ async fn however_many_come_and_vanish_nothing_waits_for_long_and_no_table_stays_
     let table = lock(&sessions.all).by_id.capacity();
     assert!(table <= SMALL && keeper.waiting().1 < MANY, "{table}, {}", keeper.waiting().1);
 }
+
+#[tokio::test]
+async fn an_end_that_a_client_was_told_of_is_in_the_store() {
+    let ids = Arc::new(Ids::default());
+    let sessions = Arc::new(Sessions::kept(Limits::default(), ids.clone()));
+    let (early, late) = (open(&sessions, "a").unwrap().id.clone(), open(&sessions, "a").unwrap().id.clone());
+    sessions.end(&early, &caller("a"), None).await.unwrap();
+    sessions.flush().await;
+    assert_eq!(lock(&ids.there).len(), 1);
+    sessions.end(&late, &caller("b"), None).await.unwrap();
+    assert_eq!(lock(&ids.there).len(), 1, "only its own caller ends it");
+    sessions.end(&late, &caller("a"), None).await.unwrap();
+    assert_eq!((lock(&ids.there).len(), *lock(&ids.deleted)), (0, 1), "without waiting for the next round");
+    assert_eq!(sessions.keeper.as_ref().unwrap().waiting().0, 0);
+}

@@ -358,3 +358,19 @@ async fn an_answer_without_room_is_an_error() {
     assert_eq!(refused["id"], 1);
     assert!(matches!(outgoing.recv().await, Some(Out::Answer(_))));
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_ends_its_input_and_does_not_read_is_let_go() {
+    let bench = bench();
+    let mut client = Client::start(&bench);
+    let long = "x".repeat(50_000);
+    for id in 0..4 {
+        client.send(call(id, "echo", json!({"text": long}))).await;
+    }
+    client.close_input();
+    let Client { from, served, .. } = client;
+    // Time is only skipped while nothing else can go on.
+    let ended = tokio::time::timeout(Duration::from_secs(60), served).await.expect("an end in time").unwrap();
+    assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
+    drop(from);
+}
