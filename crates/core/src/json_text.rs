@@ -16,8 +16,9 @@ use std::sync::Arc;
 /// What a text is part of.
 pub type Whole = Arc<dyn AsRef<str> + Send + Sync>;
 
-/// What a part leaves unused of its whole, in bytes, before it is copied out of it.
+/// What a part may leave unused of its whole before it is copied out of it: so many bytes, or so many times its own.
 const MAX_UNUSED: usize = 4096;
+const MAX_TIMES: usize = 4;
 
 /// One JSON value as text. Cheap to clone.
 #[derive(Clone)]
@@ -78,7 +79,7 @@ impl JsonText {
     // `part` is a JSON value.
     fn cut(whole: &Whole, part: &str) -> Self {
         let all: &str = (**whole).as_ref();
-        match within(all, part).filter(|_| all.len() - part.len() <= part.len().max(MAX_UNUSED)) {
+        match within(all, part).filter(|_| all.len() - part.len() <= MAX_UNUSED.max(part.len().saturating_mul(MAX_TIMES))) {
             Some(range) => Self { whole: whole.clone(), range, members: None },
             None => Self::new(part.to_owned()),
         }
