@@ -5,10 +5,8 @@
 //! own `RawValue` or a serialiser's output becomes one. A small part does not keep a large whole: it is copied.
 //! The members of an object are found once and go along.
 
-use serde::de::{Deserializer, Error, MapAccess, Visitor};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
-use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -79,7 +77,9 @@ impl JsonText {
     // `part` is a JSON value.
     fn cut(whole: &Whole, part: &str) -> Self {
         let all: &str = (**whole).as_ref();
-        match within(all, part).filter(|_| all.len() - part.len() <= MAX_UNUSED.max(part.len().saturating_mul(MAX_TIMES))) {
+        match within(all, part)
+            .filter(|_| all.len() - part.len() <= MAX_UNUSED.max(part.len().saturating_mul(MAX_TIMES)))
+        {
             Some(range) => Self { whole: whole.clone(), range, members: None },
             None => Self::new(part.to_owned()),
         }
@@ -140,65 +140,103 @@ pub fn within(all: &str, part: &str) -> Option<Range<usize>> {
     all.get(range.clone()).is_some().then_some(range)
 }
 
+// The text is valid, so that only what encloses and separates is looked at. Nothing where a name is no text (half a
+// surrogate pair).
 fn find(object: &str) -> Arc<[Member]> {
-    if !object.starts_with('{') {
-        return Arc::default();
-    }
-    let found: Found<'_> = serde_json::from_str(object).unwrap_or_default();
-    let place = |text: &str| within(object, text).unwrap_or_default();
-    let member = |(name, value): (Cow<'_, str>, &RawValue)| {
-        let value = place(value.get());
-        match name {
-            Cow::Borrowed(name) => Member { key: place(name), name: None, value },
-            Cow::Owned(name) => Member { key: 0..0, name: Some(name.into()), value },
+    let mut found = Vec::with_capacity(8);
+    let mut at = 1;
+    loop {
+        match object.starts_with('{').then(|| member(object, at)) {
+            None | Some(Ok(None)) => return found.into(),
+            Some(Ok(Some(member))) => {
+                at = member.value.end;
+                found.push(member);
+            }
+            Some(Err(NotText)) => return Arc::default(),
         }
+    }
+}
+
+struct NotText;
+
+// The next member, after the last one or the object's beginning.
+fn member(object: &str, at: usize) -> Result<Option<Member>, NotText> {
+    let bytes = object.as_bytes();
+    let quote = after(bytes, at, |b| is_space(b) || b == b',');
+    if bytes.get(quote) != Some(&b'"') {
+        return Ok(None);
+    }
+    let key = quote + 1..end_of_string(bytes, quote + 1);
+    let from = after(bytes, key.end + 1, |b| is_space(b) || b == b':');
+    let name = match object.get(key.clone()).is_some_and(|name| name.contains('\\')) {
+        true => object.get(quote..=key.end).map(|name| serde_json::from_str(name).map_err(|_| NotText)),
+        false => None,
     };
-    found.0.into_iter().map(member).collect()
+    Ok(Some(Member { name: name.transpose()?, key, value: from..end_of_value(bytes, from) }))
 }
 
-#[derive(Default)]
-struct Found<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}
 
-impl<'de> Deserialize<'de> for Found<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members;
-        impl<'de> Visitor<'de> for Members {
-            type Value = Found<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
+// The first place from `at` on whose byte is none of these.
+fn after(bytes: &[u8], at: usize, these: impl Fn(u8) -> bool) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    at + rest.iter().take_while(|byte| these(**byte)).count()
+}
+
+fn end_of_value(bytes: &[u8], mut at: usize) -> usize {
+    let mut depth = 0usize;
+    loop {
+        at = match bytes.get(at) {
+            None => return bytes.len(),
+            Some(b'"') => end_of_string(bytes, at + 1) + 1,
+            Some(b'{' | b'[') => {
+                depth += 1;
+                at + 1
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found<'de>, A::Error> {
-                let mut found = Vec::with_capacity(8);
-                while let Some(Name(name)) = map.next_key()? {
-                    found.push((name, map.next_value()?));
-                }
-                Ok(Found(found))
+            Some(b'}' | b']') => {
+                depth = depth.saturating_sub(1);
+                at + 1
             }
+            Some(_) => {
+                after(bytes, at, |b| !matches!(b, b'"' | b'{' | b'[' | b'}' | b']' | b',') && !is_space(b))
+                    .max(at + 1)
+            }
+        };
+        if depth == 0 {
+            return at.min(bytes.len());
         }
-        deserializer.deserialize_map(Members)
     }
 }
 
-// Borrowed unless it was written with escapes.
-struct Name<'a>(Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Name<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl<'de> Visitor<'de> for Text {
-            type Value = Name<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a member name")
-            }
-            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Name<'de>, E> {
-                Ok(Name(Cow::Borrowed(text)))
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Name<'de>, E> {
-                Ok(Name(Cow::Owned(text.to_owned())))
-            }
+/// Index of the quote that ends the string whose text begins at `at`, or the length when there is none.
+pub fn end_of_string(json: &[u8], mut at: usize) -> usize {
+    loop {
+        at = next_special(json, at);
+        match json.get(at) {
+            None => return json.len(),
+            Some(b'"') => return at,
+            Some(b'\\') => at += 2,
+            Some(_) => at += 1,
         }
-        deserializer.deserialize_str(Text)
     }
+}
+
+/// Where the next byte stands, at or after `at`, that a JSON string may not hold as it is: a quote, a backslash or a
+/// control character. The length when there is none. Plain loops over a block, which the compiler turns into vector
+/// instructions.
+pub fn next_special(text: &[u8], mut at: usize) -> usize {
+    const BLOCK: usize = 32;
+    let special = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
+    while let Some(block) = text.get(at..at.saturating_add(BLOCK)) {
+        if block.iter().fold(0, |found, byte| found | u8::from(special(*byte))) != 0 {
+            break;
+        }
+        at += BLOCK;
+    }
+    let rest = text.get(at..).unwrap_or_default();
+    rest.iter().position(|byte| special(*byte)).map_or(text.len(), |more| at + more)
 }
 
 impl From<Box<RawValue>> for JsonText {
@@ -230,6 +268,56 @@ impl Serialize for JsonText {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde::Deserialize;
+    use serde::de::{Deserializer, Error, MapAccess, Visitor};
+    use serde_json::Value as Tree;
+    use std::borrow::Cow;
+
+    // As a parser finds them.
+    #[derive(Default)]
+    struct Found<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+    impl<'de> Deserialize<'de> for Found<'de> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct Members;
+            impl<'de> Visitor<'de> for Members {
+                type Value = Found<'de>;
+                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str("an object")
+                }
+                fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found<'de>, A::Error> {
+                    let mut found = Vec::with_capacity(8);
+                    while let Some(Name(name)) = map.next_key()? {
+                        found.push((name, map.next_value()?));
+                    }
+                    Ok(Found(found))
+                }
+            }
+            deserializer.deserialize_map(Members)
+        }
+    }
+
+    // Borrowed unless it was written with escapes.
+    struct Name<'a>(Cow<'a, str>);
+
+    impl<'de> Deserialize<'de> for Name<'de> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct Text;
+            impl<'de> Visitor<'de> for Text {
+                type Value = Name<'de>;
+                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str("a member name")
+                }
+                fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Name<'de>, E> {
+                    Ok(Name(Cow::Borrowed(text)))
+                }
+                fn visit_str<E: Error>(self, text: &str) -> Result<Name<'de>, E> {
+                    Ok(Name(Cow::Owned(text.to_owned())))
+                }
+            }
+            deserializer.deserialize_str(Text)
+        }
+    }
 
     fn whole(text: impl Into<String>) -> Whole {
         Arc::new(text.into())
@@ -278,5 +366,44 @@ mod tests {
         let text = JsonText::from(RawValue::from_string("{\"a\": 1.50}".to_owned()).unwrap());
         assert_eq!(serde_json::to_string(&[&text]).unwrap(), "[{\"a\": 1.50}]");
         assert_eq!(JsonText::of(&serde_json::json!({"b": "\n"})).unwrap().get(), "{\"b\":\"\\n\"}");
+    }
+
+    fn tree() -> impl proptest::strategy::Strategy<Value = String> {
+        use proptest::prelude::*;
+        let text = prop::string::string_regex(r#"([a-z{}\[\],: ]|\\\\|\\"|\\u00e9|é){0,40}"#).unwrap();
+        let text = text.prop_map(|text| format!("\"{text}\"")).boxed();
+        let leaf = prop_oneof![Just("null".to_owned()), Just("-1.5e3".to_owned()), text.clone()];
+        let space = prop_oneof![Just(""), Just(" "), Just("\n\t")];
+        leaf.prop_recursive(4, 40, 5, move |inner| {
+            let list = (prop::collection::vec(inner.clone(), 0..4), space.clone());
+            let pairs = (prop::collection::vec((text.clone(), inner), 0..4), space.clone());
+            prop_oneof![
+                list.prop_map(|(all, space)| format!("[{space}{}{space}]", all.join(&format!(",{space}")))),
+                pairs.prop_map(|(all, space)| {
+                    let all: Vec<_> =
+                        all.iter().map(|(k, v)| format!("{k}{space}:{space}{v}{space}")).collect();
+                    format!("{{{space}{}{space}}}", all.join(","))
+                }),
+            ]
+        })
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_found_is_what_a_parser_finds(text in tree()) {
+            let json = JsonText::parse(text.clone()).unwrap();
+            let parsed: Found<'_> = serde_json::from_str(&text).unwrap_or_default();
+            let parsed: Vec<_> = parsed.0.iter().map(|(key, value)| (&**key, value.get())).collect();
+            let members = json.members();
+            let found: Vec<_> = members.iter().map(|(key, value)| (key, value.get())).collect();
+            proptest::prop_assert_eq!(found, parsed);
+            proptest::prop_assert!(serde_json::from_str::<Tree>(json.get()).is_ok());
+        }
+
+        #[test]
+        fn nothing_is_found_past_the_end(text in r#"\{([\[\]{}",:\\a ]|"a"){0,30}"#) {
+            // Not valid: it cannot be, and is safe all the same.
+            let _ = find(&text);
+        }
     }
 }

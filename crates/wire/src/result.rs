@@ -6,11 +6,11 @@
 use crate::era::Era;
 use crate::id::Id;
 use crate::members::Key;
-use crate::scan::next_special;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::time::Duration;
+use toolgate_core::json_text::next_special;
 use toolgate_core::{JsonText, Outcome, ToolOutput};
 
 /// Who answers, in `_meta`.
