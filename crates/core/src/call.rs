@@ -4,10 +4,10 @@
 
 use crate::caller::{Caller, ClientInfo};
 use crate::id::CallId;
+use crate::json_text::JsonText;
 use crate::link::Link;
 use crate::name::Door;
 use crate::trace::TraceContext;
-use serde_json::value::RawValue;
 use std::sync::Arc;
 
 /// How something of a server is reached.
@@ -52,7 +52,7 @@ pub struct Call {
     /// Name as the client wrote it: exposed, bare or alias; the URI of a resource.
     pub tool: String,
     /// A JSON object, not parsed yet. Of a resource the variables of its URI take its place.
-    pub arguments: Box<RawValue>,
+    pub arguments: JsonText,
     pub trace: Option<TraceContext>,
     pub link: Option<Arc<dyn Link>>,
     /// `None` where no upstream is given any, and at doors where a request has no headers of its own.

@@ -1,14 +1,13 @@
 //! `Outcome`: what came of a call that was let in, and `ToolOutput`, a tool's result as JSON text.
 
+use crate::json_text::JsonText;
 use crate::tool::ToolError;
 use serde::Serialize;
-use serde_json::value::RawValue;
-use std::sync::Arc;
 
 /// A tool's result: one JSON object, kept as text because it is only passed on.
 #[derive(Debug, Clone)]
 pub struct ToolOutput {
-    pub json: Arc<RawValue>,
+    pub json: JsonText,
     /// It is the whole result of its method (`content::Shown`, `Reading`, `Messages`), not data of a tool.
     pub whole: bool,
     /// It says of itself that the tool failed (`isError` of an upstream's result). It goes to the client as it is.
@@ -17,7 +16,7 @@ pub struct ToolOutput {
 
 impl ToolOutput {
     pub fn of<T: Serialize>(value: &T) -> Result<Self, serde_json::Error> {
-        Ok(Self { json: serde_json::value::to_raw_value(value)?.into(), whole: false, failed: false })
+        Ok(Self { json: JsonText::of(value)?, whole: false, failed: false })
     }
 
     pub fn bytes(&self) -> usize {

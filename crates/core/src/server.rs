@@ -4,6 +4,7 @@
 //! what only an upstream has in `foreign`. Below `Mount` nothing tells one from the other.
 
 use crate::foreign::Foreign;
+use crate::json_text::JsonText;
 use crate::name::ServerName;
 use crate::offer::{MountedPrompt, MountedResource, PromptDef, ResourceDef};
 use crate::tool::{BoxFuture, Ready, ToolDef};
@@ -99,7 +100,7 @@ pub trait AnyTool: Send + Sync {
     fn input_schema(&self) -> &serde_json::Value;
     fn output_schema(&self) -> &serde_json::Value;
     /// Parse arguments. The error text says what was wrong and what is accepted.
-    fn prepare(&self, arguments: &RawValue) -> Result<Box<dyn Ready>, String>;
+    fn prepare(&self, arguments: &JsonText) -> Result<Box<dyn Ready>, String>;
 }
 
 struct Mounted<S> {
@@ -120,7 +121,7 @@ impl<S: Send + Sync + 'static> AnyTool for Mounted<S> {
     fn output_schema(&self) -> &serde_json::Value {
         &self.def.output_schema
     }
-    fn prepare(&self, arguments: &RawValue) -> Result<Box<dyn Ready>, String> {
+    fn prepare(&self, arguments: &JsonText) -> Result<Box<dyn Ready>, String> {
         self.def.prepare(&self.server, arguments)
     }
 }

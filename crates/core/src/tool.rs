@@ -5,13 +5,13 @@
 //! cache, output cap and redaction are the engine's.
 
 use crate::ctx::Ctx;
+use crate::json_text::JsonText;
 use crate::kind::Kind;
 use crate::outcome::ToolOutput;
 use crate::spec::{Effect, Spec};
 use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema};
 use serde::{Serialize, de::DeserializeOwned};
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
@@ -162,7 +162,7 @@ pub trait Ready: Send + Sync {
         Self: 'a;
 }
 
-type Prepare<S> = fn(&Arc<S>, &RawValue) -> Result<Box<dyn Ready>, String>;
+type Prepare<S> = fn(&Arc<S>, &JsonText) -> Result<Box<dyn Ready>, String>;
 
 /// A tool of server `S` with its own types erased.
 pub struct ToolDef<S> {
@@ -189,7 +189,7 @@ impl<S: Send + Sync + 'static> ToolDef<S> {
     }
 
     /// Parse arguments for a call on `server`.
-    pub fn prepare(&self, server: &Arc<S>, arguments: &RawValue) -> Result<Box<dyn Ready>, String> {
+    pub fn prepare(&self, server: &Arc<S>, arguments: &JsonText) -> Result<Box<dyn Ready>, String> {
         (self.prepare)(server, arguments)
     }
 }
@@ -219,7 +219,7 @@ impl<T: Tool> Ready for Parsed<T> {
     }
 }
 
-fn prepare<T: Tool>(server: &Arc<T::Server>, arguments: &RawValue) -> Result<Box<dyn Ready>, String> {
+fn prepare<T: Tool>(server: &Arc<T::Server>, arguments: &JsonText) -> Result<Box<dyn Ready>, String> {
     let mut arguments = serde_json::Deserializer::from_str(arguments.get());
     let tool: T = serde_path_to_error::deserialize(&mut arguments).map_err(|e| explain(&e))?;
     Ok(Box::new(Parsed { tool, server: server.clone() }))

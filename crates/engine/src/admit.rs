@@ -13,19 +13,20 @@ use crate::rate;
 use crate::slots::Held;
 use crate::snapshot::Rights;
 use crate::trail::{MAX_MESSAGE, Trail};
-use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use toolgate_core::policy::Verdict;
 use toolgate_core::record::Decision;
 use toolgate_core::tool::Ready;
-use toolgate_core::{Call, Ctx, Effect, Error, Face, Kind, Outcome, ToolError, ToolOutput, canon, redact};
+use toolgate_core::{
+    Call, Ctx, Effect, Error, Face, JsonText, Kind, Outcome, ToolError, ToolOutput, canon, redact,
+};
 
 /// The granted right to run one call once. Only `admit` makes one; running consumes it.
 pub(crate) struct Permit<'a> {
     pub(crate) entry: &'a Arc<Entry>,
-    pub(crate) arguments: &'a RawValue,
+    pub(crate) arguments: &'a JsonText,
     pub(crate) ready: Box<dyn Ready>,
     pub(crate) ctx: Ctx,
     pub(crate) patience: Patience,
@@ -88,7 +89,7 @@ pub(crate) async fn admit<'a>(
         return Err(Error::new(Kind::Unavailable, format!("the server {} is stopped", entry.server)));
     }
 
-    let given: &RawValue = found.variables.as_deref().unwrap_or(&call.arguments);
+    let given = found.variables.as_ref().unwrap_or(&call.arguments);
     let arguments: serde_json::Value = match serde_json::from_str(given.get()) {
         Ok(value @ serde_json::Value::Object(_)) => value,
         _ => {

@@ -8,11 +8,10 @@ use crate::patience::Patience;
 use crate::trail::{Answer, Trail};
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use toolgate_core::tool::Ready;
-use toolgate_core::{Ctx, Effect, Error, Kind, Outcome, ToolError, ToolOutput, redact};
+use toolgate_core::{Ctx, Effect, Error, JsonText, Kind, Outcome, ToolError, ToolOutput, redact};
 
 // Wait before the second try of a read, and twice as long before each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
@@ -107,8 +106,8 @@ fn masked(output: ToolOutput) -> Result<ToolOutput, Error> {
     match redact::text(output.json.get()) {
         std::borrow::Cow::Borrowed(_) => Ok(output),
         std::borrow::Cow::Owned(masked) => {
-            let json = serde_json::value::RawValue::from_string(masked).map_err(Error::internal)?;
-            Ok(ToolOutput { json: Arc::from(json), ..output })
+            let json = JsonText::parse(masked).map_err(Error::internal)?;
+            Ok(ToolOutput { json, ..output })
         }
     }
 }
@@ -130,8 +129,7 @@ mod tests {
         let secret = format!("ghp_{}", "a".repeat(36));
         let output = |more: usize| {
             let text = serde_json::json!({ "text": format!("{secret} {}", "x".repeat(more)) }).to_string();
-            let json = serde_json::value::RawValue::from_string(text).unwrap();
-            ToolOutput { json: Arc::from(json), whole: false, failed: false }
+            ToolOutput { json: JsonText::parse(text).unwrap(), whole: false, failed: false }
         };
         assert!(clean(output(10)).now_or_never().is_some_and(|shown| shown.is_ok()));
         assert!(clean(output(MAX_INLINE)).now_or_never().is_none(), "it would hold a thread of the runtime");

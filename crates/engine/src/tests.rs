@@ -6,7 +6,6 @@ use crate::{Engine, JournalFailure, Parts, Settings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use serde_json::value::RawValue;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +14,8 @@ use toolgate_core::policy::Policy;
 use toolgate_core::server::AnyTool;
 use toolgate_core::tool::{BoxFuture, Ready};
 use toolgate_core::{
-    Call, Caller, Ctx, Error, Kind, Mount, Outcome, Server, Spec, Tool, ToolDef, ToolError, ToolOutput,
+    Call, Caller, Ctx, Error, JsonText, Kind, Mount, Outcome, Server, Spec, Tool, ToolDef, ToolError,
+    ToolOutput,
 };
 
 #[derive(Default)]
@@ -77,7 +77,7 @@ fn call(tool: &str) -> Call {
         client: None,
         scope: None,
         tool: tool.to_owned(),
-        arguments: serde_json::value::to_raw_value(&serde_json::json!({})).unwrap(),
+        arguments: JsonText::empty(),
         trace: None,
         forwarded: None,
         link: None,
@@ -200,7 +200,7 @@ impl AnyTool for Failing {
     fn output_schema(&self) -> &Value {
         &self.1
     }
-    fn prepare(&self, _arguments: &RawValue) -> Result<Box<dyn Ready>, String> {
+    fn prepare(&self, _arguments: &JsonText) -> Result<Box<dyn Ready>, String> {
         Ok(Box::new(Failed))
     }
 }
@@ -215,8 +215,8 @@ impl Ready for Failed {
     where
         Self: 'a,
     {
-        let json = RawValue::from_string(r#"{"content":[],"isError":true}"#.to_owned()).unwrap();
-        Box::pin(std::future::ready(Ok(ToolOutput { json: json.into(), whole: true, failed: true })))
+        let json = JsonText::parse(r#"{"content":[],"isError":true}"#.to_owned()).unwrap();
+        Box::pin(std::future::ready(Ok(ToolOutput { json, whole: true, failed: true })))
     }
 }
 

@@ -137,7 +137,7 @@ impl Bench {
 // The error of an answer that is one.
 fn refused(step: &Step) -> Option<String> {
     let Step::Done(reply) = step else { return None };
-    let answer: Value = serde_json::from_slice(&reply.body).unwrap();
+    let answer: Value = serde_json::from_slice(&reply.body.clone().into_vec()).unwrap();
     answer["error"]["message"].as_str().map(str::to_owned)
 }
 
@@ -234,7 +234,10 @@ async fn an_event_before_the_answer() {
         let params = json!({"name": "desk__talk", "arguments": {"bytes": 5000}});
         let Step::Call(pending) = bench.start(&peer, "tools/call", params, &outbox) else { panic!("a call") };
         let reply = pending.run(&bench.engine).await;
-        assert!(String::from_utf8(reply.body).unwrap().contains("structuredContent"), "it is answered");
+        assert!(
+            String::from_utf8(reply.body.into_vec()).unwrap().contains("structuredContent"),
+            "it is answered"
+        );
         match notes.try_recv().ok()? {
             Out::Message(message) => Some(message.len()),
             Out::Answer(message) => Some(message.len()),

@@ -12,6 +12,7 @@ use toolgate_core::id::CallId;
 use toolgate_core::policy::Policy;
 use toolgate_core::spec::secs;
 use toolgate_core::unit::Span;
+use toolgate_core::JsonText;
 use toolgate_core::{
     Call, Caller, Ctx, Face, Kind, Mount, Outcome, Server, Spec, Tool, ToolDef, ToolError, canon,
 };
@@ -75,10 +76,7 @@ async fn steps(engine: &Engine, steps: u32, seconds: u64) -> (Result<(), ToolErr
         scope: None,
         face: Face::Tool,
         tool: "slow__steps".to_owned(),
-        arguments: serde_json::value::to_raw_value(
-            &serde_json::json!({ "steps": steps, "seconds": seconds }),
-        )
-        .unwrap(),
+        arguments: JsonText::of(&serde_json::json!({ "steps": steps, "seconds": seconds })).unwrap(),
         trace: None,
         forwarded: None,
         link: None,

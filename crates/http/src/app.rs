@@ -1,7 +1,7 @@
 //! What every handler shares, and the one function through which every request passes.
 //!
 //! `edge` holds all layers, in this order: trace context, Host and Origin, CORS, panic barrier, credential, headers of
-//! the answer. Handlers find the caller as `Extension<Arc<Caller>>` and the socket's ends as `Extension<Ends>`.
+//! the answer, its compression. Handlers find the caller as `Extension<Arc<Caller>>` and the socket's ends as `Extension<Ends>`.
 
 use crate::guard::{Page, Rules};
 use crate::holdings::Holdings;
@@ -201,18 +201,17 @@ pub(crate) fn router(state: AppState) -> Router {
 }
 
 fn behind_edge(endpoints: Router<AppState>, state: AppState) -> Router {
-    let compression = state.settings().compression;
-    let router = endpoints
+    endpoints
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(state.clone(), edge))
-        .with_state(state);
-    if compression { router.layer(coding::answers()) } else { router }
+        .with_state(state)
 }
 
 async fn edge(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let asked = state.0.traffic.asked(&request);
     let lender = lent::lend(&mut request);
+    let accepts = state.settings().compression.then(|| coding::accepts(request.headers()));
     let trace = trace::of(request.headers());
     let Some(ends) = request.extensions().get::<Ends>().copied() else {
         return Refusal::from(Error::internal("a request without its socket's ends")).into_response();
@@ -243,7 +242,10 @@ async fn edge(State(state): State<AppState>, mut request: Request, next: Next) -
     }
     dress(response.headers_mut(), &page, trace.as_ref());
     state.0.traffic.answered(asked, response.status());
-    response
+    match accepts {
+        Some(accepts) => coding::answer(accepts, response).await,
+        None => response,
+    }
 }
 
 async fn identified(state: &AppState, mut request: Request, next: Next) -> Response {

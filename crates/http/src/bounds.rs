@@ -4,11 +4,11 @@
 
 use crate::app::Limits;
 use crate::coding::{self, Coding};
-use crate::holdings::Full;
+use crate::holdings::{Full, Held};
 use crate::refusal::Refusal;
 use crate::strict;
 use axum::body::Body;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
@@ -20,17 +20,35 @@ use toolgate_core::{Caller, Error, Kind};
 /// Of a body that is too large, so much more is read and thrown away: a client that is still sending when the connection
 /// closes never sees the answer that tells it why.
 const MAX_DRAINED: usize = 64 << 20;
+/// Reserved for what a body says that it still brings, in bytes.
+const MAX_RESERVED: usize = 1 << 20;
 const MAX_DRAINING: Duration = Duration::from_secs(2);
 
-/// Read a whole body, decompressed, within the limits: 413 when it is larger, 415 when its coding is not known, 408 when it takes too long, 400 when it breaks off, 503
-/// when the bodies of its caller's requests, or of all, take too much memory. Its room is given back when the last piece
-/// of it is dropped.
+/// A whole body, and its room among all bodies, which is given back when it is dropped.
+pub(crate) struct Arrived {
+    pub bytes: Vec<u8>,
+    pub held: Held,
+}
+
+/// As `arrived`; the room is given back when the last piece of the bytes is dropped.
 pub(crate) async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    limits: &Limits,
+    caller: &Caller,
+) -> Result<Bytes, Refusal> {
+    let Arrived { bytes, held } = arrived(headers, body, limits, caller).await?;
+    Ok(held.with(bytes.into()))
+}
+
+/// Read a whole body, decompressed, within the limits: 413 when it is larger, 415 when its coding is not known, 408 when it takes too long, 400 when it breaks off, 503
+/// when the bodies of its caller's requests, or of all, take too much memory.
+pub(crate) async fn arrived(
     headers: &HeaderMap,
     mut body: Body,
     limits: &Limits,
     caller: &Caller,
-) -> Result<Bytes, Refusal> {
+) -> Result<Arrived, Refusal> {
     let coding = Coding::of(headers, limits.compression)?;
     if body.size_hint().lower() > limits.max_body as u64 {
         // A client that asked first (Expect) has sent nothing and will not.
@@ -54,8 +72,13 @@ pub(crate) async fn read(
 }
 
 // Of a body that is decompressed no more than fits is: the rest could be any size.
-async fn collect(mut body: Body, drained: bool, limits: &Limits, caller: &Caller) -> Result<Bytes, Refusal> {
-    let mut whole = BytesMut::new();
+async fn collect(
+    mut body: Body,
+    drained: bool,
+    limits: &Limits,
+    caller: &Caller,
+) -> Result<Arrived, Refusal> {
+    let mut bytes = Vec::new();
     let mut held = limits.bodies.nothing(&caller.id);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| match coding::is_too_large(&error) {
@@ -63,26 +86,26 @@ async fn collect(mut body: Body, drained: bool, limits: &Limits, caller: &Caller
             false => Refusal::invalid("the request body broke off or is malformed"),
         })?;
         let Ok(data) = frame.into_data() else { continue };
-        if whole.len() + data.len() > limits.max_body {
+        if bytes.len() + data.len() > limits.max_body {
             if drained {
                 drain(&mut body).await;
             }
             return Err(too_large(limits));
         }
         if let Err(full) = held.grow(data.len()) {
-            drop((whole, held));
+            drop((bytes, held));
             if drained {
                 drain(&mut body).await;
             }
             return Err(no_room(full).into());
         }
-        // One frame is the usual case and needs no copy.
-        if whole.is_empty() && body.is_end_stream() {
-            return Ok(held.with(data));
+        if bytes.capacity() - bytes.len() < data.len() {
+            let said = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+            bytes.reserve(data.len().saturating_add(said.min(MAX_RESERVED)));
         }
-        whole.extend_from_slice(&data);
+        bytes.extend_from_slice(&data);
     }
-    Ok(held.with(whole.freeze()))
+    Ok(Arrived { bytes, held })
 }
 
 /// Why there is no room.

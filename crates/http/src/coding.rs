@@ -1,6 +1,6 @@
 //! Content codings: what clients send compressed, and answers compressed for clients that take it.
 //!
-//! `decoded` is called by `bounds::read`, which bounds what comes out; `answers` is a layer around the edge. The memory of
+//! `decoded` is called by `bounds`, which bounds what comes out; `answer` by the edge, last of all. The memory of
 //! a decoder is bounded here: 8 MiB of window for zstd (RFC 9659), 16 MiB for br (RFC 7932, without large windows). Absent
 //! on purpose: deflate, whose two readings nobody agrees on, and several codings on one body.
 
@@ -8,16 +8,19 @@ use crate::refusal::Refusal;
 use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder, ZstdDecoder};
 use async_compression::zstd::DParameter;
 use axum::body::Body;
+use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use tokio::io::AsyncRead;
 use tokio_util::io::{ReaderStream, StreamReader};
 use toolgate_core::Kind;
+use tower::{Layer, Service};
 use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::{And, NotForContentType, Predicate, SizeAbove};
+use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
 // Answers below this many bytes are not worth it.
 const MIN_ANSWER: u16 = 1024;
@@ -109,8 +112,28 @@ pub(crate) fn is_too_large(error: &axum::Error) -> bool {
     false
 }
 
-/// Compresses answers for clients that take it: not events, which must go out at once, and not what is small.
-pub(crate) fn answers() -> CompressionLayer<And<SizeAbove, NotForContentType>> {
+/// The answer, compressed for a client that takes it (`accepts`: its `Accept-Encoding`): not events, which must go out at
+/// once, and not what is small.
+pub(crate) async fn answer(accepts: HeaderMap, mut answer: Response) -> Response {
     let worth = SizeAbove::new(MIN_ANSWER).and(NotForContentType::const_new("text/event-stream"));
-    CompressionLayer::new().compress_when(worth)
+    if answer.headers().contains_key(header::CONTENT_ENCODING) || !worth.should_compress(&answer) {
+        return answer;
+    }
+    if accepts.is_empty() {
+        answer.headers_mut().append(header::VARY, HeaderValue::from(header::ACCEPT_ENCODING));
+        return answer;
+    }
+    let mut request = http::Request::new(());
+    *request.headers_mut() = accepts;
+    let inner = tower::service_fn(|_| std::future::ready(Ok::<_, Infallible>(std::mem::take(&mut answer))));
+    match CompressionLayer::new().compress_when(worth).layer(inner).call(request).await {
+        Ok(answer) => answer.map(Body::new),
+        Err(never) => match never {},
+    }
+}
+
+/// What an answer may be compressed with.
+pub(crate) fn accepts(headers: &HeaderMap) -> HeaderMap {
+    let said = headers.get_all(header::ACCEPT_ENCODING).into_iter();
+    said.map(|value| (header::ACCEPT_ENCODING, value.clone())).collect()
 }

@@ -111,6 +111,17 @@ impl Held {
         Ok(())
     }
 
+    /// These bytes, which hold it, with others that do, for as long as any piece of them is there.
+    pub fn shared(self: &Arc<Self>, bytes: Bytes) -> Bytes {
+        struct Owner(Bytes, #[expect(dead_code, reason = "given back when dropped")] Arc<Held>);
+        impl AsRef<[u8]> for Owner {
+            fn as_ref(&self) -> &[u8] {
+                &self.0
+            }
+        }
+        Bytes::from_owner(Owner(bytes, self.clone()))
+    }
+
     /// These bytes, which hold it for as long as any piece of them is there.
     pub fn with(self, bytes: Bytes) -> Bytes {
         struct Owner(Bytes, #[expect(dead_code, reason = "given back when dropped")] Held);

@@ -4,7 +4,7 @@
 //! until the connection lets go of it. What is small does not count. A whole answer without room is refused; an event
 //! without room breaks its stream off, which a client sees.
 
-use crate::holdings::Holdings;
+use crate::holdings::{Held, Holdings};
 use crate::refusal::Refusal;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -25,7 +25,7 @@ pub(crate) fn counted(answer: Response, answers: &Arc<Holdings>, caller: &Caller
     let taken = match exact.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)) {
         Some(bytes) if bytes <= SMALL => return answer,
         Some(bytes) => match answers.take(&caller.id, bytes) {
-            Ok(held) => Some(held),
+            Ok(held) => Some(Arc::new(held)),
             Err(_full) => return no_room().into_response(),
         },
         None => None,
@@ -45,10 +45,45 @@ fn no_room() -> Refusal {
     Refusal::new(Kind::Unavailable, why).header(header::RETRY_AFTER, HeaderValue::from_static("1"))
 }
 
+/// A whole body in pieces, whose size is known.
+pub(crate) struct InPieces {
+    pieces: std::vec::IntoIter<Bytes>,
+    left: u64,
+}
+
+impl InPieces {
+    pub fn of(pieces: Vec<Bytes>) -> Self {
+        let left = pieces.iter().map(|piece| piece.len() as u64).sum();
+        Self { pieces: pieces.into_iter(), left }
+    }
+}
+
+impl http_body::Body for InPieces {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let next = self.pieces.next();
+        self.left -= next.as_ref().map_or(0, |piece| piece.len() as u64);
+        Poll::Ready(next.map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
 struct Counted {
     body: Body,
-    /// The place of the whole, when its size was known.
-    taken: Option<crate::holdings::Held>,
+    /// The place of the whole, when its size was known: held by each piece of it.
+    taken: Option<Arc<Held>>,
     answers: Arc<Holdings>,
     caller: Arc<str>,
 }
@@ -66,8 +101,8 @@ impl http_body::Body for Counted {
             Ok(data) => data,
             Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
         };
-        let data = match self.taken.take() {
-            Some(held) => Some(held.with(data)),
+        let data = match &self.taken {
+            Some(held) => Some(held.shared(data)),
             None if data.len() <= SMALL => Some(data),
             None => piece(&self.answers, &self.caller, data),
         };
@@ -106,6 +141,19 @@ mod tests {
         drop(body);
         assert_eq!((sent.len(), answers.all()), (60_000, 60_000), "held by the piece that is being sent");
         drop(sent);
+        assert_eq!(answers.all(), 0);
+        // Of a whole in pieces each holds all of it.
+        let pieces = (0..3).map(|_| Bytes::from(vec![b'x'; 20_000])).collect();
+        let mut body = counted(Response::new(Body::new(InPieces::of(pieces))), &answers, &one).into_body();
+        let mut pieces = Vec::new();
+        while let Some(piece) = body.frame().await {
+            pieces.push(piece.unwrap().into_data().unwrap());
+        }
+        drop(body);
+        let last = pieces.pop();
+        drop(pieces);
+        assert_eq!((last.as_ref().map(Bytes::len), answers.all()), (Some(20_000), 60_000));
+        drop(last);
         assert_eq!(answers.all(), 0);
         // Of a stream nobody knows the size before.
         let event = || Ok::<_, std::convert::Infallible>(Bytes::from(vec![b'x'; 60_000]));

@@ -231,7 +231,7 @@ mod tests {
         /// Call a tool as the engine does: permitted is the effect that the call itself has.
         async fn call(&self, name: &str, arguments: Value) -> Result<Value, ToolError> {
             let tool = self.mounted.tools.iter().find(|tool| tool.spec().name == name).unwrap();
-            let raw = serde_json::value::to_raw_value(&arguments).unwrap();
+            let raw = toolgate_core::JsonText::of(&arguments).unwrap();
             let ready = tool.prepare(&raw).map_err(ToolError::invalid)?;
             let caller = Arc::new(Caller::new("key:a", "a", ["admin"]));
             let deadline = Instant::now() + Duration::from_secs(60);

@@ -40,7 +40,7 @@ pub async fn call_as<T: Tool>(
     ctx: &Ctx,
     arguments: Value,
 ) -> Result<Value, ToolError> {
-    let raw = serde_json::value::to_raw_value(&arguments).unwrap();
+    let raw = toolgate_core::JsonText::of(&arguments).unwrap();
     let ready = ToolDef::of::<T>().prepare(server, &raw).map_err(ToolError::invalid)?;
     let output = ready.run(ctx).await?;
     Ok(serde_json::from_str(output.json.get()).unwrap())

@@ -5,7 +5,7 @@
 
 use crate::fault::Fault;
 use crate::id::Id;
-use crate::members::{members, text};
+use crate::members::{self, members};
 use crate::scan;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -87,11 +87,23 @@ impl From<usize> for Bounds {
 
 /// Parse one body.
 pub fn parse(bytes: &[u8], bounds: impl Into<Bounds>) -> Result<Body<'_>, Malformed> {
+    parse_str(std::str::from_utf8(bytes).map_err(not_text)?, bounds)
+}
+
+/// A body as text, for `parse_str`.
+pub fn text(bytes: Vec<u8>) -> Result<String, Malformed> {
+    String::from_utf8(bytes).map_err(|e| not_text(e.utf8_error()))
+}
+
+fn not_text(error: std::str::Utf8Error) -> Malformed {
+    let at = error.valid_up_to();
+    Fault::parse(format!("Parse error: not UTF-8 (first wrong byte at offset {at})")).into()
+}
+
+/// As `parse`, of what is known to be text.
+pub fn parse_str(json: &str, bounds: impl Into<Bounds>) -> Result<Body<'_>, Malformed> {
     let Bounds { depth: max_depth, batch: max_batch } = bounds.into();
-    let json = std::str::from_utf8(bytes).map_err(|e| {
-        Fault::parse(format!("Parse error: not UTF-8 (first wrong byte at offset {})", e.valid_up_to()))
-    })?;
-    let too_deep = scan::deeper_than(bytes, max_depth);
+    let too_deep = scan::deeper_than(json.as_bytes(), max_depth);
     match json.trim_ascii_start().as_bytes().first() {
         Some(b'{') => {
             let envelope: Envelope<'_> = serde_json::from_str(json).map_err(|e| not_json(&e))?;
@@ -165,7 +177,7 @@ fn message(envelope: Envelope<'_>) -> Result<Message<'_>, Malformed> {
     let Some(method) = envelope.method else {
         return response(&envelope, id);
     };
-    let Some(method) = text(method) else {
+    let Some(method) = members::text(method) else {
         return Err(refuse(id, "\"method\" must be a string"));
     };
     if envelope.result.is_some() || envelope.error.is_some() {

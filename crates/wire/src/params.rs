@@ -89,16 +89,13 @@ impl<'a> Params<'a> {
         }
     }
 
-    /// The arguments of a call: the text of an object; `{}` when there are none.
-    pub fn arguments(&self) -> Result<Box<RawValue>, Fault> {
-        let raw = match self.arguments.filter(|raw| raw.get() != "null") {
-            None => return RawValue::from_string("{}".to_owned()).map_err(|e| internal(&e)),
-            Some(raw) => raw,
-        };
-        if !raw.get().starts_with('{') {
+    /// The arguments of a call: an object, when there are any.
+    pub fn arguments(&self) -> Result<Option<&'a RawValue>, Fault> {
+        let raw = self.arguments.filter(|raw| raw.get() != "null");
+        if raw.is_some_and(|raw| !raw.get().starts_with('{')) {
             return Err(Fault::invalid_params("Invalid params: \"arguments\" must be an object"));
         }
-        Ok(raw.to_owned())
+        Ok(raw)
     }
 
     /// `clientInfo` of an `initialize`; what is malformed in it is ignored, because it decides nothing.
@@ -177,10 +174,6 @@ fn client(raw: &RawValue) -> Option<ClientInfo> {
     Some(info)
 }
 
-fn internal(error: &serde_json::Error) -> Fault {
-    Fault::new(toolgate_core::Kind::Internal.rpc_code(), error.to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,7 +187,7 @@ mod tests {
         let raw = raw(r#"{"name":"a\u0062","arguments":{"x": 1},"_meta":{"progressToken":7},"more":[1]}"#);
         let params = Params::of(Some(&raw)).unwrap();
         assert_eq!(params.text("name", params.name).unwrap(), "ab");
-        assert_eq!(params.arguments().unwrap().get(), r#"{"x": 1}"#);
+        assert_eq!(params.arguments().unwrap().unwrap().get(), r#"{"x": 1}"#);
         assert_eq!(Meta::of(params.meta).unwrap().progress_token().unwrap().json(), "7");
     }
 
@@ -209,7 +202,7 @@ mod tests {
         assert!(params.arguments().is_err());
         assert!(params.text("uri", params.uri).unwrap_err().message.contains("missing"));
         let empty = Params::of(None).unwrap();
-        assert_eq!(empty.arguments().unwrap().get(), "{}");
+        assert!(empty.arguments().unwrap().is_none());
         for json in [r#"[]"#, r#""x""#, r#"{"progressToken":1,"progressToken":2}"#] {
             assert!(Meta::of(Some(&raw(json))).is_err(), "{json}");
         }

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
+use toolgate_core::JsonText;
 
 struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
@@ -36,11 +37,11 @@ impl<'de> serde::Deserialize<'de> for Members<'de> {
 }
 
 /// The text of an object without these members; `{}` when there is no object. Members that come twice are refused.
-pub fn without(raw: Option<&RawValue>, names: &[&str]) -> Result<Box<RawValue>, Fault> {
+pub fn without(object: Option<&str>, names: &[&str]) -> Result<JsonText, Fault> {
     let invalid = |error: serde_json::Error| Fault::invalid_params(format!("Invalid params: {error}"));
-    let members = match raw.filter(|raw| raw.get() != "null") {
+    let members = match object.filter(|object| *object != "null") {
         None => Members(Vec::new()),
-        Some(raw) => serde_json::from_str(raw.get()).map_err(invalid)?,
+        Some(object) => serde_json::from_str(object).map_err(invalid)?,
     };
     let mut text = String::from("{");
     for (key, value) in members.0.iter().filter(|(key, _)| !names.contains(&key.as_ref())) {
@@ -52,7 +53,7 @@ pub fn without(raw: Option<&RawValue>, names: &[&str]) -> Result<Box<RawValue>, 
         text.push_str(value.get());
     }
     text.push('}');
-    RawValue::from_string(text).map_err(invalid)
+    JsonText::parse(text).map_err(invalid)
 }
 
 #[cfg(test)]
@@ -60,8 +61,7 @@ mod tests {
     use super::*;
 
     fn ask(text: &str) -> Option<String> {
-        let raw = RawValue::from_string(text.to_owned()).unwrap();
-        without(Some(&raw), &["_meta", "context"]).ok().map(|left| left.get().to_owned())
+        without(Some(text), &["_meta", "context"]).ok().map(|left| left.get().to_owned())
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Results: one buffer, written once, with what each era adds.
+//! Results: written once, with what each era adds; a long value of a result that is passed on is shared, not copied.
 //!
 //! Used by `engine::mcp`. Modern results carry `resultType` and name the server in `_meta`, lists also say how long they
 //! hold; legacy results have none of that.
@@ -6,11 +6,12 @@
 use crate::era::Era;
 use crate::id::Id;
 use crate::members::Key;
-use crate::scan::next_special;
+use bytes::Bytes;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::time::Duration;
-use toolgate_core::{Outcome, ToolOutput};
+use toolgate_core::json_text::next_special;
+use toolgate_core::{JsonText, Outcome, ToolOutput};
 
 /// Who answers, in `_meta`.
 const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
@@ -53,8 +54,56 @@ impl<'de> serde::Deserialize<'de> for Pairs<'de> {
     }
 }
 
+/// Shortest value that is shared, in bytes: what is shorter is cheaper to copy than to send as a piece of its own.
+const SHARED: usize = 32 * 1024;
+
+/// A message that was written, in pieces, some of which are shared with what they came from.
+#[derive(Debug, Clone, Default)]
+pub struct Pieces {
+    before: Vec<Bytes>,
+    last: Vec<u8>,
+}
+
+impl Pieces {
+    /// Bytes of it.
+    pub fn len(&self) -> usize {
+        self.before.iter().map(Bytes::len).sum::<usize>() + self.last.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All in one; a copy only of what is in several pieces.
+    pub fn into_vec(self) -> Vec<u8> {
+        if self.before.is_empty() {
+            return self.last;
+        }
+        let mut whole = Vec::with_capacity(self.len());
+        self.before.iter().for_each(|piece| whole.extend_from_slice(piece));
+        whole.extend_from_slice(&self.last);
+        whole
+    }
+}
+
+impl From<Vec<u8>> for Pieces {
+    fn from(last: Vec<u8>) -> Self {
+        Self { before: Vec::new(), last }
+    }
+}
+
+impl IntoIterator for Pieces {
+    type Item = Bytes;
+    type IntoIter = std::iter::Chain<std::vec::IntoIter<Bytes>, std::option::IntoIter<Bytes>>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.before.into_iter().chain(Some(self.last.into()))
+    }
+}
+
 /// A result being written.
 pub struct ResultWriter {
+    /// What is done.
+    before: Vec<Bytes>,
     out: Vec<u8>,
     era: Era,
     members: bool,
@@ -69,7 +118,7 @@ impl ResultWriter {
         out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
         out.extend_from_slice(id.json().as_bytes());
         out.extend_from_slice(br#","result":{"#);
-        Self { out, era, members: false, meta: Vec::new() }
+        Self { before: Vec::new(), out, era, members: false, meta: Vec::new() }
     }
 
     fn key(&mut self, key: &str) {
@@ -85,6 +134,17 @@ impl ResultWriter {
     pub fn raw(&mut self, key: &str, json: &str) -> &mut Self {
         self.key(key);
         self.out.extend_from_slice(json.as_bytes());
+        self
+    }
+
+    /// A member whose value is such a text.
+    pub fn value(&mut self, key: &str, json: &JsonText) -> &mut Self {
+        if json.get().len() < SHARED {
+            return self.raw(key, json.get());
+        }
+        self.key(key);
+        self.before.push(std::mem::take(&mut self.out).into());
+        self.before.push(Bytes::from_owner(json.clone()));
         self
     }
 
@@ -120,9 +180,9 @@ impl ResultWriter {
 
     /// The members of a whole result whose JSON text is given. What this writer says itself (`resultType`, `ttlMs`,
     /// `cacheScope`) is left out, and what stands in its `_meta` is put beside ours.
-    pub fn members(&mut self, object: &str) -> &mut Self {
-        for (key, value) in Pairs::of(object) {
-            match key.as_ref() {
+    pub fn members(&mut self, object: &JsonText) -> &mut Self {
+        for (key, value) in object.members().iter() {
+            match key {
                 "resultType" | "ttlMs" | "cacheScope" => {}
                 "_meta" => {
                     self.meta.clear();
@@ -132,8 +192,11 @@ impl ResultWriter {
                         }
                     }
                 }
-                key => {
+                key if value.get().len() < SHARED => {
                     self.raw(key, value.get());
+                }
+                key => {
+                    self.value(key, &object.share(value));
                 }
             }
         }
@@ -155,7 +218,16 @@ impl ResultWriter {
     }
 
     /// End the answer with a `resultType` of its own.
-    pub fn finish_as(mut self, kind: &str, server_info: &str) -> Vec<u8> {
+    pub fn finish_as(self, kind: &str, server_info: &str) -> Vec<u8> {
+        self.ended(kind, server_info).into_vec()
+    }
+
+    /// End the answer, in pieces where it has long values.
+    pub fn pieces(self, server_info: &str) -> Pieces {
+        self.ended("complete", server_info)
+    }
+
+    fn ended(mut self, kind: &str, server_info: &str) -> Pieces {
         if self.era == Era::Modern {
             self.text("resultType", kind);
             self.key("_meta");
@@ -174,36 +246,42 @@ impl ResultWriter {
             self.out.push(b'}');
         }
         self.out.extend_from_slice(b"}}");
-        self.out
+        Pieces { before: self.before, last: self.out }
     }
 }
 
 /// The result of a `tools/call`: the tool's JSON as `structuredContent` and the same as text, or the refusal's text.
-pub fn call(era: Era, id: &Id, outcome: &Outcome, server_info: &str) -> Vec<u8> {
+pub fn call(era: Era, id: &Id, outcome: &Outcome, server_info: &str) -> Pieces {
     let (text, output) = match outcome {
         Outcome::Done(ToolOutput { json, whole: true, .. }) => {
-            let mut writer = ResultWriter::new(era, id, json.get().len());
-            writer.members(json.get());
-            return writer.finish(server_info);
+            return passed_on(era, id, json).pieces(server_info);
         }
-        Outcome::Done(ToolOutput { json, whole: false, .. }) => (json.get(), Some(json.get())),
+        Outcome::Done(ToolOutput { json, whole: false, .. }) => (json.get(), Some(json)),
         Outcome::Refused(error) => (error.message.as_ref(), None),
     };
-    let mut writer = ResultWriter::new(era, id, text.len() * 2 + text.len() / 4);
+    let mut writer = ResultWriter::new(era, id, text.len() + text.len().min(SHARED) + text.len() / 4);
     writer.key("content");
     writer.out.extend_from_slice(br#"[{"type":"text","text":"#);
     write_text(&mut writer.out, text);
     writer.out.extend_from_slice(b"}]");
     match output {
         Some(json) => {
-            writer.raw("structuredContent", json);
+            writer.value("structuredContent", json);
             writer.raw("isError", "false");
         }
         None => {
             writer.raw("isError", "true");
         }
     }
-    writer.finish(server_info)
+    writer.pieces(server_info)
+}
+
+/// A writer with the members of a whole result.
+pub fn passed_on(era: Era, id: &Id, result: &JsonText) -> ResultWriter {
+    let size = result.get().len();
+    let mut writer = ResultWriter::new(era, id, if size < SHARED { size } else { 1024 });
+    writer.members(result);
+    writer
 }
 
 /// Append a JSON string.
@@ -253,7 +331,8 @@ mod tests {
     #[test]
     fn calls_in_both_eras() {
         let done = Outcome::Done(ToolOutput::of(&json!({"a": "b\"\n"})).unwrap());
-        let modern = read(&call(Era::Modern, &id(), &done, r#"{"name":"s","version":"1"}"#));
+        let modern = call(Era::Modern, &id(), &done, r#"{"name":"s","version":"1"}"#);
+        let modern = read(&modern.into_vec());
         assert_eq!(
             modern,
             json!({"jsonrpc": "2.0", "id": 7, "result": {
@@ -265,7 +344,7 @@ mod tests {
             }})
         );
         let refused = Outcome::Refused(ToolError::invalid("no such \"thing\""));
-        let legacy = read(&call(Era::Legacy, &id(), &refused, "{}"));
+        let legacy = read(&call(Era::Legacy, &id(), &refused, "{}").into_vec());
         assert_eq!(
             legacy["result"],
             json!({"content": [{"type": "text", "text": "no such \"thing\""}], "isError": true})
@@ -287,8 +366,8 @@ mod tests {
     fn a_result_of_another_keeps_what_it_says_and_says_nothing_twice() {
         let theirs = r#"{"content":[],"x": {"y":1},"resultType":"complete","ttlMs":9,"cacheScope":"public",
             "_meta":{"a":1,"io.modelcontextprotocol/serverInfo":{"name":"other"}}}"#;
-        let theirs = serde_json::value::RawValue::from_string(theirs.to_owned()).unwrap();
-        let output = ToolOutput { json: theirs.into(), whole: true, failed: false };
+        let theirs = JsonText::parse(theirs.to_owned()).unwrap();
+        let output = ToolOutput { json: theirs, whole: true, failed: false };
         for (era, expected) in [
             (
                 Era::Modern,
@@ -297,8 +376,31 @@ mod tests {
             (Era::Legacy, r#"{"jsonrpc":"2.0","id":7,"result":{"content":[],"x":{"y":1},"_meta":{"a":1}}}"#),
         ] {
             let text = call(era, &id(), &Outcome::Done(output.clone()), r#"{"name":"us"}"#);
-            assert_eq!(String::from_utf8(text).unwrap(), expected);
+            assert_eq!(String::from_utf8(text.into_vec()).unwrap(), expected);
         }
+    }
+
+    #[test]
+    fn a_long_value_is_shared_and_reads_the_same() {
+        let long = "x".repeat(SHARED);
+        let text = format!(r#"{{"content":[{{"text":"{long}"}}],"s":1,"b" : "{long}","_meta":{{"a":1}}}}"#);
+        let json = JsonText::parse(text.clone()).unwrap();
+        let output = |whole| Outcome::Done(ToolOutput { json: json.clone(), whole, failed: false });
+        let pieces = call(Era::Legacy, &id(), &output(true), "{}");
+        let (length, several) = (pieces.len(), pieces.clone().into_iter().collect::<Vec<_>>());
+        let given = json.get().as_bytes().as_ptr_range();
+        let shared = |piece: &&Bytes| given.contains(&piece.as_ptr());
+        assert_eq!((several.len(), several.iter().filter(shared).count()), (5, 2));
+        assert_eq!(
+            (several.concat(), length),
+            (pieces.clone().into_vec(), several.iter().map(Bytes::len).sum())
+        );
+        let expected =
+            format!(r#"{{"jsonrpc":"2.0","id":7,"result":{}}}"#, text.replace("\"b\" : ", "\"b\":"));
+        assert_eq!(String::from_utf8(pieces.into_vec()).unwrap(), expected);
+        let data = read(&call(Era::Legacy, &id(), &output(false), "{}").into_vec());
+        assert_eq!(data["result"]["structuredContent"], read(text.as_bytes()));
+        assert_eq!(data["result"]["content"][0]["text"], text.as_str());
     }
 
     proptest::proptest! {

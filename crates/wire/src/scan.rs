@@ -4,6 +4,8 @@
 //! block at a time where that can be, because a large body is mostly text: plain loops over a block, which the compiler
 //! turns into vector instructions. Absent on purpose: any other check of the syntax, which the parser makes.
 
+use toolgate_core::json_text::end_of_string;
+
 /// Deepest nesting of objects and arrays accepted in a message.
 pub const MAX_DEPTH: usize = 64;
 
@@ -40,37 +42,10 @@ fn opening(json: &[u8]) -> usize {
     json.chunks(BLOCK).map(|block| usize::from(in_block(block))).sum()
 }
 
-/// Where the next byte stands, at or after `at`, that a JSON string may not hold as it is: a quote, a backslash or a
-/// control character. The length when there is none.
-pub(crate) fn next_special(text: &[u8], mut at: usize) -> usize {
-    const BLOCK: usize = 32;
-    let special = |byte: u8| (byte < 0x20) | (byte == b'"') | (byte == b'\\');
-    while let Some(block) = text.get(at..at.saturating_add(BLOCK)) {
-        if block.iter().fold(0, |found, byte| found | u8::from(special(*byte))) != 0 {
-            break;
-        }
-        at += BLOCK;
-    }
-    let rest = text.get(at..).unwrap_or_default();
-    rest.iter().position(|byte| special(*byte)).map_or(text.len(), |more| at + more)
-}
-
-// Index of the quote that ends the string whose text begins at `at`, or the length when there is none.
-fn end_of_string(json: &[u8], mut at: usize) -> usize {
-    loop {
-        at = next_special(json, at);
-        match json.get(at) {
-            None => return json.len(),
-            Some(b'"') => return at,
-            Some(b'\\') => at += 2,
-            Some(_) => at += 1,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use toolgate_core::json_text::next_special;
 
     #[test]
     fn counts_only_brackets_outside_strings() {

@@ -1,12 +1,14 @@
 //! Where credentials are in a text. Called by `text` only.
 //!
-//! One pass of an automaton finds the clues of all kinds; what stands around each is read byte by byte. Texts may be made
+//! A search of many bytes at a time leads to where a clue is, one pass of an automaton over what follows finds the clues
+//! of all kinds; what stands around each is read byte by byte. Texts may be made
 //! to be slow, so every byte is looked at a small number of times whatever the text is: what is masked is not searched
 //! again, and what was learned by a look ahead that failed (`no_end`, `no_token`, `unbroken`, `next_at`) is kept for the
 //! clues that follow. Absent on purpose: a regular expression, which searches from each clue anew.
 
 use super::kinds::{Class, KINDS, Shape, base64, credential, plain, space, upper, url_safe};
-use aho_corasick::{AhoCorasick, AhoCorasickKind, Input};
+use aho_corasick::packed::{Config, Searcher};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, Span};
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -21,6 +23,28 @@ static CLUES: LazyLock<AhoCorasick> = LazyLock::new(|| {
         Err(error) => unreachable!("fixed literals: {error}"),
     }
 });
+
+// Not on every processor.
+static FAST: LazyLock<Option<Searcher>> = LazyLock::new(|| {
+    let clues = KINDS.iter().map(|kind| kind.clue);
+    // There are more of them than it takes by itself, and it is several times as fast as the automaton all the same.
+    Config::new().heuristic_pattern_limits(false).builder().extend(clues).build()
+});
+
+// So much after a clue is read by the automaton alone: where one is, others are.
+const NEAR: usize = 1024;
+// Longest clue.
+const LONGEST: usize = 32;
+
+// Where the next clue begins, at `from` or after it.
+fn next_clue(text: &str, from: usize) -> Option<usize> {
+    let rest = Span { start: from, end: text.len() };
+    let hit = match &*FAST {
+        Some(fast) => fast.find_in(text, rest),
+        None => CLUES.find(Input::new(text).span(rest)),
+    };
+    hit.map(|hit| hit.start())
+}
 
 pub(super) struct Scan<'a> {
     text: &'a str,
@@ -46,21 +70,28 @@ impl<'a> Scan<'a> {
     /// What is to be masked, in order and apart from each other.
     pub fn spans(&mut self) -> Vec<Range<usize>> {
         let mut spans: Vec<Range<usize>> = Vec::new();
-        // This search skips fast over what has no first letters of clues, the other does not.
-        let Some(first) = CLUES.find(self.text) else { return spans };
-        let mut done = 0;
-        for hit in CLUES.find_overlapping_iter(Input::new(self.text).span(first.start()..self.text.len())) {
-            if hit.start() < done {
-                continue;
+        let (mut done, mut from, mut read) = (0, 0, 0);
+        while let Some(start) = next_clue(self.text, from) {
+            let near = self.text.len().min(start + NEAR);
+            for hit in CLUES.find_overlapping_iter(Input::new(self.text).span(start..near)) {
+                // It was seen already, or is in what is masked.
+                if hit.end() <= read || hit.start() < done {
+                    continue;
+                }
+                let kind = &KINDS[hit.pattern().as_usize()];
+                if kind.guarded && !self.is_apart(hit.start()) {
+                    continue;
+                }
+                if let Some(span) = self.found(&kind.shape, hit.start(), hit.end()) {
+                    done = span.end;
+                    spans.push(span);
+                }
             }
-            let kind = &KINDS[hit.pattern().as_usize()];
-            if kind.guarded && !self.is_apart(hit.start()) {
-                continue;
+            if near == self.text.len() {
+                break;
             }
-            if let Some(span) = self.found(&kind.shape, hit.start(), hit.end()) {
-                done = span.end;
-                spans.push(span);
-            }
+            // One may have begun that ends after this.
+            (read, from) = (near, near - LONGEST);
         }
         spans
     }

@@ -283,6 +283,18 @@ fn hostile_texts_cost_what_others_cost() {
     }
 }
 
+/// Clues are met wherever they stand to the pieces in which a text is read.
+#[test]
+fn a_clue_is_found_at_every_place() {
+    let secret = format!("ghp_{}", "a".repeat(36));
+    assert!(KINDS.iter().all(|kind| kind.clue.len() <= 32));
+    for gap in (0..80).chain(980..1070).chain([2048, 5000]) {
+        let input = format!("see http://a/ {} {secret} {} {secret}.", "-".repeat(gap), " ".repeat(gap));
+        let shown = format!("see http://a/ {} {MASK} {} {MASK}.", "-".repeat(gap), " ".repeat(gap));
+        assert_eq!(text(&input), shown, "{gap}");
+    }
+}
+
 #[test]
 fn no_clue_hides_another() {
     for (one, other) in KINDS.iter().flat_map(|one| KINDS.iter().map(move |other| (one.clue, other.clue))) {

@@ -4,11 +4,11 @@
 //! At the door of all servers, `{server}+{uri}` names a URI of one upstream; that is how URIs of schemes are shown which
 //! belong to others.
 
-use super::{Catalogue, Entry, Mounted, Pool, raw};
+use super::{Catalogue, Entry, Mounted, Pool};
 use serde_json::json;
-use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::sync::Arc;
+use toolgate_core::JsonText;
 use toolgate_core::name::{Door, ServerName};
 use toolgate_core::uri::MAX_URI;
 
@@ -17,7 +17,7 @@ pub(crate) struct Found<'a> {
     /// More than one only for a bare name.
     pub entries: Vec<&'a Arc<Entry>>,
     /// Of a resource: the variables of its URI (of an upstream's, the URI), which are the arguments of the call.
-    pub variables: Option<Box<RawValue>>,
+    pub variables: Option<JsonText>,
 }
 
 /// How URIs lead to entries.
@@ -97,7 +97,7 @@ impl Catalogue {
             self.routes.own.iter().map(|index| &self.entries[*index]).filter(|e| within(e)).find_map(
                 |entry| {
                     let template = entry.template.as_ref().filter(|t| t.is_fixed() == fixed)?;
-                    Some((entry, raw(&template.variables(uri)?).ok()?))
+                    Some((entry, JsonText::of(&template.variables(uri)?).ok()?))
                 },
             )
         };
@@ -108,7 +108,7 @@ impl Catalogue {
                 None => self.routes.schemes.get(scheme(uri)?)?.as_str(),
             };
             let entry = Some(&self.entries[*self.routes.foreign.get(owner)?]).filter(|e| within(e))?;
-            Some((entry, raw(&json!({ "uri": uri })).ok()?))
+            Some((entry, JsonText::of(&json!({ "uri": uri })).ok()?))
         };
         match own(true).or_else(|| own(false)).or_else(foreign) {
             Some((entry, variables)) => Found { entries: vec![entry], variables: Some(variables) },

@@ -3,7 +3,7 @@
 //! Only where MCP puts a URI (contents, embedded resources, links); what a tool says in its own data stays as it is.
 
 use serde_json::Value;
-use toolgate_core::{Error, ToolOutput};
+use toolgate_core::{Error, JsonText, ToolOutput};
 
 /// The same result under the URIs of the door of all servers.
 pub(crate) fn rewritten(
@@ -27,8 +27,8 @@ pub(crate) fn rewritten(
             None => {}
         }
     }
-    let json = serde_json::value::to_raw_value(&result).map_err(Error::internal)?;
-    Ok(ToolOutput { json: json.into(), ..output })
+    let json = JsonText::of(&result).map_err(Error::internal)?;
+    Ok(ToolOutput { json, ..output })
 }
 
 fn members<'a>(result: &'a mut Value, key: &str) -> std::slice::IterMut<'a, Value> {

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 use toolgate_core::name::{Door, ServerName};
-use toolgate_core::{Call, Error, Face, Outcome};
+use toolgate_core::{Call, Error, Face, JsonText, Outcome};
 use toolgate_wire::era::Era;
 use toolgate_wire::rest::without;
 use toolgate_wire::result::ResultWriter;
@@ -39,8 +39,8 @@ pub(super) fn of<'a>(engine: &Engine, peer: &Peer, method: &'a str) -> Option<(P
     Some((Peer { scope: Some(door), ..peer.clone() }, tool))
 }
 
-pub(super) fn arguments(request: &Incoming<'_>) -> Result<Box<RawValue>, Fault> {
-    without(request.raw, &NOT_ARGUMENTS)
+pub(super) fn arguments(request: &Incoming<'_>) -> Result<JsonText, Fault> {
+    without(request.raw.map(RawValue::get), &NOT_ARGUMENTS)
 }
 
 pub(super) fn prepare(
@@ -84,10 +84,10 @@ pub(super) fn written(
         Outcome::Done(output) => {
             let own: Own<'_> = serde_json::from_str(output.json.get()).map_err(Error::internal)?;
             let failed = output.whole && own.is_error.is_some_and(|said| said.get() == "true");
-            let rest = without(Some(&output.json), &NOT_OUTPUT)
+            let rest = without(Some(output.json.get()), &NOT_OUTPUT)
                 .map_err(|fault| Error::internal(fault.message.into_owned()))?;
             let plain = if failed { "false" } else { "true" };
-            writer.raw("success", own.success.map_or(plain, RawValue::get)).members(rest.get());
+            writer.raw("success", own.success.map_or(plain, RawValue::get)).members(&rest);
             own
         }
         Outcome::Refused(error) => {

@@ -75,14 +75,17 @@ impl Batch {
     pub async fn run(self, engine: &Engine) -> Vec<u8> {
         let answer = |(step, stop): (Step, Option<AbortRegistration>)| async move {
             let pending = match step {
-                Step::Done(reply) => return reply.body,
+                Step::Done(reply) => return reply.body.into_vec(),
                 Step::Call(pending) => pending,
             };
-            let Some(stop) = stop else { return pending.run(engine).await.body };
+            let Some(stop) = stop else { return pending.run(engine).await.body.into_vec() };
             let id = pending.id().clone();
             match Abortable::new(pending.run(engine), stop).await {
-                Ok(reply) => reply.body,
-                Err(_) => Reply::error(Era::Legacy, &id, &Error::new(Kind::Cancelled, "cancelled")).body,
+                Ok(reply) => reply.body.into_vec(),
+                Err(_) => {
+                    let error = Error::new(Kind::Cancelled, "cancelled");
+                    Reply::error(Era::Legacy, &id, &error).body.into_vec()
+                }
             }
         };
         let answers = join_all(self.steps.into_iter().map(answer)).await;

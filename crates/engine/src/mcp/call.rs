@@ -13,10 +13,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use toolgate_core::id::CallId;
 use toolgate_core::link::{Ask, Link, Loudness, Resumed};
-use toolgate_core::{Call, Error, Face, Kind, Outcome, ToolError};
+use toolgate_core::{Call, Error, Face, JsonText, Kind, Outcome, ToolError};
 use toolgate_wire::era::Era;
 use toolgate_wire::members::text;
-use toolgate_wire::result::{self, ResultWriter};
+use toolgate_wire::result::{self, Pieces, ResultWriter};
 use toolgate_wire::{Fault, Id, Incoming};
 
 // How long a client may keep what it read: anybody may change it at any time, so not at all.
@@ -69,8 +69,8 @@ pub(super) fn prepare(
 ) -> Result<Pending, Fault> {
     let params = &request.params;
     let (tool, arguments) = match face {
-        Face::Resource => (params.text("uri", params.uri)?.into_owned(), empty()?),
-        Face::Tool | Face::Prompt => (params.text("name", params.name)?.into_owned(), params.arguments()?),
+        Face::Resource => (params.text("uri", params.uri)?.into_owned(), JsonText::empty()),
+        Face::Tool | Face::Prompt => (params.text("name", params.name)?.into_owned(), request.arguments()?),
     };
     of(engine, face, (tool, arguments), peer, request, outbox)
 }
@@ -79,7 +79,7 @@ pub(super) fn prepare(
 pub(super) fn of(
     engine: &Engine,
     face: Face,
-    (tool, arguments): (String, Box<serde_json::value::RawValue>),
+    (tool, arguments): (String, JsonText),
     peer: &Peer,
     request: &Incoming<'_>,
     outbox: Option<&Outbox>,
@@ -112,10 +112,6 @@ pub(super) fn of(
     };
     let work = Work::Call(Asked { era, call, asks, state, plan, form: Form::Protocol });
     Ok(Pending { id: request.id.clone(), work, endless: false })
-}
-
-fn empty() -> Result<Box<serde_json::value::RawValue>, Fault> {
-    toolgate_wire::Params::default().arguments()
 }
 
 type Line = (Option<Arc<dyn Link>>, Option<Arc<Modern>>);
@@ -238,7 +234,9 @@ async fn run(engine: &Engine, id: &Id, asked: Asked) -> Reply {
         Ok(Outcome::Refused(error)) if face != Face::Tool => of_protocol(error, uri.as_deref()),
         Ok(outcome) => {
             let written = match form {
-                Form::Named => alias::written(engine, era, id, &call, &outcome, begun.elapsed()),
+                Form::Named => {
+                    alias::written(engine, era, id, &call, &outcome, begun.elapsed()).map(Pieces::from)
+                }
                 Form::Protocol => Ok(written(era, id, face, &outcome)),
             };
             match written {
@@ -264,17 +262,16 @@ pub(super) fn fault(era: Era, face: Face, error: &Error) -> Fault {
     fault
 }
 
-fn written(era: Era, id: &Id, face: Face, outcome: &Outcome) -> Vec<u8> {
+fn written(era: Era, id: &Id, face: Face, outcome: &Outcome) -> Pieces {
     let Outcome::Done(output) = outcome else { return result::call(era, id, outcome, SERVER_INFO) };
     match face {
         Face::Tool => result::call(era, id, outcome, SERVER_INFO),
         Face::Resource | Face::Prompt => {
-            let mut writer = ResultWriter::new(era, id, output.bytes());
-            writer.members(output.json.get());
+            let mut writer = result::passed_on(era, id, &output.json);
             if face == Face::Resource {
                 writer.cacheable(READ_HOLDS);
             }
-            writer.finish(SERVER_INFO)
+            writer.pieces(SERVER_INFO)
         }
     }
 }

@@ -301,7 +301,7 @@ impl Client {
                 if let Some(before) = opened.and_then(|opened| self.opened.replace(opened)) {
                     before.end();
                 }
-                self.answers.send(Some(&request.id), body).await;
+                self.answers.send(Some(&request.id), body.into_vec()).await;
             }
             Step::Call(pending) => {
                 if let Err(fault) = self.may_run(std::slice::from_ref(&request.id)) {
@@ -313,7 +313,7 @@ impl Client {
                     let _room = room;
                     let id = pending.id().clone();
                     let reply = pending.run(&engine).await;
-                    answers.send(Some(&id), reply.body).await;
+                    answers.send(Some(&id), reply.body.into_vec()).await;
                     vec![id]
                 });
                 if endless {

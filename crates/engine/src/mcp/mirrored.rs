@@ -2,6 +2,8 @@
 
 use super::{Peer, alias};
 use crate::Engine;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
 use toolgate_core::Face;
 use toolgate_wire::params::Params;
 use toolgate_wire::{Fault, HeaderMap, Incoming};
@@ -15,10 +17,16 @@ pub fn check_mirrored(
     headers: &HeaderMap,
 ) -> Result<(), Fault> {
     let params: &Params<'_> = &request.params;
-    let (scoped, name, arguments) = match request.method.as_ref() {
-        "tools/call" => (None, params.text("name", params.name)?, params.arguments()?),
+    let (scoped, name, arguments): (_, _, Cow<'_, str>) = match request.method.as_ref() {
+        "tools/call" => (
+            None,
+            params.text("name", params.name)?,
+            params.arguments()?.map(RawValue::get).unwrap_or("{}").into(),
+        ),
         method => match alias::of(engine, peer, method) {
-            Some((scoped, tool)) => (Some(scoped), tool.into(), alias::arguments(request)?),
+            Some((scoped, tool)) => {
+                (Some(scoped), tool.into(), Cow::Owned(alias::arguments(request)?.get().to_owned()))
+            }
             None => return Ok(()),
         },
     };

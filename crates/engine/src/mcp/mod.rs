@@ -40,7 +40,7 @@ use toolgate_core::name::Door;
 use toolgate_core::trace::TraceContext;
 use toolgate_core::{Caller, ClientInfo, Error, Face, Forwarded};
 use toolgate_wire::era::{Era, Version};
-use toolgate_wire::result::ResultWriter;
+use toolgate_wire::result::{Pieces, ResultWriter};
 use toolgate_wire::{Fault, Id, Incoming, Malformed, Params};
 
 // How long a client may keep lists and `server/discover`. Not everybody listens for changes, so it is short.
@@ -87,7 +87,7 @@ impl Peer {
 /// A whole answer.
 pub struct Reply {
     /// One JSON-RPC response.
-    pub body: Vec<u8>,
+    pub body: Pieces,
     /// HTTP status, when this is the whole content of an HTTP response.
     pub status: u16,
     pub retry_after: Option<Duration>,
@@ -97,14 +97,14 @@ pub struct Reply {
 
 impl Reply {
     /// A result, or the answers of a batch.
-    pub fn whole(body: Vec<u8>) -> Self {
-        Self { body, status: 200, retry_after: None, opened: None }
+    pub fn whole(body: impl Into<Pieces>) -> Self {
+        Self { body: body.into(), status: 200, retry_after: None, opened: None }
     }
 
     /// An error answer.
     pub fn fault(era: Era, id: Option<&Id>, fault: &Fault) -> Self {
         Self {
-            body: fault.answer(id),
+            body: fault.answer(id).into(),
             status: fault.status(era),
             retry_after: fault.retry_after,
             opened: None,

@@ -5,13 +5,12 @@ mod tools;
 pub use tools::{NAMES, RUNNING, harmless, number};
 
 use serde_json::Value;
-use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use toolgate_core::id::CallId;
 use toolgate_core::name::Door;
 use toolgate_core::policy::{Policy, PolicyFile};
-use toolgate_core::{Call, Caller, Error, Mount, Outcome};
+use toolgate_core::{Call, Caller, Error, JsonText, Mount, Outcome};
 use toolgate_engine::journal::Journal;
 use toolgate_engine::{ApiKey, Engine, Parts, Settings};
 
@@ -22,8 +21,8 @@ pub struct Setup {
     directory: tempfile::TempDir,
 }
 
-pub fn arguments(value: Value) -> Box<RawValue> {
-    serde_json::value::to_raw_value(&value).unwrap()
+pub fn arguments(value: Value) -> JsonText {
+    JsonText::of(&value).unwrap()
 }
 
 pub fn key(id: &str, text: &str, expires_at: Option<i64>) -> ApiKey {

@@ -254,7 +254,7 @@ impl Bench {
         let text = json!({"jsonrpc": "2.0", "id": "q", "method": method, "params": params}).to_string();
         let Ok(Body::One(Message::Request(request))) = parse(text.as_bytes(), 64) else { panic!("{text}") };
         let reply = handle(&self.engine, &peer, &Incoming::of(request).unwrap(), None).await;
-        serde_json::from_slice(&reply.body).unwrap()
+        serde_json::from_slice(&reply.body.into_vec()).unwrap()
     }
 
     fn peer(caller: &str, door: Option<&str>, version: Version) -> Peer {

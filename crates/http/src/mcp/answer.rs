@@ -2,6 +2,7 @@
 
 use super::negotiate::Accepts;
 use super::stream::Reader;
+use crate::sending::InPieces;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -14,6 +15,7 @@ use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior};
 use toolgate_engine::mcp::{Out, Reply};
+use toolgate_wire::result::Pieces;
 use toolgate_wire::{Fault, Id, sse};
 
 /// Silence on a stream after which a comment is sent.
@@ -33,11 +35,16 @@ pub(super) fn empty(status: StatusCode) -> Response {
 
 /// An error with a status of its own.
 pub(super) fn fault(status: StatusCode, id: Option<&Id>, fault: &Fault) -> Response {
-    json(status, fault.answer(id))
+    json(status, fault.answer(id).into())
 }
 
-fn json(status: StatusCode, body: Vec<u8>) -> Response {
-    let mut response = Response::new(Body::from(body));
+fn json(status: StatusCode, body: Pieces) -> Response {
+    let mut pieces: Vec<Bytes> = body.into_iter().collect();
+    let body = match &mut pieces[..] {
+        [one] => Body::from(std::mem::take(one)),
+        _ => Body::new(InPieces::of(pieces)),
+    };
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
     response
@@ -47,7 +54,7 @@ fn json(status: StatusCode, body: Vec<u8>) -> Response {
 pub(super) fn whole(reply: Reply, accepts: Accepts) -> Response {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if !accepts.json && status == StatusCode::OK {
-        return events(Body::from(sse::message(&reply.body)));
+        return events(Body::from(sse::message(&reply.body.into_vec())));
     }
     let mut response = json(status, reply.body);
     if let Some(wait) = reply.retry_after {
@@ -167,7 +174,7 @@ impl Live {
                 while let Ok(out) = self.notes.try_recv() {
                     self.queue.extend(event(out));
                 }
-                self.queue.push_back(sse::message(&reply.body).into());
+                self.queue.push_back(sse::message(&reply.body.into_vec()).into());
             }
             _ = self.beat.tick() => return Some(Bytes::from_static(sse::KEEP_ALIVE)),
         }

@@ -155,7 +155,7 @@ async fn resumable(
         while let Ok(out) = notes.try_recv() {
             put(&stream, out);
         }
-        stream.push(&reply.body);
+        stream.push(&reply.body.into_vec());
         stream.end();
     });
     answer::stream(Some(opening), reader, None, ())

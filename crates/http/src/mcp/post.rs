@@ -2,16 +2,19 @@
 
 use super::negotiate::{self, Accepts};
 use super::{Named, Shared, Visit, answer, legacy, modern};
-use crate::{AppState, bounds};
+use crate::AppState;
+use crate::bounds::{self, Arrived};
+use crate::holdings::Held;
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
 use toolgate_core::Caller;
+use toolgate_core::json_text::Whole;
 use toolgate_engine::mcp::Reply;
 use toolgate_wire::era::{self, Era};
-use toolgate_wire::message::{Body, Message, parse};
+use toolgate_wire::message::{Body, Message, parse_str, text};
 use toolgate_wire::params::{Meta, Params};
 use toolgate_wire::{Fault, Incoming, header};
 
@@ -32,26 +35,39 @@ pub(super) async fn post(
         Ok(accepts) => accepts,
         Err((status, fault)) => return answer::fault(status, None, &fault),
     };
-    match bounds::read(&visit.headers, body, visit.app.limits(), &visit.caller).await {
-        Ok(body) => dispatch(&visit, accepts, &body).await,
+    match bounds::arrived(&visit.headers, body, visit.app.limits(), &visit.caller).await {
+        Ok(body) => dispatch(&visit, accepts, body).await,
         Err(refusal) => refusal.into_response(),
     }
 }
 
-async fn dispatch(visit: &Visit, accepts: Accepts, body: &[u8]) -> Response {
+// A body as text. Its room is taken as long as anything of it is kept.
+struct Text(String, #[expect(dead_code, reason = "given back when dropped")] Held);
+
+impl AsRef<str> for Text {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+async fn dispatch(visit: &Visit, accepts: Accepts, body: Arrived) -> Response {
     let said = match header::value(&visit.headers, header::PROTOCOL_VERSION) {
         Ok(said) => said,
         Err(fault) => return answer::whole(Reply::fault(Era::Modern, None, &fault), accepts),
     };
     let era = |meta_names_version| era::of(said, meta_names_version);
     let refuse = |fault: &Fault| answer::fault(StatusCode::BAD_REQUEST, None, fault);
-    match parse(body, visit.app.engine().clients().of_body()) {
+    let whole: Whole = match text(body.bytes) {
+        Ok(text) => Arc::new(Text(text, body.held)),
+        Err(malformed) => return refuse(&malformed.fault),
+    };
+    match parse_str((*whole).as_ref(), visit.app.engine().clients().of_body()) {
         Err(malformed) => answer::fault(StatusCode::BAD_REQUEST, malformed.id.as_ref(), &malformed.fault),
         Ok(Body::Batch(messages)) => match era(false) {
             Era::Legacy => legacy::batch(visit, accepts, messages).await,
             Era::Modern => refuse(&Fault::invalid_request("Invalid request: this version has no batches")),
         },
-        Ok(Body::One(Message::Request(request))) => match Incoming::of(request) {
+        Ok(Body::One(Message::Request(request))) => match Incoming::within(&whole, request) {
             Err(malformed) => answer::fault(StatusCode::BAD_REQUEST, malformed.id.as_ref(), &malformed.fault),
             Ok(request) => match era(request.meta.protocol_version.is_some()) {
                 Era::Modern => modern::request(visit, accepts, &request).await,

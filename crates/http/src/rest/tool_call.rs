@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use toolgate_core::id::CallId;
 use toolgate_core::name::{Door, ServerName};
-use toolgate_core::{Call, Caller, ClientInfo, Face, Outcome, ToolOutput};
+use toolgate_core::{Call, Caller, ClientInfo, Face, JsonText, Outcome, ToolOutput};
 
 pub(super) fn route() -> Route {
     Route {
@@ -59,7 +59,7 @@ struct ToolResult<'a> {
     success: bool,
     /// The tool's result, as its `output_schema` says.
     #[schemars(with = "Map<String, Value>")]
-    data: &'a RawValue,
+    data: &'a JsonText,
     /// Always null.
     error: Option<Map<String, Value>>,
     metadata: Metadata<'a>,
@@ -105,9 +105,9 @@ async fn run(
 ) -> Result<ToolOutput, Refusal> {
     let asked: ToolCall = bounds::json(headers, body, state.limits(), &caller).await?;
     let arguments = match asked.params {
-        Some(params) if params.get().starts_with('{') => params,
+        Some(params) if params.get().starts_with('{') => JsonText::from(params),
         Some(_) => return Err(Refusal::invalid("\"params\" must be an object")),
-        None => empty_object()?,
+        None => JsonText::empty(),
     };
     if tool.len() > MAX_NAME {
         return Err(Refusal::invalid(format!("the tool name is longer than {MAX_NAME} bytes")));
@@ -132,10 +132,6 @@ async fn run(
         Outcome::Done(output) => Ok(output),
         Outcome::Refused(refused) => Err(refused.into()),
     }
-}
-
-fn empty_object() -> Result<Box<RawValue>, Refusal> {
-    RawValue::from_string("{}".to_owned()).map_err(|e| toolgate_core::Error::internal(e).into())
 }
 
 // The first product of User-Agent, `name/version`.

@@ -115,7 +115,7 @@ async fn local(settings: Settings, server: &str, tool: &str, arguments: &RawValu
         scope: Some(Door::of(&scope)),
         face: toolgate_core::Face::Tool,
         tool: tool.to_owned(),
-        arguments: arguments.to_owned(),
+        arguments: arguments.to_owned().into(),
         trace: None,
         forwarded: None,
         link: None,

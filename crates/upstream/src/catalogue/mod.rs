@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
+use toolgate_core::JsonText;
 use toolgate_core::canon;
 use toolgate_core::foreign::SetAside;
 use toolgate_wire::mirror::Mirrors;
@@ -191,7 +192,7 @@ struct Pages<'a> {
 
 impl Pages<'_> {
     /// Take a page in; the cursor of the next, or why no more is taken.
-    fn add(&mut self, result: &RawValue) -> Result<Option<String>, String> {
+    fn add(&mut self, result: &JsonText) -> Result<Option<String>, String> {
         let (mut cursor, mut full) = (None, None);
         let before = self.room.bytes;
         for (key, value) in Pairs::of(result.get()) {

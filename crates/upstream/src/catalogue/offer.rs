@@ -19,7 +19,7 @@ use toolgate_core::offer::MountedPrompt;
 use toolgate_core::server::{AnyTool, Mount};
 use toolgate_core::spec::Task;
 use toolgate_core::tool::{BoxFuture, Ready};
-use toolgate_core::{Ctx, Effect, Spec, ToolError, ToolOutput};
+use toolgate_core::{Ctx, Effect, JsonText, Spec, ToolError, ToolOutput};
 use toolgate_wire::Era;
 use toolgate_wire::mirror::Mirrors;
 
@@ -67,7 +67,7 @@ impl AnyTool for Offered {
     }
 
     // What the arguments mean is the upstream's to say.
-    fn prepare(&self, arguments: &RawValue) -> Result<Box<dyn Ready>, String> {
+    fn prepare(&self, arguments: &JsonText) -> Result<Box<dyn Ready>, String> {
         if !arguments.get().starts_with('{') {
             return Err("the arguments must be an object".to_owned());
         }
@@ -78,11 +78,11 @@ impl AnyTool for Offered {
                 (Members::default().text("uri", uri), uri.to_owned())
             }
             _ => (
-                Members::default().text("name", &self.own).raw("arguments", arguments.get()),
+                Members::default().text("name", &self.own).shared("arguments", arguments),
                 self.own.to_string(),
             ),
         };
-        let arguments = (self.method == "tools/call").then(|| arguments.to_owned());
+        let arguments = (self.method == "tools/call").then(|| arguments.clone());
         let effect = self.spec.effect;
         let operation = Operation { method: self.method, params, name: Some(name), arguments, effect };
         Ok(Box::new(Prepared { hub: self.hub.clone(), operation }))

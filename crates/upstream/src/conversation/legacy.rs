@@ -14,14 +14,13 @@ use super::session::{self, Session};
 use super::{Face, Members, Operation, Place, output, patience, rest, write};
 use crate::forward;
 use crate::transport::{Failure, Transport};
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use toolgate_core::caller::Caller;
 use toolgate_core::id::CallId;
 use toolgate_core::link::{Ability, Ask, Link, Resumed};
-use toolgate_core::{Ctx, Effect, Kind, ToolError, ToolOutput};
+use toolgate_core::{Ctx, Effect, JsonText, Kind, ToolError, ToolOutput};
 
 // Questions that come so close together are asked together.
 const TOGETHER: Duration = Duration::from_millis(20);
@@ -63,7 +62,7 @@ impl Legacy {
         method: &'static str,
         params: Members,
         caller: Option<&Arc<Caller>>,
-    ) -> Result<Arc<RawValue>, Trouble> {
+    ) -> Result<JsonText, Trouble> {
         let share = self.place.settings.share;
         let mut again = true;
         loop {
@@ -95,7 +94,7 @@ impl Legacy {
         ended.map(output).map_err(|trouble| trouble.into_error(&self.place.name, operation.uri()))
     }
 
-    async fn try_call(&self, operation: &Operation, ctx: &Ctx) -> Result<Arc<RawValue>, Trouble> {
+    async fn try_call(&self, operation: &Operation, ctx: &Ctx) -> Result<JsonText, Trouble> {
         let resumed = ctx.link().and_then(Link::resumed);
         if let Some(carried) = self.carried(resumed, operation, ctx).await? {
             return self.drive(carried, operation, ctx).await;
@@ -125,7 +124,7 @@ impl Legacy {
         }
     }
 
-    async fn once(&self, operation: &Operation, ctx: &Ctx) -> Result<Arc<RawValue>, Attempt> {
+    async fn once(&self, operation: &Operation, ctx: &Ctx) -> Result<JsonText, Attempt> {
         let abilities = ask::capabilities(ctx.link());
         let owner = Owner::of(self.place.settings.share, ctx);
         let lease = self.lease(owner, &abilities).await.map_err(Attempt::before)?;
@@ -188,7 +187,7 @@ impl Legacy {
         mut carried: Carried,
         operation: &Operation,
         ctx: &Ctx,
-    ) -> Result<Arc<RawValue>, Trouble> {
+    ) -> Result<JsonText, Trouble> {
         loop {
             if !carried.open.is_empty() {
                 carried = self.ask(carried, operation, ctx).await?;

@@ -31,12 +31,11 @@ use crate::settings::{self, Upstream};
 use crate::transport::{Failure, Open, Transport};
 use crate::watch::Notices;
 use http::HeaderName;
-use serde_json::value::RawValue;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use toolgate_core::caller::Caller;
-use toolgate_core::{Ctx, Effect, Kind, ToolError, ToolOutput};
+use toolgate_core::{Ctx, Effect, JsonText, Kind, ToolError, ToolOutput};
 use toolgate_wire::Era;
 
 /// One upstream, as everything that speaks to it knows it.
@@ -93,7 +92,7 @@ pub(crate) struct Operation {
     /// What `Mcp-Name` says.
     pub name: Option<String>,
     /// Arguments of a tool, which some of its parameters are mirrored from.
-    pub arguments: Option<Box<RawValue>>,
+    pub arguments: Option<JsonText>,
     pub effect: Effect,
 }
 
@@ -104,7 +103,10 @@ impl Operation {
     }
 
     fn headers(&self, mirrors: Option<&toolgate_wire::mirror::Mirrors>) -> Vec<(HeaderName, String)> {
-        mirrors.zip(self.arguments.as_deref()).map(|(mirrors, raw)| mirrors.headers(raw)).unwrap_or_default()
+        mirrors
+            .zip(self.arguments.as_ref())
+            .map(|(mirrors, text)| mirrors.headers(text.get()))
+            .unwrap_or_default()
     }
 
     /// What a parked call is bound to.
@@ -148,7 +150,7 @@ impl Conversation {
         method: &'static str,
         params: Members,
         caller: Option<&Arc<Caller>>,
-    ) -> Result<Arc<RawValue>, Trouble> {
+    ) -> Result<JsonText, Trouble> {
         match self {
             Self::Modern(modern) => modern.query(method, params).await,
             Self::Legacy(legacy) => legacy.query(method, params, caller).await,
@@ -173,14 +175,9 @@ impl Conversation {
 }
 
 /// The result of a call, as the engine takes it.
-fn output(json: Arc<RawValue>) -> ToolOutput {
-    let failed = member(&json, "isError").is_some_and(|raw| raw.get() == "true");
+fn output(json: JsonText) -> ToolOutput {
+    let failed = json.member("isError") == Some("true");
     ToolOutput { json, whole: true, failed }
-}
-
-fn member<'a>(object: &'a RawValue, key: &str) -> Option<&'a RawValue> {
-    let pairs = toolgate_wire::result::Pairs::of(object.get());
-    pairs.into_iter().find_map(|(name, value)| (name == key).then_some(value))
 }
 
 /// Say that the upstream could not be reached, so that its supervisor looks.

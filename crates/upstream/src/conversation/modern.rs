@@ -8,20 +8,19 @@ use super::pool::{Alive, Begin, Lease, Owner, Pool};
 use super::process::Process;
 use super::read::{MAX_QUESTION, Said};
 use super::running::{MAX_BACKLOG_BYTES, Manner, Route, Running};
-use super::{Face, Members, Operation, Place, member, output, patience, rest, write};
+use super::{Face, Members, Operation, Place, output, patience, rest, write};
 use super::{ask, task};
 use crate::forward;
 use crate::settings::Share;
 use crate::transport::{Failure, Transport};
 use http::HeaderMap;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use toolgate_core::link::{Ask, Link, Loudness, Resumed};
 use toolgate_core::trace::TraceContext;
-use toolgate_core::{Ctx, Effect, Kind, ToolError, ToolOutput};
+use toolgate_core::{Ctx, Effect, JsonText, Kind, ToolError, ToolOutput};
 use toolgate_wire::fault::{HEADER_MISMATCH, UNSUPPORTED_VERSION};
 use toolgate_wire::mirror::Mirrors;
 use toolgate_wire::result::Pairs;
@@ -126,7 +125,7 @@ impl Modern {
         self.mirrors.lock().unwrap_or_else(PoisonError::into_inner).get(name?).cloned()
     }
 
-    pub async fn query(&self, method: &'static str, params: Members) -> Result<Arc<RawValue>, Trouble> {
+    pub async fn query(&self, method: &'static str, params: Members) -> Result<JsonText, Trouble> {
         let nothing = json!({});
         let about = About::own(&nothing);
         let manner = if method == LISTEN { Manner::Standing } else { Manner::Query };
@@ -147,7 +146,7 @@ impl Modern {
         ended.map(output).map_err(|trouble| trouble.into_error(&self.place.name, operation.uri()))
     }
 
-    async fn try_call(&self, operation: &Operation, ctx: &Ctx) -> Result<Arc<RawValue>, Trouble> {
+    async fn try_call(&self, operation: &Operation, ctx: &Ctx) -> Result<JsonText, Trouble> {
         let mut more = Members::default();
         if let Some(Resumed { memo, answers }) = ctx.link().and_then(Link::resumed) {
             // Without a memo the upstream alone can know what was asked.
@@ -163,8 +162,7 @@ impl Modern {
         let mut wait = FIRST_WAIT;
         for _ in 0..MAX_ROUNDS {
             let result = self.exchange(operation, &more, ctx).await?;
-            let kind =
-                member(&result, "resultType").and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+            let kind = result.member("resultType").and_then(|text| serde_json::from_str::<String>(text).ok());
             match kind.as_deref() {
                 None | Some("complete") => return Ok(result),
                 Some("input_required") => {}
@@ -198,12 +196,7 @@ impl Modern {
     }
 
     // One round: there and back, over what only needs patience or fresh headers.
-    async fn exchange(
-        &self,
-        operation: &Operation,
-        more: &Members,
-        ctx: &Ctx,
-    ) -> Result<Arc<RawValue>, Trouble> {
+    async fn exchange(&self, operation: &Operation, more: &Members, ctx: &Ctx) -> Result<JsonText, Trouble> {
         let (mut tries, mut repeated, mut relisted) = (0, false, false);
         loop {
             let trouble = match self.once(operation, more, ctx).await {
@@ -246,7 +239,7 @@ impl Modern {
         }
     }
 
-    async fn once(&self, operation: &Operation, more: &Members, ctx: &Ctx) -> Result<Arc<RawValue>, Trouble> {
+    async fn once(&self, operation: &Operation, more: &Members, ctx: &Ctx) -> Result<JsonText, Trouble> {
         let capabilities = task::capabilities(ctx.link());
         let mirrors = self.mirrors(operation.name.as_deref());
         let mirrored = operation.headers(mirrors.as_deref());
@@ -275,7 +268,7 @@ impl Modern {
     }
 
     /// Hear a request to its end.
-    async fn hear(&self, mut running: Running, ctx: Option<&Ctx>) -> Result<Arc<RawValue>, Trouble> {
+    async fn hear(&self, mut running: Running, ctx: Option<&Ctx>) -> Result<JsonText, Trouble> {
         loop {
             match (running.next().await, ctx) {
                 (Said::Answer(Ok(result)), _) => return Ok(result),
@@ -297,13 +290,13 @@ impl Modern {
     }
 
     // What a result asks for.
-    fn wanted(&self, result: &RawValue, link: Option<&dyn Link>) -> Result<Wanted, ToolError> {
-        let state = member(result, "requestState");
-        if let Some(bytes) = state.map(|raw| raw.get().len()).filter(|bytes| *bytes > MAX_QUESTION) {
+    fn wanted(&self, result: &JsonText, link: Option<&dyn Link>) -> Result<Wanted, ToolError> {
+        let state = result.member("requestState");
+        if let Some(bytes) = state.map(str::len).filter(|bytes| *bytes > MAX_QUESTION) {
             return Err(self.wrong(format!("its requestState is {bytes} bytes, at most {MAX_QUESTION}")));
         }
-        let state = state.and_then(|raw| serde_json::from_str(raw.get()).ok());
-        let asks = self.questions(member(result, "inputRequests"), link)?;
+        let state = state.and_then(|text| serde_json::from_str(text).ok());
+        let asks = self.questions(result.member("inputRequests"), link)?;
         if asks.is_empty() && state.is_none() {
             return Err(self.wrong("it asks for input and says neither which nor a state".to_owned()));
         }
@@ -313,15 +306,15 @@ impl Modern {
     /// What is asked, under the upstream's own keys.
     pub(super) fn questions(
         &self,
-        requests: Option<&RawValue>,
+        requests: Option<&str>,
         link: Option<&dyn Link>,
     ) -> Result<Vec<Ask>, ToolError> {
-        let bytes = requests.map_or(0, |raw| raw.get().len());
+        let bytes = requests.map_or(0, str::len);
         if bytes > MAX_BACKLOG_BYTES {
             return Err(self.wrong(format!("it asks {bytes} bytes at once, at most {MAX_BACKLOG_BYTES}")));
         }
         let mut asks = Vec::new();
-        for (key, request) in requests.map(|raw| Pairs::of(raw.get())).unwrap_or_default() {
+        for (key, request) in requests.map(Pairs::of).unwrap_or_default() {
             let bytes = request.get().len();
             if bytes > MAX_QUESTION {
                 return Err(

@@ -11,11 +11,10 @@ use super::running::Manner;
 use super::{Conversation, Legacy, Modern, Place};
 use crate::settings::{self, EraChoice};
 use crate::transport::{Failure, Transport};
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
-use toolgate_core::Kind;
+use toolgate_core::{JsonText, Kind};
 use toolgate_wire::{Era, Version};
 
 // The version that is asked in.
@@ -109,8 +108,8 @@ async fn discover(place: &Place, transport: &Arc<dyn Transport>) -> Result<Face,
     face(&result).map_err(|why| Trouble::Lost(Failure::new(Kind::Unavailable, why)))
 }
 
-fn face(result: &RawValue) -> Result<Face, String> {
-    let answer = Answer::of(result)?;
+fn face(result: &JsonText) -> Result<Face, String> {
+    let answer = Answer::of(result.get())?;
     let versions = answer.small("supportedVersions");
     let versions: Vec<&str> = versions.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let spoken = Version::names(Era::Modern);

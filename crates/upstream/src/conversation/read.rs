@@ -5,14 +5,14 @@
 
 use serde_json::Value;
 use serde_json::value::RawValue;
-use std::sync::Arc;
+use toolgate_core::JsonText;
 use toolgate_core::link::{Change, Loudness};
 use toolgate_wire::result::Pairs;
 use toolgate_wire::scan::MAX_DEPTH;
 use toolgate_wire::{Body, Message, Request};
 
 use super::fault::Rpc;
-use crate::transport::Failure;
+use crate::transport::{Failure, Incoming};
 
 // Longest text of a progress, a logger's name or an error that is passed on, in characters.
 const MAX_TEXT: usize = 4096;
@@ -40,7 +40,7 @@ pub(crate) enum Said {
     },
     Changed(Change),
     Asked(Question),
-    Answer(Result<Arc<RawValue>, Rpc>),
+    Answer(Result<JsonText, Rpc>),
     /// There will be no answer.
     Lost(Failure),
     /// It let go of the stream of its answer, and is asked for the rest after a while.
@@ -93,7 +93,22 @@ impl Question {
 }
 
 /// Read a message. `id`: JSON text of the request that is waited for, if one is.
-pub(crate) fn read(message: &[u8], id: Option<&str>) -> Said {
+pub(crate) fn read(message: &Incoming, id: Option<&str>) -> Said {
+    match (message.result(), id) {
+        (Some((theirs, result)), Some(ours)) if same(theirs.json(), ours) => answer(result.clone()),
+        (Some(_), _) => Said::Nothing,
+        (None, _) => parsed(message, id),
+    }
+}
+
+fn answer(result: JsonText) -> Said {
+    Said::Answer(match result.get().starts_with('{') {
+        true => Ok(result),
+        false => Err(Rpc::new(-32603, "its result is not an object")),
+    })
+}
+
+fn parsed(message: &[u8], id: Option<&str>) -> Said {
     let parsed = match toolgate_wire::message::parse(message, MAX_DEPTH) {
         Ok(Body::One(message)) => message,
         Ok(Body::Batch(_)) => return Said::Nothing,
@@ -120,10 +135,7 @@ pub(crate) fn read(message: &[u8], id: Option<&str>) -> Said {
             };
             match (ours, result, error) {
                 (false, ..) => Said::Nothing,
-                (true, Some(result), _) if result.get().starts_with('{') => {
-                    Said::Answer(Ok(Arc::from(result.to_owned())))
-                }
-                (true, Some(_), _) => Said::Answer(Err(Rpc::new(-32603, "its result is not an object"))),
+                (true, Some(result), _) => answer(result.to_owned().into()),
                 (true, None, error) => Said::Answer(Err(Rpc::read(error))),
             }
         }
@@ -183,7 +195,7 @@ mod tests {
 
     #[test]
     fn only_the_answer_to_our_own_request_is_one() {
-        let answer = |text: &str| read(text.as_bytes(), Some("7"));
+        let answer = |text: &str| read(&text.to_owned().into(), Some("7"));
         assert!(matches!(answer(r#"{"jsonrpc":"2.0","id":7,"result":{"a":1}}"#), Said::Answer(Ok(_))));
         assert!(matches!(answer(r#"{"jsonrpc":"2.0","id":"7","result":{}}"#), Said::Answer(Ok(_))));
         assert!(matches!(answer(r#"{"jsonrpc":"2.0","id":8,"result":{}}"#), Said::Nothing));
@@ -210,9 +222,7 @@ mod tests {
         for (bytes, large) in [(100, false), (MAX_QUESTION, true)] {
             let params = json!({"x": "y".repeat(bytes)});
             let asked = json!({"jsonrpc": "2.0", "id": "q", "method": "m".repeat(9000), "params": params});
-            let Said::Asked(question) = read(asked.to_string().as_bytes(), None) else {
-                panic!("no question")
-            };
+            let Said::Asked(question) = read(&asked.to_string().into(), None) else { panic!("no question") };
             assert_eq!((question.id.as_str(), question.method.len()), ("\"q\"", MAX_METHOD));
             assert_eq!((question.too_large, question.params() == params), (large, !large));
             assert!(question.bytes() < bytes + 200 && (large || question.bytes() > bytes));

@@ -84,7 +84,7 @@ pub(crate) struct Running {
     way: Way,
     backlog: VecDeque<Said>,
     /// What came for it outside of its exchange.
-    inbox: Option<mpsc::Receiver<Bytes>>,
+    inbox: Option<mpsc::Receiver<Incoming>>,
     paused: Arc<Notify>,
     cancel: Cancel,
 }
@@ -97,7 +97,7 @@ impl Running {
         body: Bytes,
         headers: HeaderMap,
         manner: Manner,
-        inbox: Option<mpsc::Receiver<Bytes>>,
+        inbox: Option<mpsc::Receiver<Incoming>>,
     ) -> Self {
         let cancel = Cancel { route: route.clone(), id: id.clone(), armed: route.says };
         let paused = Arc::new(Notify::new());
@@ -198,7 +198,7 @@ impl Running {
     }
 }
 
-async fn outside(inbox: Option<&mut mpsc::Receiver<Bytes>>) -> Option<Bytes> {
+async fn outside(inbox: Option<&mut mpsc::Receiver<Incoming>>) -> Option<Incoming> {
     match inbox {
         Some(inbox) => inbox.recv().await,
         None => None,

@@ -10,18 +10,16 @@ use super::pool::{Begin, Held};
 use super::read::{MAX_QUESTION, Question, Said, read};
 use super::running::{Manner, Route, Running, spawn};
 use super::write::{self, Members};
-use crate::transport::Failure;
-use bytes::Bytes;
+use crate::transport::{Failure, Incoming};
 use http::HeaderMap;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use toolgate_core::Kind;
 use toolgate_core::link::{Change, Loudness};
+use toolgate_core::{JsonText, Kind};
 use toolgate_wire::{Era, Version, header};
 
 // Messages that wait for a call outside of its own exchange.
@@ -45,7 +43,7 @@ struct Inner {
     only: bool,
     lost: AtomicBool,
     level: Mutex<Option<Loudness>>,
-    calls: Mutex<Vec<(Arc<str>, mpsc::Sender<Bytes>)>>,
+    calls: Mutex<Vec<(Arc<str>, mpsc::Sender<Incoming>)>>,
     place: Arc<Place>,
     watcher: bool,
 }
@@ -157,7 +155,7 @@ impl Session {
     }
 
     /// A request whose answer is all that counts.
-    pub async fn query(&self, method: &str, params: Members) -> Result<Arc<RawValue>, Trouble> {
+    pub async fn query(&self, method: &str, params: Members) -> Result<JsonText, Trouble> {
         let mut running = self.start(method, params, None, Manner::Query);
         loop {
             match running.next().await {
@@ -203,9 +201,9 @@ pub(crate) async fn refuse(route: &Route, question: &Question, itself: bool) {
     let _ = route.send(body).await;
 }
 
-fn face(answer: &RawValue) -> Result<Face, Failure> {
+fn face(answer: &JsonText) -> Result<Face, Failure> {
     let wrong = |why: String| Failure::new(Kind::Unavailable, why);
-    let answer = Answer::of(answer).map_err(wrong)?;
+    let answer = Answer::of(answer.get()).map_err(wrong)?;
     let version = answer.small("protocolVersion");
     let version = version.as_str().unwrap_or_default();
     if Version::parse(version).is_none_or(|version| version.era() != Era::Legacy) {
@@ -253,7 +251,7 @@ async fn listen(inner: Arc<Inner>, open: oneshot::Sender<()>) {
 }
 
 impl Inner {
-    async fn hear(&self, message: Bytes) {
+    async fn hear(&self, message: Incoming) {
         match read(&message, None) {
             Said::Changed(change) => self.place.notices.changed(change),
             Said::Asked(question)
@@ -266,7 +264,7 @@ impl Inner {
     }
 
     // To the call that a question can only belong to: the only one, or the latest of the same owner.
-    fn pass(&self, message: Bytes) -> bool {
+    fn pass(&self, message: Incoming) -> bool {
         let mut calls = lock(&self.calls);
         calls.retain(|(_, sender)| !sender.is_closed());
         match calls.last() {

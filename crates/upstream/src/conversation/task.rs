@@ -9,14 +9,14 @@ use super::fault::{Rpc, Trouble};
 use super::modern::{About, Modern, ask_and_live, start};
 use super::read::Said;
 use super::running::Manner;
-use super::{Members, Place, ask, member, rest};
+use super::{Members, Place, ask, rest};
 use crate::transport::Transport;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use toolgate_core::link::Link;
-use toolgate_core::{Ctx, Kind, ToolError};
+use toolgate_core::{Ctx, JsonText, Kind, ToolError};
 
 /// The extension, in capabilities.
 pub(crate) const EXTENSION: &str = "io.modelcontextprotocol/tasks";
@@ -44,7 +44,7 @@ struct Line {
 }
 
 impl Line {
-    async fn ask(&self, method: &'static str, task: &str, more: Members) -> Result<Arc<RawValue>, Trouble> {
+    async fn ask(&self, method: &'static str, task: &str, more: Members) -> Result<JsonText, Trouble> {
         let capabilities = json!({ "extensions": { EXTENSION: {} } });
         let about = About { name: Some(task), ..About::own(&capabilities) };
         let params = Members::default().text("taskId", task).and(&more);
@@ -96,7 +96,7 @@ impl Modern {
         task: String,
         mut answers: Option<Map<String, Value>>,
         ctx: &Ctx,
-    ) -> Result<Arc<RawValue>, Trouble> {
+    ) -> Result<JsonText, Trouble> {
         if let Some(link) = ctx.link() {
             link.defer();
         }
@@ -121,7 +121,7 @@ impl Modern {
             match seen.status {
                 "completed" => {
                     let missing = || self.wrong("a task is completed and has no result".to_owned());
-                    return Ok(seen.result.ok_or_else(missing)?.to_owned().into());
+                    return Ok(JsonText::from(seen.result.ok_or_else(missing)?.to_owned()));
                 }
                 "failed" => return Err(Trouble::Refused(Rpc::read(seen.error))),
                 "cancelled" => {
@@ -134,7 +134,7 @@ impl Modern {
                             .wrong("its task needs to ask, and nobody can be asked".to_owned())
                             .into());
                     };
-                    let asks = self.questions(seen.input_requests, Some(link))?;
+                    let asks = self.questions(seen.input_requests.map(RawValue::get), Some(link))?;
                     if !asks.is_empty() {
                         let keys: Vec<&str> = asks.iter().map(|ask| ask.key.as_str()).collect();
                         let memo = json!({ "task": task, "asked": keys });
@@ -170,6 +170,6 @@ struct Seen<'a> {
 }
 
 /// The task that a result is.
-pub(super) fn id_of(result: &RawValue) -> Option<String> {
-    serde_json::from_str(member(result, "taskId")?.get()).ok()
+pub(super) fn id_of(result: &JsonText) -> Option<String> {
+    serde_json::from_str(result.member("taskId")?).ok()
 }

@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Value, json};
+use toolgate_core::JsonText;
 use toolgate_core::link::Loudness;
 use toolgate_core::trace::TraceContext;
 use toolgate_wire::header;
@@ -15,20 +16,35 @@ use toolgate_wire::result::write_text;
 pub(crate) const CLIENT_INFO: &str =
     concat!(r#"{"name":"toolgate","title":"Toolgate","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
 
-/// The text of an object's members, one after the other.
+/// The text of an object's members, one after the other. Cheap to clone where what is long in it is shared.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Members(String);
+pub(crate) struct Members {
+    text: String,
+    /// Values that are not copied, and where in the text each belongs, in this order.
+    shared: Vec<(usize, JsonText)>,
+}
 
 impl Members {
     /// A member whose value is JSON text already.
     pub fn raw(mut self, key: &str, json: &str) -> Self {
-        if !self.0.is_empty() {
-            self.0.push(',');
-        }
-        self.0.push_str(&text(key));
-        self.0.push(':');
-        self.0.push_str(json);
+        self.key(key);
+        self.text.push_str(json);
         self
+    }
+
+    /// A member whose value is only copied when the request is written.
+    pub fn shared(mut self, key: &str, json: &JsonText) -> Self {
+        self.key(key);
+        self.shared.push((self.text.len(), json.clone()));
+        self
+    }
+
+    fn key(&mut self, key: &str) {
+        if !self.text.is_empty() {
+            self.text.push(',');
+        }
+        self.text.push_str(&text(key));
+        self.text.push(':');
     }
 
     pub fn text(self, key: &str, value: &str) -> Self {
@@ -47,15 +63,35 @@ impl Members {
 
     /// These and those.
     pub fn and(mut self, more: &Self) -> Self {
-        if !self.0.is_empty() && !more.0.is_empty() {
-            self.0.push(',');
+        if !self.text.is_empty() && !more.text.is_empty() {
+            self.text.push(',');
         }
-        self.0.push_str(&more.0);
+        let from = self.text.len();
+        self.text.push_str(&more.text);
+        self.shared.extend(more.shared.iter().map(|(at, json)| (from + at, json.clone())));
         self
     }
 
     pub fn object(&self) -> String {
-        format!("{{{}}}", self.0)
+        let mut out = String::with_capacity(self.len() + 2);
+        out.push('{');
+        self.write(&mut out);
+        out.push('}');
+        out
+    }
+
+    fn len(&self) -> usize {
+        self.text.len() + self.shared.iter().map(|(_, json)| json.get().len()).sum::<usize>()
+    }
+
+    fn write(&self, out: &mut String) {
+        let mut written = 0;
+        for (at, json) in &self.shared {
+            out.push_str(&self.text[written..*at]);
+            out.push_str(json.get());
+            written = *at;
+        }
+        out.push_str(&self.text[written..]);
     }
 }
 
@@ -68,18 +104,18 @@ pub(crate) fn text(text: &str) -> String {
 
 /// A request. `id` is JSON text.
 pub(crate) fn request(id: &str, method: &str, params: &Members) -> Bytes {
-    let mut out = String::with_capacity(params.0.len() + id.len() + method.len() + 64);
-    for part in
-        [r#"{"jsonrpc":"2.0","id":"#, id, r#","method":"#, &text(method), r#","params":{"#, &params.0, "}}"]
-    {
+    let mut out = String::with_capacity(params.len() + id.len() + method.len() + 64);
+    for part in [r#"{"jsonrpc":"2.0","id":"#, id, r#","method":"#, &text(method), r#","params":{"#] {
         out.push_str(part);
     }
+    params.write(&mut out);
+    out.push_str("}}");
     one_line(out)
 }
 
 /// A notification.
 pub(crate) fn notification(method: &str, params: &Members) -> Bytes {
-    one_line(format!(r#"{{"jsonrpc":"2.0","method":{},"params":{{{}}}}}"#, text(method), params.0))
+    one_line(format!(r#"{{"jsonrpc":"2.0","method":{},"params":{}}}"#, text(method), params.object()))
 }
 
 /// What gives up the request of this id.
@@ -205,6 +241,19 @@ mod tests {
             std::str::from_utf8(&text).unwrap(),
             r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"a\"b","arguments":{  "x":   "l\n"}}}"#
         );
+    }
+
+    #[test]
+    fn what_is_shared_stands_where_it_was_put() {
+        let value = |text: &str| JsonText::parse(text.to_owned()).unwrap();
+        let first = Members::default().text("a", "b").shared("c", &value("[1]")).raw("d", "2");
+        let both = first.clone().and(&Members::default().shared("e", &value("{\n}")).raw("f", "3"));
+        let expected = r#"{"a":"b","c":[1],"d":2,"e":{ },"f":3}"#;
+        assert_eq!(both.object().replace('\n', " "), expected);
+        assert_eq!(first.and(&Members::default()).object(), r#"{"a":"b","c":[1],"d":2}"#);
+        let request = request("7", "m", &both);
+        let request = std::str::from_utf8(&request).unwrap();
+        assert_eq!(request, format!(r#"{{"jsonrpc":"2.0","id":7,"method":"m","params":{expected}}}"#));
     }
 
     #[test]

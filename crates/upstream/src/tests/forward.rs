@@ -22,7 +22,7 @@ async fn a_call_carries_those_that_are_listed_and_no_others() {
         for name in ["x-tenant", "x-other", "authorization", "x-api-key", "mcp-protocol-version"] {
             forwarded.add(name, b"blue");
         }
-        let raw = serde_json::value::RawValue::from_string("{}".to_owned()).unwrap();
+        let raw = toolgate_core::JsonText::empty();
         let ctx = ctx("ann", None).with_forwarded(Some(Arc::new(forwarded)));
         find(&mount, "t").prepare(&raw).unwrap().run(&ctx).await.unwrap();
         call(&mount, "t", &Client::modern(json!({}))).await.unwrap();

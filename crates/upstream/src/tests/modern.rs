@@ -42,7 +42,7 @@ async fn a_request_says_what_it_must_and_no_more() {
     let trace = TraceContext::parse("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
     let ctx = ctx("ann", Some(client)).with_trace(trace);
     let arguments = json!({"region": " é", "n": 3, "plain": "p"}).to_string();
-    let raw = serde_json::value::RawValue::from_string(arguments).unwrap();
+    let raw = toolgate_core::JsonText::parse(arguments).unwrap();
     let output = find(&mount, "size").prepare(&raw).unwrap().run(&ctx).await.unwrap();
     assert_eq!(output.json.get(), r#"{"content":[],"resultType":"complete","_meta":{"a":1}}"#);
     let sent = world.wire.sent.lock().unwrap();

@@ -3,7 +3,6 @@
 use super::fake::{Dead, Fake, Script, Turn, Wire, failure};
 use crate::transport::{Failure, Open, Transport};
 use crate::{Event, Upstream, Upstreams};
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -239,7 +238,7 @@ pub async fn call_as(
     caller: &str,
     client: Option<Arc<Client>>,
 ) -> Result<ToolOutput, ToolError> {
-    let raw = RawValue::from_string(arguments.to_string()).unwrap();
+    let raw = toolgate_core::JsonText::of(&arguments).unwrap();
     let ctx = ctx(caller, client);
     tool.prepare(&raw).unwrap().run(&ctx).await
 }

@@ -7,13 +7,13 @@
 
 use super::sort;
 use super::{Failure, Incoming};
-use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 use toolgate_core::Kind;
+use toolgate_wire::Id;
 use toolgate_wire::message::{self, Body, Message};
 use toolgate_wire::scan::MAX_DEPTH;
 
@@ -85,7 +85,7 @@ impl Demux {
     }
 
     /// Take in one event or line. The error says what is wrong with it.
-    pub async fn feed(&self, bytes: Bytes) -> Result<(), String> {
+    pub async fn feed(&self, bytes: Vec<u8>) -> Result<(), String> {
         for (message, _) in sort::sorted(bytes, None).await? {
             self.one(message)?;
         }
@@ -93,15 +93,16 @@ impl Demux {
     }
 
     fn one(&self, text: Incoming) -> Result<(), String> {
+        if let Some((id, _)) = text.result() {
+            self.answer(id, &text);
+            return Ok(());
+        }
         let parsed = message::parse(&text, MAX_DEPTH).map_err(|m| m.fault.message.into_owned())?;
-        let mut tables = self.tables();
+        let tables = self.tables();
         let to = match &parsed {
             Body::One(Message::Response { id: Some(id), .. }) => {
-                match tables.requests.remove(id.json()) {
-                    // Its last place is free: nothing else may take it.
-                    Some(waiting) => drop(waiting.to.try_send(Ok(text.clone()))),
-                    None => tracing::debug!("a response that no request waits for; left out"),
-                }
+                drop(tables);
+                self.answer(id, &text);
                 return Ok(());
             }
             Body::One(Message::Notification { method, params: Some(params) })
@@ -127,6 +128,14 @@ impl Demux {
             None => {}
         }
         Ok(())
+    }
+
+    fn answer(&self, id: &Id, response: &Incoming) {
+        match self.tables().requests.remove(id.json()) {
+            // Its last place is free: nothing else may take it.
+            Some(waiting) => drop(waiting.to.try_send(Ok(response.clone()))),
+            None => tracing::debug!("a response that no request waits for; left out"),
+        }
     }
 
     /// No message comes any more: whoever waits is told why, and so is whoever comes later.
@@ -159,11 +168,11 @@ impl Drop for Registered {
 mod tests {
     use super::*;
 
-    fn progress(token: &str, n: u32) -> Bytes {
+    fn progress(token: &str, n: u32) -> Vec<u8> {
         let text = format!(
             r#"{{"jsonrpc":"2.0","method":"notifications/progress","params":{{"progressToken":{token},"progress":{n}}}}}"#
         );
-        Bytes::from(text)
+        text.into()
     }
 
     #[tokio::test]
@@ -175,14 +184,14 @@ mod tests {
             demux.feed(progress("\"t\"", n)).await.unwrap();
         }
         demux.feed(progress("\"u\"", 7)).await.unwrap();
-        demux.feed(Bytes::from_static(br#"{"jsonrpc":"2.0","id":1,"result":{}}"#)).await.unwrap();
+        demux.feed(br#"{"jsonrpc":"2.0","id":1,"result":{}}"#.to_vec()).await.unwrap();
         let mut heard = Vec::new();
         while let Some(message) = receiver.recv().await {
             heard.push(message.unwrap());
         }
         assert_eq!(heard.len(), WAITING);
         assert!(heard.last().unwrap().ends_with(br#""result":{}}"#));
-        assert_eq!(other.try_recv().unwrap().unwrap(), progress("\"u\"", 7));
+        assert_eq!(*other.try_recv().unwrap().unwrap(), *progress("\"u\"", 7));
         drop(registered);
         assert!(demux.tables().requests.is_empty());
     }

@@ -6,7 +6,7 @@
 use super::Failure;
 use super::refusal::{self, Asked};
 use crate::settings::Upstream;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use std::sync::Arc;
 use std::time::Duration;
@@ -164,31 +164,21 @@ impl Endpoint {
     }
 
     /// A whole body that is one text.
-    pub async fn read(&self, mut body: Body) -> Result<Bytes, Failure> {
+    pub async fn read(&self, mut body: Body) -> Result<Vec<u8>, Failure> {
         let length = body.length().unwrap_or(0);
         if length > self.max_message as u64 {
             return Err(self.too_large());
         }
         let read = async {
-            let Some(first) = body.chunk().await.map_err(outside)? else { return Ok(Bytes::new()) };
-            let mut next = body.chunk().await.map_err(outside)?;
-            if next.is_none() && first.len() <= self.max_message {
-                // All of it in one piece: passed on without a copy.
-                return Ok(first);
-            }
             let announced = usize::try_from(length).unwrap_or(0).min(RESERVED);
-            let mut whole = BytesMut::with_capacity(announced.max(first.len()));
-            let mut chunk = first;
-            loop {
+            let mut whole = Vec::with_capacity(announced);
+            while let Some(chunk) = body.chunk().await.map_err(outside)? {
                 if whole.len() + chunk.len() > self.max_message {
                     return Err(self.too_large());
                 }
                 whole.extend_from_slice(&chunk);
-                let Some(more) = next.take() else { break };
-                chunk = more;
-                next = body.chunk().await.map_err(outside)?;
             }
-            Ok(whole.freeze())
+            Ok(whole)
         };
         match tokio::time::timeout(self.deadline, read).await {
             Ok(result) => result,

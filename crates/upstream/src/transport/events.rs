@@ -157,7 +157,7 @@ impl Events {
         if event.data.len() > self.endpoint.max_message {
             return Err(self.endpoint.too_large());
         }
-        let messages = sort::sorted(event.data.into(), self.id.as_deref()).await;
+        let messages = sort::sorted(event.data.into_bytes(), self.id.as_deref()).await;
         let messages = messages.map_err(|why| self.endpoint.garbage(&why))?;
         for (message, role) in messages {
             match role {

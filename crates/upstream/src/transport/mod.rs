@@ -8,12 +8,14 @@ mod demux;
 mod endpoint;
 mod events;
 pub mod http;
+mod incoming;
 mod refusal;
 mod sort;
 pub mod sse_http;
 pub mod stdio;
 
 pub use endpoint::Credentials;
+pub use incoming::Incoming;
 
 use crate::settings::Upstream;
 use ::http::HeaderMap;
@@ -47,10 +49,6 @@ pub struct Outgoing {
     /// Told when the upstream lets go of the stream of its answer, to be asked for the rest later.
     pub paused: Option<Arc<Notify>>,
 }
-
-/// One message of the upstream: the text of one JSON object, already checked to be one and within bounds
-/// (`toolgate_wire::message::parse` reads it).
-pub type Incoming = Bytes;
 
 /// The messages that belong to one request: notifications, requests of the upstream, and the response as the last.
 pub struct Exchange {

@@ -1,12 +1,13 @@
 //! What a body or an event holds: the messages in it, and what each is to the request that waits.
 //!
 //! Called by `http`, `events` and `demux` for everything an upstream sends. Invariant: what passes is one JSON-RPC message
-//! each, nested within bounds; the bytes are those that came, not a copy, but for the parts of a large batch. A notification or request that is too long is left
-//! out, and only answers are large.
+//! each, nested within bounds; the text of a result is what came, not a copy, but for a small part of a large whole. A
+//! notification or request that is too long is left out, and only answers are large.
 
 use super::{Incoming, LONGEST_NOTIFICATION};
-use bytes::Bytes;
 use serde_json::value::RawValue;
+use std::sync::Arc;
+use toolgate_core::json_text::Whole;
 use toolgate_wire::message::{self, Body, Message};
 use toolgate_wire::scan::MAX_DEPTH;
 
@@ -22,7 +23,7 @@ pub(super) enum Role {
 }
 
 /// As `sort`; what is large is parsed beside the workers, which have other calls to serve.
-pub(super) async fn sorted(bytes: Bytes, id: Option<&str>) -> Result<Vec<(Incoming, Role)>, String> {
+pub(super) async fn sorted(bytes: Vec<u8>, id: Option<&str>) -> Result<Vec<(Incoming, Role)>, String> {
     if bytes.len() <= LONGEST_NOTIFICATION {
         return sort(bytes, id);
     }
@@ -33,37 +34,30 @@ pub(super) async fn sorted(bytes: Bytes, id: Option<&str>) -> Result<Vec<(Incomi
 
 /// The messages in `bytes`, in order: one, or those of a batch (2025-03-26). `id` is the JSON text of the request's.
 /// The error says what is wrong with the bytes.
-pub(super) fn sort(bytes: Bytes, id: Option<&str>) -> Result<Vec<(Incoming, Role)>, String> {
+pub(super) fn sort(bytes: Vec<u8>, id: Option<&str>) -> Result<Vec<(Incoming, Role)>, String> {
     let wrong = |malformed: message::Malformed| malformed.fault.message.into_owned();
-    let fits = |(message, role): &(Incoming, Role)| {
-        let fits = *role != Role::Other || message.len() <= LONGEST_NOTIFICATION;
-        if !fits {
+    let whole: Whole = Arc::new(message::text(bytes).map_err(wrong)?);
+    let json: &str = (*whole).as_ref();
+    let one = |message: Message<'_>, text: &str| {
+        let role = role(&message, id);
+        if role == Role::Other && text.len() > LONGEST_NOTIFICATION {
             tracing::warn!(
-                bytes = message.len(),
+                bytes = text.len(),
                 "a notification or request of an upstream is too long and was dropped"
             );
+            return None;
         }
-        fits
+        Some((Incoming::of(&whole, text, message), role))
     };
-    let role = match message::parse(&bytes, MAX_DEPTH).map_err(wrong)? {
-        Body::One(message) => role(&message, id),
+    match message::parse_str(json, MAX_DEPTH).map_err(wrong)? {
+        Body::One(message) => Ok(one(message, json).into_iter().collect()),
         Body::Batch(messages) => {
-            let texts: Vec<&RawValue> = serde_json::from_slice(&bytes).map_err(|e| e.to_string())?;
-            let one = |(message, text): (Result<Message<'_>, message::Malformed>, &RawValue)| {
-                let role = role(&message.map_err(wrong)?, id);
-                let text = text.get().as_bytes();
-                // A small part must not hold a large whole.
-                let small = bytes.len() > LONGEST_NOTIFICATION && text.len() <= LONGEST_NOTIFICATION;
-                Ok((if small { Bytes::copy_from_slice(text) } else { bytes.slice_ref(text) }, role))
-            };
-            let all: Result<Vec<_>, String> = messages.into_iter().zip(texts).map(one).collect();
-            return all.map(|mut all| {
-                all.retain(fits);
-                all
-            });
+            let texts: Vec<&RawValue> = serde_json::from_str(json).map_err(|e| e.to_string())?;
+            let all = messages.into_iter().zip(texts);
+            let all = all.map(|(message, text)| Ok(one(message.map_err(wrong)?, text.get())));
+            all.filter_map(Result::transpose).collect()
         }
-    };
-    Ok(Some((bytes, role)).filter(fits).into_iter().collect())
+    }
 }
 
 fn role(message: &Message<'_>, id: Option<&str>) -> Role {
@@ -80,7 +74,7 @@ mod tests {
     use super::*;
 
     fn roles(text: &'static str) -> Result<Vec<Role>, String> {
-        Ok(sort(Bytes::from_static(text.as_bytes()), Some("7"))?.into_iter().map(|(_, role)| role).collect())
+        Ok(sort(text.into(), Some("7"))?.into_iter().map(|(_, role)| role).collect())
     }
 
     #[test]
@@ -107,10 +101,10 @@ mod tests {
         for (text, roles) in
             [(&answer, vec![Role::Answer]), (&note, vec![]), (&batch, vec![Role::Other, Role::Answer])]
         {
-            let found = sorted(Bytes::from(text.clone()), Some("7")).await.unwrap();
+            let found = sorted(text.clone().into(), Some("7")).await.unwrap();
             assert_eq!(found.into_iter().map(|(_, role)| role).collect::<Vec<_>>(), roles);
         }
-        assert!(sorted(Bytes::from(pad), None).await.is_err());
+        assert!(sorted(pad.into(), None).await.is_err());
     }
 
     #[test]
@@ -118,7 +112,7 @@ mod tests {
         for text in ["", "no", "[]", "{}", "[1]", r#"[{"jsonrpc":"2.0","method":"a"},{}]"#, "\"\u{fffd}\""] {
             assert!(roles(text).is_err(), "{text}");
         }
-        let deep = Bytes::from("[".repeat(100_000));
-        assert!(sort(deep, None).is_err());
+        let deep = "[".repeat(100_000);
+        assert!(sort(deep.into(), None).is_err());
     }
 }

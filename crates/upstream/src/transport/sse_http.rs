@@ -8,7 +8,6 @@ use super::demux::Demux;
 use super::endpoint::{self, Credentials, Endpoint};
 use super::{Exchange, Failure, Outgoing, Transport};
 use crate::settings::Upstream;
-use bytes::Bytes;
 use http::{HeaderMap, Uri};
 use std::sync::Arc;
 use std::time::Duration;
@@ -111,7 +110,7 @@ impl Stream {
         }
     }
 
-    async fn message(&mut self) -> Result<Bytes, Failure> {
+    async fn message(&mut self) -> Result<Vec<u8>, Failure> {
         loop {
             let event = self.event().await?;
             let message = event.name.as_deref().is_none_or(|name| name == "message");
@@ -119,7 +118,7 @@ impl Stream {
                 if event.data.len() > self.endpoint.max_message {
                     return Err(self.endpoint.too_large());
                 }
-                return Ok(event.data.into());
+                return Ok(event.data.into_bytes());
             }
         }
     }

@@ -39,7 +39,7 @@ async fn a_whole_round() {
     let request = Outgoing { token: Some("\"t1\"".into()), ..request_of(&[("x-named", "kept")]) };
     let mut exchange = client.exchange(request).await.unwrap();
     assert_eq!(all(&mut exchange).await, [PROGRESS, RESULT]);
-    assert_eq!(unsolicited.next().await.unwrap().unwrap(), ASK.as_bytes());
+    assert_eq!(*unsolicited.next().await.unwrap().unwrap(), *ASK.as_bytes());
     let asked = server.asked();
     assert_eq!(asked[1].line, "POST /messages?sessionId=1");
     assert_eq!(asked[1].header("host"), Some(server.at.to_string().as_str()));

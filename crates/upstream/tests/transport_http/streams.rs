@@ -38,7 +38,7 @@ async fn messages_come_one_by_one_with_the_response_as_the_last() {
     })
     .await;
     let mut exchange = server.client().await.exchange(modern()).await.unwrap();
-    assert_eq!(exchange.next().await.unwrap().unwrap(), NOTE.as_bytes());
+    assert_eq!(*exchange.next().await.unwrap().unwrap(), *NOTE.as_bytes());
     go.notify_one();
     assert_eq!(all(&mut exchange).await, [ASK, RESULT]);
 }
@@ -133,8 +133,8 @@ async fn the_stream_of_no_request_connects_again() {
     })
     .await;
     let mut exchange = server.client().await.unsolicited(legacy().headers).await.unwrap();
-    assert_eq!(exchange.next().await.unwrap().unwrap(), NOTE.as_bytes());
-    assert_eq!(exchange.next().await.unwrap().unwrap(), ASK.as_bytes());
+    assert_eq!(*exchange.next().await.unwrap().unwrap(), *NOTE.as_bytes());
+    assert_eq!(*exchange.next().await.unwrap().unwrap(), *ASK.as_bytes());
     let failure = exchange.next().await.unwrap().unwrap_err();
     assert_eq!(failure.status, Some(404));
     let asked = server.asked();

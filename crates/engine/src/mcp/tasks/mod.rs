@@ -296,7 +296,7 @@ struct Whole<'a> {
 fn ended(call: &Call, id: &Id, answer: Answer) -> (TaskStatus, String) {
     let error = match answer {
         Ok(outcome) => {
-            let whole = result::call(Era::Modern, id, &outcome, SERVER_INFO);
+            let whole = result::call(Era::Modern, id, &outcome, SERVER_INFO).into_vec();
             match serde_json::from_slice::<Whole<'_>>(&whole) {
                 Ok(whole) if whole.result.get().len() <= MAX_BODY => {
                     return (TaskStatus::Completed, whole.result.get().to_owned());

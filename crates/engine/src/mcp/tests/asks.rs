@@ -165,7 +165,7 @@ fn sealed(bench: &Bench, talk: &Talk<'_>, age: i64) -> Value {
         scope: None,
         face: toolgate_core::Face::Tool,
         tool: "travel".to_owned(),
-        arguments: raw(&json!({})),
+        arguments: toolgate_core::JsonText::empty(),
         trace: None,
         forwarded: None,
         link: None,

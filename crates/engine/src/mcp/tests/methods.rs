@@ -29,7 +29,7 @@ impl Door<'_> {
 
     async fn send(&self, method: &str, params: Value) -> (u16, Value) {
         let reply = self.reply(method, params).await;
-        (reply.status, serde_json::from_slice(&reply.body).unwrap())
+        (reply.status, serde_json::from_slice(&reply.body.into_vec()).unwrap())
     }
 
     async fn reply(&self, method: &str, params: Value) -> Reply {
@@ -82,7 +82,7 @@ async fn initialize_and_discover() {
     let reply = door.reply("initialize", params).await;
     let opened = reply.opened.unwrap();
     assert_eq!((opened.version, opened.client.as_ref().unwrap().name.as_str()), (Version::V2025_06_18, "c"));
-    let answer: Value = serde_json::from_slice(&reply.body).unwrap();
+    let answer: Value = serde_json::from_slice(&reply.body.into_vec()).unwrap();
     let result = &answer["result"];
     assert_eq!(result["protocolVersion"], "2025-06-18");
     assert_eq!(result["capabilities"], json!({"tools": {"listChanged": true}, "logging": {}}));
@@ -92,7 +92,7 @@ async fn initialize_and_discover() {
     let params = json!({"protocolVersion": "2025-06-18", "capabilities": {"a": vec![json!([]); 4000]}});
     let reply = door.reply("initialize", params).await;
     assert!(reply.opened.is_none());
-    assert!(String::from_utf8_lossy(&reply.body).contains("-32602"));
+    assert!(String::from_utf8_lossy(&reply.body.into_vec()).contains("-32602"));
 
     let door = Door::new(&bench, "admin", None, MODERN);
     let (status, answer) = door.send("server/discover", json!({})).await;

@@ -13,7 +13,7 @@ use toolgate_core::name::ServerName;
 use toolgate_core::offer::MountedPrompt;
 use toolgate_core::server::{AnyTool, Checks, Health, State};
 use toolgate_core::tool::{BoxFuture, Ready};
-use toolgate_core::{Caller, Ctx, Effect, Kind, Mount, Spec, ToolError, ToolOutput};
+use toolgate_core::{Caller, Ctx, Effect, JsonText, Kind, Mount, Spec, ToolError, ToolOutput};
 use toolgate_wire::Incoming;
 use toolgate_wire::message::{Body, Message, parse};
 
@@ -61,7 +61,7 @@ impl AnyTool for Thing {
     fn output_schema(&self) -> &Value {
         &Value::Null
     }
-    fn prepare(&self, arguments: &RawValue) -> Result<Box<dyn Ready>, String> {
+    fn prepare(&self, arguments: &JsonText) -> Result<Box<dyn Ready>, String> {
         Ok(Box::new(Asked(json!([self.name, serde_json::from_str::<Value>(arguments.get()).unwrap()]))))
     }
 }

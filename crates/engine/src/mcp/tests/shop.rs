@@ -320,7 +320,7 @@ impl<'b> Talk<'b> {
         let Ok(Body::One(Message::Request(request))) = parse(text.as_bytes(), 64) else { panic!("{text}") };
         let request = Incoming::of(request).unwrap();
         let reply = handle(&self.bench.engine, &self.peer, &request, self.outbox.as_ref()).await;
-        let mut answer: Value = serde_json::from_slice(&reply.body).unwrap();
+        let mut answer: Value = serde_json::from_slice(&reply.body.into_vec()).unwrap();
         assert_eq!(answer["id"], "q");
         let said = if answer["error"].is_null() { "result" } else { "error" };
         (reply.status, answer[said].take())

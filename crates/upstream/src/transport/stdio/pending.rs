@@ -340,12 +340,12 @@ mod tests {
     fn a_full_queue_still_takes_the_response() {
         let mut pending = Pending::default();
         let (_, mut messages) = pending.add("1".into(), None, false).unwrap();
-        let note = Incoming::from_static(b"note");
+        let note = Incoming::from("note".to_owned());
         for _ in 0..MOST_QUEUED {
             assert_eq!(pending.give(&Place::Request("1".into()), &note), Given::Yes);
         }
         assert_eq!(pending.give(&Place::Request("1".into()), &note), Given::Full);
-        pending.give(&Place::Response("1".into()), &Incoming::from_static(b"end"));
+        pending.give(&Place::Response("1".into()), &Incoming::from("end".to_owned()));
         let mut last = None;
         while let Ok(message) = messages.try_recv() {
             last = message.ok();

@@ -9,10 +9,11 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncBufRead, AsyncRead, BufReader, ReadBuf};
 use tokio::process::ChildStdout;
+use toolgate_core::json_text::Whole;
 use toolgate_core::{Kind, redact};
 use toolgate_host::child::Child;
 use toolgate_wire::line::{Line, LineReader};
-use toolgate_wire::message::parse;
+use toolgate_wire::message::parse_str;
 use toolgate_wire::scan::MAX_DEPTH;
 use toolgate_wire::{Body, Message};
 
@@ -71,7 +72,7 @@ impl Reader {
         loop {
             match lines.next().await {
                 Ok(Line::Text(line)) => {
-                    if let Some(why) = self.line(line.into()).await {
+                    if let Some(why) = self.line(line).await {
                         return Some(why);
                     }
                 }
@@ -81,13 +82,18 @@ impl Reader {
         }
     }
 
-    async fn line(&mut self, line: Incoming) -> Option<String> {
-        let batch = match parse(&line, MAX_DEPTH) {
+    async fn line(&mut self, line: Vec<u8>) -> Option<String> {
+        let whole: Whole = match String::from_utf8(line) {
+            Ok(line) => Arc::new(line),
+            Err(error) => return self.rubbish(error.as_bytes()),
+        };
+        let line: &str = (*whole).as_ref();
+        let batch = match parse_str(line, MAX_DEPTH) {
             Ok(Body::One(message)) => {
                 self.garbage = 0;
                 self.garbage_bytes = 0;
                 let (place, call) = self.placed(&message);
-                self.hand(place, call, &line).await;
+                self.hand(place, call, &Incoming::of(&whole, line, message)).await;
                 return None;
             }
             Ok(Body::Batch(_)) => true,
@@ -109,15 +115,14 @@ impl Reader {
             }
         };
         if !batch {
-            return self.rubbish(&line);
+            return self.rubbish(line.as_bytes());
         }
         // Once legal; each is looked at for itself.
-        let items: Vec<&serde_json::value::RawValue> = serde_json::from_slice(&line).unwrap_or_default();
+        let items: Vec<&serde_json::value::RawValue> = serde_json::from_str(line).unwrap_or_default();
         for item in items {
-            let text = item.get().as_bytes();
-            if let Ok(Body::One(message)) = parse(text, MAX_DEPTH) {
+            if let Ok(Body::One(message)) = parse_str(item.get(), MAX_DEPTH) {
                 let (place, call) = self.placed(&message);
-                self.hand(place, call, &line.slice_ref(text)).await;
+                self.hand(place, call, &Incoming::of(&whole, item.get(), message)).await;
             }
         }
         None
