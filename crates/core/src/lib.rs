@@ -12,6 +12,7 @@ pub mod foreign;
 pub mod id;
 pub mod kind;
 pub mod link;
+pub mod listing;
 pub mod name;
 pub mod offer;
 pub mod outcome;

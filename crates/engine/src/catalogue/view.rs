@@ -3,14 +3,14 @@
 //! Compiled with each catalogue. It narrows: nothing is allowed here that policy does not allow the caller anyway, and
 //! calls go the same way with the same records under the same names.
 
-use super::{Entry, listing};
+use super::Entry;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use toolgate_core::listing::Nameless;
 use toolgate_core::name::{self, ServerName};
-use toolgate_core::{Effect, Error, Face};
+use toolgate_core::{Effect, Face};
 
 /// A virtual server (`virtual_servers.NAME` in `toolgate.yaml`).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -95,13 +95,19 @@ pub(crate) struct View {
     pub roles: Vec<String>,
     pub instructions: Option<String>,
     // By identity: an entry that is looked at may be of the catalogue before.
-    shown: HashMap<usize, Box<RawValue>>,
+    shown: HashMap<usize, Shown>,
     servers: BTreeSet<ServerName>,
     names: HashMap<(Face, String), usize>,
 }
 
+struct Shown {
+    name: String,
+    // Where it is described otherwise.
+    listing: Option<Nameless>,
+}
+
 impl View {
-    pub fn new(made: &VirtualServer, entries: &[Arc<Entry>]) -> Result<Self, Error> {
+    pub fn new(made: &VirtualServer, entries: &[Arc<Entry>]) -> Self {
         let members: Vec<&Arc<Entry>> = entries.iter().filter(|entry| made.has(entry)).collect();
         let mut view = Self {
             roles: made.roles.clone(),
@@ -126,19 +132,19 @@ impl View {
             if often.get(&(entry.face, name.clone())).is_some_and(|n| *n > 1) {
                 name = entry.exposed.clone();
             }
-            let described = made.descriptions.get(&id(entry)).map(String::as_str);
-            let shown = if entry.face == Face::Resource {
-                entry.listing.to_owned()
-            } else {
-                listing::changed(&entry.listing, &name, described)?
-            };
+            let mut shown = Shown { name: name.clone(), listing: None };
+            if entry.face == Face::Resource {
+                shown.name.clone_from(&entry.shown);
+            } else if let Some(described) = made.descriptions.get(&id(entry)) {
+                shown.listing = Some(entry.listing.described(described));
+            }
             view.shown.insert(entry.live.id, shown);
             if own(entry).is_none() || name == entry.exposed {
                 view.names.insert((entry.face, entry.exposed.clone()), entry.index);
             }
             view.names.entry((entry.face, name)).or_insert(entry.index);
         }
-        Ok(view)
+        view
     }
 
     pub fn has(&self, entry: &Entry) -> bool {
@@ -149,9 +155,12 @@ impl View {
         self.servers.contains(server)
     }
 
-    /// The MCP object that it lists.
-    pub fn listing<'a>(&'a self, entry: &'a Entry) -> &'a RawValue {
-        self.shown.get(&entry.live.id).map_or(&entry.listing, |own| own)
+    /// What it lists something as: name, and all else.
+    pub fn listed<'a>(&'a self, entry: &'a Entry) -> (&'a str, &'a Nameless) {
+        match self.shown.get(&entry.live.id) {
+            Some(shown) => (&shown.name, shown.listing.as_ref().unwrap_or(&entry.listing)),
+            None => (&entry.shown, &entry.listing),
+        }
     }
 
     pub fn find(&self, face: Face, name: &str) -> Option<usize> {

@@ -15,8 +15,9 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 use toolgate_core::foreign::{Foreign, Listing, Resources, SetAside};
+use toolgate_core::listing::Nameless;
 use toolgate_core::offer::MountedPrompt;
-use toolgate_core::server::{AnyTool, Mount};
+use toolgate_core::server::{AnyTool, Mount, raw};
 use toolgate_core::spec::Task;
 use toolgate_core::tool::{BoxFuture, Ready};
 use toolgate_core::{Ctx, Effect, Spec, ToolError, ToolOutput};
@@ -40,10 +41,16 @@ struct Offered {
     /// The upstream's own name of it.
     own: Arc<str>,
     name: String,
-    listing: Option<Box<RawValue>>,
+    /// What the upstream says of it, its schemas too; kept nowhere else.
+    listing: Option<Nameless>,
     description: String,
-    input_schema: Value,
-    output_schema: Value,
+}
+
+impl Offered {
+    fn member(&self, key: &str) -> Cow<'_, RawValue> {
+        let listing = self.listing.as_ref();
+        Cow::Borrowed(listing.and_then(|listing| listing.member(key)).unwrap_or(RawValue::NULL))
+    }
 }
 
 impl AnyTool for Offered {
@@ -53,17 +60,26 @@ impl AnyTool for Offered {
     fn name(&self) -> &str {
         &self.name
     }
-    fn listing(&self) -> Option<&RawValue> {
-        self.listing.as_deref()
+    fn listing(&self) -> Option<&Nameless> {
+        self.listing.as_ref()
     }
     fn description(&self) -> &str {
         &self.description
     }
-    fn input_schema(&self) -> &Value {
-        &self.input_schema
+    fn input_schema(&self) -> Cow<'_, RawValue> {
+        match (&self.listing, self.method) {
+            (Some(listing), "prompts/get") => {
+                let listed = listing.member("arguments").map_or("null", RawValue::get);
+                raw(&arguments(&serde_json::from_str(listed).unwrap_or_default()))
+            }
+            (Some(_), _) => self.member("inputSchema"),
+            (None, _) => raw(&json!({
+                "type": "object", "properties": { "uri": { "type": "string" } }, "required": ["uri"],
+            })),
+        }
     }
-    fn output_schema(&self) -> &Value {
-        &self.output_schema
+    fn output_schema(&self) -> Cow<'_, RawValue> {
+        self.member("outputSchema")
     }
 
     // What the arguments mean is the upstream's to say.
@@ -186,7 +202,8 @@ fn tools(
         let tool: Value = serde_json::from_str(listing.get()).unwrap_or_default();
         let own = tool["name"].as_str().unwrap_or_default().to_owned();
         let Some(name) = settings.tools.offered(&own).map(str::to_owned) else { continue };
-        match self::tool(hub, of, tool, listing, (&own, &name)) {
+        drop(listing);
+        match self::tool(hub, of, tool, (&own, &name)) {
             Ok(_) if !taken.insert(name.clone()) => {
                 aside(set_aside, &own, format!("another tool is named {name:?}"))
             }
@@ -204,8 +221,7 @@ fn aside(set_aside: &mut Vec<SetAside>, name: &str, reason: String) {
 fn tool(
     hub: &Arc<Hub>,
     (era, task): (Era, Task),
-    mut tool: Value,
-    listing: Box<RawValue>,
+    tool: Value,
     (own, name): (&str, &str),
 ) -> Result<Offered, String> {
     let settings = &hub.place.settings;
@@ -222,8 +238,8 @@ fn tool(
     if era == Era::Modern {
         Mirrors::of(&tool["inputSchema"])?;
     }
-    let annotations = tool["annotations"].take();
-    let effect = settings.tools.effect(own, name, &annotations);
+    let annotations = &tool["annotations"];
+    let effect = settings.tools.effect(own, name, annotations);
     let mut spec = spec(settings, effect).task(task);
     if settings.tools.trust_hints {
         spec.idempotent |= annotations["idempotentHint"] == true;
@@ -235,10 +251,8 @@ fn tool(
         method: "tools/call",
         own: own.into(),
         name: name.to_owned(),
-        listing: Some(listing),
         description: tool["description"].as_str().unwrap_or_default().to_owned(),
-        input_schema: tool["inputSchema"].take(),
-        output_schema: tool.get_mut("outputSchema").map(Value::take).unwrap_or_default(),
+        listing: nameless(tool),
     })
 }
 
@@ -271,14 +285,20 @@ fn prompts(
             method: "prompts/get",
             own: name.into(),
             name: name.to_owned(),
-            listing: Some(listing),
             description: prompt["description"].as_str().unwrap_or_default().to_owned(),
-            input_schema: arguments(&prompt["arguments"]),
-            output_schema: Value::Null,
+            listing: nameless(prompt),
         };
         offered.push(MountedPrompt { title: "", run: Arc::new(prompt), completer: None });
     }
     offered
+}
+
+// What is no object was set aside before.
+fn nameless(listed: Value) -> Option<Nameless> {
+    match listed {
+        Value::Object(members) => Some(Nameless::of(members)),
+        _ => None,
+    }
 }
 
 // The arguments of a prompt as a schema.
@@ -308,10 +328,6 @@ fn reading(hub: &Arc<Hub>, settings: &Upstream) -> Offered {
         name: READ.to_owned(),
         listing: None,
         description: format!("Read a resource of {}.", hub.name),
-        input_schema: json!({
-            "type": "object", "properties": { "uri": { "type": "string" } }, "required": ["uri"],
-        }),
-        output_schema: Value::Null,
     }
 }
 

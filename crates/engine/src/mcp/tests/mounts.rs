@@ -5,13 +5,15 @@ use super::shop::{Talk, bench, next};
 use crate::mcp::Out;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc::Receiver;
 use toolgate_core::foreign::{Foreign, Listing, Prefix, Relay, Resources};
 use toolgate_core::link::Change;
+use toolgate_core::listing::Nameless;
 use toolgate_core::name::ServerName;
 use toolgate_core::offer::MountedPrompt;
-use toolgate_core::server::{AnyTool, Checks, Health, State};
+use toolgate_core::server::{AnyTool, Checks, Health, State, raw};
 use toolgate_core::tool::{BoxFuture, Ready};
 use toolgate_core::{Caller, Ctx, Effect, Kind, Mount, Spec, ToolError, ToolOutput};
 use toolgate_wire::Incoming;
@@ -21,7 +23,7 @@ use toolgate_wire::message::{Body, Message, parse};
 struct Thing {
     name: String,
     spec: Spec,
-    listing: Box<RawValue>,
+    listing: Nameless,
     schema: Value,
 }
 
@@ -49,17 +51,17 @@ impl AnyTool for Thing {
     fn name(&self) -> &str {
         &self.name
     }
-    fn listing(&self) -> Option<&RawValue> {
+    fn listing(&self) -> Option<&Nameless> {
         Some(&self.listing)
     }
     fn description(&self) -> &str {
         ""
     }
-    fn input_schema(&self) -> &Value {
-        &self.schema
+    fn input_schema(&self) -> Cow<'_, RawValue> {
+        raw(&self.schema)
     }
-    fn output_schema(&self) -> &Value {
-        &Value::Null
+    fn output_schema(&self) -> Cow<'_, RawValue> {
+        Cow::Borrowed(RawValue::NULL)
     }
     fn prepare(&self, arguments: &RawValue) -> Result<Box<dyn Ready>, String> {
         Ok(Box::new(Asked(json!([self.name, serde_json::from_str::<Value>(arguments.get()).unwrap()]))))
@@ -71,7 +73,7 @@ fn thing(name: &str) -> Arc<dyn AnyTool> {
     Arc::new(Thing {
         name: name.to_owned(),
         spec: Spec::read("").without_breaker(),
-        listing: to_raw_value(&listing).unwrap(),
+        listing: Nameless::of(listing.as_object().unwrap().clone()),
         schema: json!({"type": "object"}),
     })
 }
@@ -462,7 +464,7 @@ async fn headers_of_a_call_tell_nothing_of_a_closed_door() {
     let bench = bench();
     let mut with_header = mount("a", Prefix::Always, &["go"], &[], &Arc::default());
     let schema = json!({"type": "object", "properties": {"r": {"type": "string", "x-mcp-header": "R"}}});
-    let listing = to_raw_value(&json!({"name": "go", "inputSchema": schema})).unwrap();
+    let listing = Nameless::of(json!({"name": "go", "inputSchema": schema}).as_object().unwrap().clone());
     let spec = Spec::read("").without_breaker();
     with_header.tools = vec![Arc::new(Thing { name: "go".to_owned(), spec, listing, schema })];
     bench.engine.mount(with_header).unwrap();
