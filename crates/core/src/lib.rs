@@ -17,6 +17,7 @@ pub mod name;
 pub mod offer;
 pub mod outcome;
 pub mod param;
+pub mod pattern;
 pub mod policy;
 pub mod quota;
 pub mod record;

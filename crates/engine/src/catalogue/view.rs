@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use toolgate_core::listing::Nameless;
 use toolgate_core::name::{self, ServerName};
+use toolgate_core::pattern::fits;
 use toolgate_core::{Effect, Face};
 
 /// A virtual server (`virtual_servers.NAME` in `toolgate.yaml`).
@@ -73,21 +74,6 @@ impl VirtualServer {
 
 fn id(entry: &Entry) -> String {
     format!("{}/{}", entry.server, entry.tool)
-}
-
-// `*` stands for any text.
-fn fits(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
-    let mut open = false;
-    let mut last = "";
-    for part in parts {
-        open = true;
-        let Some(at) = rest.find(part) else { return false };
-        rest = &rest[at + part.len()..];
-        last = part;
-    }
-    if open { last.is_empty() || text.ends_with(last) } else { rest.is_empty() }
 }
 
 /// A virtual server over one catalogue.
@@ -165,28 +151,5 @@ impl View {
 
     pub fn find(&self, face: Face, name: &str) -> Option<usize> {
         self.names.get(&(face, name.to_owned())).copied()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::fits;
-
-    #[test]
-    fn patterns() {
-        for (pattern, text, expected) in [
-            ("a/b", "a/b", true),
-            ("a/b", "a/bc", false),
-            ("a/*", "a/bc", true),
-            ("*/read_*", "x/read_file", true),
-            ("*/read_*", "x/unread", false),
-            ("*_file", "x/read_file", true),
-            ("*_file", "x/_file_not", false),
-            ("*", "x/y", true),
-            ("a*b*c", "a1b2c", true),
-            ("a*b*c", "a1c2b", false),
-        ] {
-            assert_eq!(fits(pattern, text), expected, "{pattern} {text}");
-        }
     }
 }

@@ -144,8 +144,14 @@ pub(crate) fn mount(hub: &Arc<Hub>, era: Era, face: &Face, listed: Listed) -> Mo
     let prompts = prompts(hub, settings, listed.prompts, &mut set_aside);
     let resources = face.capabilities.get("resources").map(|said| Resources {
         read: Arc::new(reading(hub, settings)),
-        fixed: listings(listed.resources, "uri", &mut set_aside),
-        templates: listings(listed.templates, "uriTemplate", &mut set_aside),
+        fixed: listings(listed.resources, "uri", |uri| settings.resources.has_uri(uri), &mut set_aside),
+        templates: listings(
+            listed.templates,
+            "uriTemplate",
+            |template| settings.resources.has_template(template),
+            &mut set_aside,
+        ),
+        choice: settings.resources.clone(),
         subscribe: said["subscribe"] == true,
     });
     for aside in set_aside.iter().take(MAX_TOLD) {
@@ -267,6 +273,9 @@ fn prompts(
     for listing in listed {
         let prompt: Value = serde_json::from_str(listing.get()).unwrap_or_default();
         let name = prompt["name"].as_str().unwrap_or_default();
+        if !settings.prompts.has(name) {
+            continue;
+        }
         if !is_name(name) {
             aside(
                 set_aside,
@@ -331,7 +340,12 @@ fn reading(hub: &Arc<Hub>, settings: &Upstream) -> Offered {
     }
 }
 
-fn listings(listed: Vec<Box<RawValue>>, key: &str, set_aside: &mut Vec<SetAside>) -> Arc<[Listing]> {
+fn listings(
+    listed: Vec<Box<RawValue>>,
+    key: &str,
+    is_offered: impl Fn(&str) -> bool,
+    set_aside: &mut Vec<SetAside>,
+) -> Arc<[Listing]> {
     let mut taken = HashSet::new();
     let mut offered = Vec::new();
     for json in listed {
@@ -341,6 +355,7 @@ fn listings(listed: Vec<Box<RawValue>>, key: &str, set_aside: &mut Vec<SetAside>
                 let name = said["name"].as_str().unwrap_or_default();
                 aside(set_aside, name, format!("its \"{key}\" must be 1 to {MAX_URI} characters"));
             }
+            Some(uri) if !is_offered(uri) => {}
             Some(uri) if taken.insert(uri.to_owned()) => offered.push(Listing { uri: uri.to_owned(), json }),
             Some(uri) => aside(set_aside, uri, format!("another resource has this {key}")),
         }

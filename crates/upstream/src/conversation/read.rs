@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use std::sync::Arc;
 use toolgate_core::link::{Change, Loudness};
 use toolgate_wire::result::Pairs;
-use toolgate_wire::scan::MAX_DEPTH;
+use toolgate_wire::scan::{MAX_DEPTH, deeper_than};
 use toolgate_wire::{Body, Message, Request};
 
 use super::fault::Rpc;
@@ -94,7 +94,17 @@ impl Question {
 
 /// Read a message. `id`: JSON text of the request that is waited for, if one is.
 pub(crate) fn read(message: &[u8], id: Option<&str>) -> Said {
-    let parsed = match toolgate_wire::message::parse(message, MAX_DEPTH) {
+    read_within(message, id, MAX_DEPTH)
+}
+
+/// As `read`, with a bound of its own on the nesting of an answer.
+pub(crate) fn read_within(message: &[u8], id: Option<&str>, depth: usize) -> Said {
+    let parsed = match toolgate_wire::message::parse(message, depth) {
+        Ok(Body::One(Message::Request(_) | Message::Notification { .. }))
+            if depth > MAX_DEPTH && deeper_than(message, MAX_DEPTH) =>
+        {
+            return Said::Nothing;
+        }
         Ok(Body::One(message)) => message,
         Ok(Body::Batch(_)) => return Said::Nothing,
         // An answer that cannot be read is an answer all the same: waiting for another would be in vain.

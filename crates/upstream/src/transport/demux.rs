@@ -6,7 +6,7 @@
 //! the log).
 
 use super::sort;
-use super::{Failure, Incoming};
+use super::{ANY_DEPTH, Failure, Incoming};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -15,7 +15,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 use toolgate_core::Kind;
 use toolgate_wire::message::{self, Body, Message};
-use toolgate_wire::scan::MAX_DEPTH;
 
 /// Messages that wait for one request, or for the listener.
 const WAITING: usize = 256;
@@ -93,7 +92,7 @@ impl Demux {
     }
 
     fn one(&self, text: Incoming) -> Result<(), String> {
-        let parsed = message::parse(&text, MAX_DEPTH).map_err(|m| m.fault.message.into_owned())?;
+        let parsed = message::parse(&text, ANY_DEPTH).map_err(|m| m.fault.message.into_owned())?;
         let mut tables = self.tables();
         let to = match &parsed {
             Body::One(Message::Response { id: Some(id), .. }) => {

@@ -4,11 +4,10 @@
 //! each, nested within bounds; the bytes are those that came, not a copy, but for the parts of a large batch. A notification or request that is too long is left
 //! out, and only answers are large.
 
-use super::{Incoming, LONGEST_NOTIFICATION};
+use super::{ANY_DEPTH, Incoming, LONGEST_NOTIFICATION};
 use bytes::Bytes;
 use serde_json::value::RawValue;
 use toolgate_wire::message::{self, Body, Message};
-use toolgate_wire::scan::MAX_DEPTH;
 
 /// What a message is to the request with a given id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +44,7 @@ pub(super) fn sort(bytes: Bytes, id: Option<&str>) -> Result<Vec<(Incoming, Role
         }
         fits
     };
-    let role = match message::parse(&bytes, MAX_DEPTH).map_err(wrong)? {
+    let role = match message::parse(&bytes, ANY_DEPTH).map_err(wrong)? {
         Body::One(message) => role(&message, id),
         Body::Batch(messages) => {
             let texts: Vec<&RawValue> = serde_json::from_slice(&bytes).map_err(|e| e.to_string())?;

@@ -1,6 +1,6 @@
 //! Reads what a child says, line by line, and hands it on; ends the child when it talks garbage, and tells everybody when it is gone.
 
-use super::super::{Incoming, LONGEST_NOTIFICATION};
+use super::super::{ANY_DEPTH, Incoming, LONGEST_NOTIFICATION};
 use super::Shared;
 use super::pending::{Given, Place};
 use std::pin::Pin;
@@ -13,7 +13,6 @@ use toolgate_core::{Kind, redact};
 use toolgate_host::child::Child;
 use toolgate_wire::line::{Line, LineReader};
 use toolgate_wire::message::parse;
-use toolgate_wire::scan::MAX_DEPTH;
 use toolgate_wire::{Body, Message};
 
 /// Lines in a row that are no message, and bytes of them: then this is no MCP server.
@@ -82,7 +81,7 @@ impl Reader {
     }
 
     async fn line(&mut self, line: Incoming) -> Option<String> {
-        let batch = match parse(&line, MAX_DEPTH) {
+        let batch = match parse(&line, ANY_DEPTH) {
             Ok(Body::One(message)) => {
                 self.garbage = 0;
                 self.garbage_bytes = 0;
@@ -115,7 +114,7 @@ impl Reader {
         let items: Vec<&serde_json::value::RawValue> = serde_json::from_slice(&line).unwrap_or_default();
         for item in items {
             let text = item.get().as_bytes();
-            if let Ok(Body::One(message)) = parse(text, MAX_DEPTH) {
+            if let Ok(Body::One(message)) = parse(text, ANY_DEPTH) {
                 let (place, call) = self.placed(&message);
                 self.hand(place, call, &line.slice_ref(text)).await;
             }
