@@ -91,8 +91,21 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
         Configured { file: settings.file.clone(), upstreams: settings.document.upstreams.clone() };
     let serves = kind != "cli";
     let egress = settings.document.egress.clone();
-    let upstreams =
-        Federation::new(engine.clone(), store.clone(), host.clone(), egress, dir.path(), configured, serves);
+    let bounds = &settings.document.limits.catalogues;
+    let together = toolgate_upstream::Together {
+        bytes: usize::try_from(bounds.max_bytes.0).unwrap_or(usize::MAX),
+        items: bounds.max_items,
+    };
+    let upstreams = Federation::new(
+        engine.clone(),
+        store.clone(),
+        host.clone(),
+        egress,
+        dir.path(),
+        configured,
+        together,
+        serves,
+    );
     Ok(Gate {
         upstreams,
         dir,

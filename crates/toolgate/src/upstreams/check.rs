@@ -212,6 +212,20 @@ fn values(upstream: &Upstream, found: &mut Found) {
 
 fn tools(upstream: &Upstream, found: &mut Found) {
     let tools = &upstream.tools;
+    for (section, choice, example) in
+        [("resources", &upstream.resources, "file:///pub/*"), ("prompts", &upstream.prompts, "ask_*")]
+    {
+        for (what, all) in [("allow", &choice.allow), ("deny", &choice.deny)] {
+            for (i, pattern) in all.iter().enumerate() {
+                // One with a control character, or longer than what is offered, fits nothing.
+                if pattern.is_empty() || pattern.len() > 8192 || pattern.chars().any(char::is_control) {
+                    let why =
+                        format!("fits nothing; write what is meant, or a pattern such as \"{example}\"");
+                    found.problem(format!("{section}.{what}[{i}]"), why);
+                }
+            }
+        }
+    }
     for (what, all) in [("allow", &tools.allow), ("deny", &tools.deny)] {
         for (i, pattern) in all.iter().enumerate() {
             if !is_pattern(pattern) {

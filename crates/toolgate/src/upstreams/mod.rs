@@ -12,6 +12,8 @@ pub mod open;
 pub mod secret;
 pub mod view;
 
+use crate::config::Settings;
+use crate::data_dir::DataDir;
 use crate::servers;
 use arc_swap::ArcSwap;
 use http::HeaderName;
@@ -26,7 +28,7 @@ use toolgate_engine::Engine;
 use toolgate_host::Host;
 use toolgate_host::egress::EgressRules;
 use toolgate_store::{Store, StoredUpstream};
-use toolgate_upstream::{Event, Report, State, Status, Upstream, Upstreams};
+use toolgate_upstream::{Event, Report, State, Status, Together, Upstream, Upstreams};
 
 /// What the configuration file says.
 #[derive(Debug, Clone, Default)]
@@ -59,6 +61,7 @@ impl Federation {
         egress: EgressRules,
         data: &Path,
         configured: Configured,
+        together: Together,
         serves: bool,
     ) -> Arc<Self> {
         if serves {
@@ -72,7 +75,7 @@ impl Federation {
         let mounted = engine.clone();
         let sink = Arc::new(move |event| heard(&mounted, event));
         Arc::new(Self {
-            upstreams: Upstreams::new(open::opener(host, data, egress), sink),
+            upstreams: Upstreams::new(open::opener(host, data, egress), sink, together),
             engine,
             store,
             data: data.to_path_buf(),
@@ -243,6 +246,17 @@ impl Federation {
         *self.turn.lock().await = true;
         self.upstreams.close().await;
     }
+}
+
+/// Names of the upstreams of the file and the store. Creates nothing.
+pub async fn names(settings: &Settings) -> anyhow::Result<BTreeSet<String>> {
+    let mut names: BTreeSet<String> = settings.document.upstreams.keys().cloned().collect();
+    if settings.data.join(toolgate_store::STATE_FILE).exists() {
+        let store = crate::wiring::open_store(&DataDir::open(&settings.data)?).await?;
+        names.extend(store.upstreams().await?.into_iter().map(|row| row.name));
+        store.close().await;
+    }
+    Ok(names)
 }
 
 /// An upstream of the file or the store.
