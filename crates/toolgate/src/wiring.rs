@@ -87,25 +87,11 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
     if kind != "cli" {
         engine.open_tasks().await.map_err(public)?;
     }
-    let configured =
-        Configured { file: settings.file.clone(), upstreams: settings.document.upstreams.clone() };
+    let configured = Configured::of(&settings);
     let serves = kind != "cli";
     let egress = settings.document.egress.clone();
-    let bounds = &settings.document.limits.catalogues;
-    let together = toolgate_upstream::Together {
-        bytes: usize::try_from(bounds.max_bytes.0).unwrap_or(usize::MAX),
-        items: bounds.max_items,
-    };
-    let upstreams = Federation::new(
-        engine.clone(),
-        store.clone(),
-        host.clone(),
-        egress,
-        dir.path(),
-        configured,
-        together,
-        serves,
-    );
+    let upstreams =
+        Federation::new(engine.clone(), store.clone(), host.clone(), egress, dir.path(), configured, serves);
     Ok(Gate {
         upstreams,
         dir,

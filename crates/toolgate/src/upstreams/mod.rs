@@ -35,6 +35,20 @@ use toolgate_upstream::{Event, Report, State, Status, Together, Upstream, Upstre
 pub struct Configured {
     pub file: Option<PathBuf>,
     pub upstreams: BTreeMap<String, Upstream>,
+    /// Bounds of all together; those of the start stay.
+    pub together: Together,
+}
+
+impl Configured {
+    pub fn of(settings: &Settings) -> Self {
+        let bounds = &settings.document.limits.catalogues;
+        let bytes = usize::try_from(bounds.max_bytes.0).unwrap_or(usize::MAX);
+        Self {
+            file: settings.file.clone(),
+            upstreams: settings.document.upstreams.clone(),
+            together: Together { bytes, items: bounds.max_items },
+        }
+    }
 }
 
 /// The upstreams of this process.
@@ -61,7 +75,6 @@ impl Federation {
         egress: EgressRules,
         data: &Path,
         configured: Configured,
-        together: Together,
         serves: bool,
     ) -> Arc<Self> {
         if serves {
@@ -75,7 +88,7 @@ impl Federation {
         let mounted = engine.clone();
         let sink = Arc::new(move |event| heard(&mounted, event));
         Arc::new(Self {
-            upstreams: Upstreams::new(open::opener(host, data, egress), sink, together),
+            upstreams: Upstreams::new(open::opener(host, data, egress), sink, configured.together),
             engine,
             store,
             data: data.to_path_buf(),

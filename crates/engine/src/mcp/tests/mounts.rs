@@ -13,6 +13,7 @@ use toolgate_core::link::Change;
 use toolgate_core::listing::Nameless;
 use toolgate_core::name::ServerName;
 use toolgate_core::offer::MountedPrompt;
+use toolgate_core::pattern::Choice;
 use toolgate_core::server::{AnyTool, Checks, Health, State, raw};
 use toolgate_core::tool::{BoxFuture, Ready};
 use toolgate_core::{Caller, Ctx, Effect, Kind, Mount, Spec, ToolError, ToolOutput};
@@ -69,17 +70,21 @@ impl AnyTool for Thing {
 }
 
 fn thing(name: &str) -> Arc<dyn AnyTool> {
+    thing_of(name, Spec::read("").without_breaker())
+}
+
+pub fn thing_of(name: &str, spec: Spec) -> Arc<dyn AnyTool> {
     let listing = json!({"name": name, "inputSchema": {"type": "object"}, "x-unknown": 1});
     Arc::new(Thing {
         name: name.to_owned(),
-        spec: Spec::read("").without_breaker(),
+        spec,
         listing: Nameless::of(listing.as_object().unwrap().clone()),
         schema: json!({"type": "object"}),
     })
 }
 
 #[derive(Default)]
-struct Wire(Mutex<Vec<String>>);
+pub struct Wire(Mutex<Vec<String>>);
 
 struct Held(Arc<Wire>, String);
 
@@ -125,7 +130,7 @@ fn listings(key: &str, uris: &[&str]) -> Arc<[Listing]> {
     uris.iter().map(listing).collect()
 }
 
-fn mount(name: &str, prefix: Prefix, tools: &[&str], uris: &[&str], wire: &Arc<Wire>) -> Mount {
+pub fn mount(name: &str, prefix: Prefix, tools: &[&str], uris: &[&str], wire: &Arc<Wire>) -> Mount {
     let read = thing("resources/read");
     let (fixed, templates) = (listings("uri", uris), listings("uriTemplate", &["far://{x}/end"]));
     let prompt = MountedPrompt { title: "", run: thing("ask"), completer: None };
@@ -142,14 +147,14 @@ fn mount(name: &str, prefix: Prefix, tools: &[&str], uris: &[&str], wire: &Arc<W
             prefix,
             concurrency: 4,
             instructions: Some(format!("Use {name} well.").into()),
-            resources: Some(Resources { read, fixed, templates, subscribe: true }),
+            resources: Some(Resources { read, fixed, templates, choice: Choice::default(), subscribe: true }),
             relay: Arc::new(Line(wire.clone())),
             set_aside: Arc::default(),
         }),
     }
 }
 
-fn names(list: &Value, key: &str) -> Vec<String> {
+pub fn names(list: &Value, key: &str) -> Vec<String> {
     list.as_array().unwrap().iter().map(|item| item[key].as_str().unwrap().to_owned()).collect()
 }
 
