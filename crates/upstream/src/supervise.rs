@@ -343,7 +343,7 @@ fn offer(
             hub.hold_back(aside);
             return false;
         }
-        listed = Listed { set_aside: vec![aside], ..Listed::default() };
+        listed = Listed::nothing(aside);
     }
     let new = listed.prints();
     let old = prints.replace(new);

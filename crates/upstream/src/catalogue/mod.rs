@@ -60,6 +60,11 @@ pub(crate) struct Prints {
 }
 
 impl Listed {
+    /// Nothing but the reason.
+    pub fn nothing(reason: SetAside) -> Self {
+        Self { set_aside: vec![reason], ..Self::default() }
+    }
+
     /// What it takes of the room of all upstreams: bytes and items.
     pub fn size(&self) -> (usize, usize) {
         let lists = [&self.tools, &self.prompts, &self.resources, &self.templates];
