@@ -119,7 +119,7 @@ static TOOLS: OnceLock<String> = OnceLock::new();
 fn many(count: usize) -> String {
     let mut tools = String::new();
     for i in 0..count {
-        let (comma, verb) = (if i > 0 { "," } else { "" }, if i % 2 == 0 { "get" } else { "set" });
+        let (comma, verb) = (if i > 0 { "," } else { "" }, if i.is_multiple_of(2) { "get" } else { "set" });
         let _ = write!(
             tools,
             r#"{comma}{{"name":"{verb}_record_{i:04}","title":"Record {i}","description":"{verb} a record of the collection {i}, with the fields that are asked for. The answer has at most `limit` records, the newest first.","inputSchema":{{"type":"object","properties":{{"collection":{{"type":"string","description":"Name of the collection"}},"fields":{{"type":"array","items":{{"type":"string"}},"description":"Fields to give back; all when empty"}},"limit":{{"type":"integer","minimum":1,"maximum":1000,"default":50}}}},"required":["collection"]}},"annotations":{{"readOnlyHint":{},"openWorldHint":false}}}}"#,

@@ -1,7 +1,7 @@
 //! What a body or an event holds: the messages in it, and what each is to the request that waits.
 //!
 //! Called by `http`, `events` and `demux` for everything an upstream sends. Invariant: what passes is one JSON-RPC message
-//! each, nested within bounds; the bytes are those that came, not a copy, but for the parts of a large batch. A notification or request that is too long is left
+//! each; the bytes are those that came, not a copy, but for the parts of a large batch. A notification or request that is too long is left
 //! out, and only answers are large.
 
 use super::{ANY_DEPTH, Incoming, LONGEST_NOTIFICATION};
@@ -110,6 +110,14 @@ mod tests {
             assert_eq!(found.into_iter().map(|(_, role)| role).collect::<Vec<_>>(), roles);
         }
         assert!(sorted(Bytes::from(pad), None).await.is_err());
+    }
+
+    #[test]
+    fn a_deep_answer_is_an_answer() {
+        let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
+        let text = format!(r#"{{"jsonrpc":"2.0","id":7,"result":{{"tools":{deep}}}}}"#);
+        let found = sort(Bytes::from(text), Some("7")).unwrap();
+        assert_eq!(found[0].1, Role::Answer, "what reads it has bounds");
     }
 
     #[test]

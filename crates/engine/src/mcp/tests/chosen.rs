@@ -44,7 +44,7 @@ async fn what_is_listed_is_what_may_be_called_at_every_door() {
     let made = json!({"few": {"servers": ["up03", "up01"], "rename": {"up03/get_2": "second"}}, "shut": {"servers": ["up01"], "roles": ["admin"]}});
     bench.engine.replace_virtuals(serde_json::from_value(made).unwrap()).unwrap();
     let expected = |ups: &[usize], every: usize| -> Vec<String> {
-        let verb = |i: usize| if i % 2 == 0 { "get" } else { "set" };
+        let verb = |i: usize| if i.is_multiple_of(2) { "get" } else { "set" };
         let of = |up: &usize| {
             let up = *up;
             (0..60).step_by(every).map(move |i| format!("up{up:02}__{}_{i}", verb(i))).collect::<Vec<_>>()
