@@ -72,6 +72,19 @@ impl Gateway {
         bail!("the gateway did not answer within 20 s; its log:\n{log}")
     }
 
+    /// Another key, with one role, made by the gateway's own command.
+    pub fn key_of(&self, role: &str) -> Result<String> {
+        let made = Command::new(&self.binary)
+            .args(["keys", "create", role, "--role", role, "--data"])
+            .arg(self.directory.path().join("data"))
+            .arg("--config")
+            .arg(self.directory.path().join("toolgate.yaml"))
+            .output()?;
+        let text = String::from_utf8_lossy(&made.stdout).into_owned();
+        let key = text.split_whitespace().find(|word| word.starts_with("tg_")).map(str::to_owned);
+        key.with_context(|| format!("no key: {text}{}", String::from_utf8_lossy(&made.stderr)))
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -12,6 +12,7 @@ mod client;
 mod compare;
 mod gateway;
 mod histogram;
+mod lists;
 mod load;
 mod nginx;
 mod options;
@@ -35,6 +36,7 @@ fn main() -> Result<()> {
     let mut words = std::env::args().skip(1).peekable();
     match words.peek().map(String::as_str) {
         Some("upstream") => upstream::main(words.skip(1)),
+        Some("lists") => lists::main(words.skip(1)),
         Some("compare") => {
             let options = options::compare(words.skip(1))?;
             println!("{}", machine());

@@ -38,8 +38,18 @@ pub struct Upstream {
 impl Upstream {
     /// `address`: where it listens; default a free port.
     pub fn start(address: Option<&str>) -> Result<Self> {
+        Self::with(&["--listen", address.unwrap_or("127.0.0.1:0")])
+    }
+
+    /// One that lists so many tools.
+    pub fn with_tools(count: usize) -> Result<Self> {
+        Self::with(&["--listen", "127.0.0.1:0", "--tools", &count.to_string()])
+    }
+
+    fn with(words: &[&str]) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
-            .args(["upstream", "--listen", address.unwrap_or("127.0.0.1:0")])
+            .arg("upstream")
+            .args(words)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

@@ -2,7 +2,7 @@
 //!
 //! Started as a process of its own: `toolgate-bench upstream --listen ADDRESS` or `--stdio`. It does as little for a call
 //! as it can: one pass over the message, borrowed, and one buffer for the answer. It speaks both eras of MCP, or the one
-//! named by `--era`. Absent on purpose: notifications of its own, resources, prompts, checks of the mirrored headers.
+//! named by `--era`. With `--tools N` it lists N tools instead, which is for measuring lists. Absent on purpose: notifications of its own, resources, prompts, checks of the mirrored headers.
 
 mod http;
 mod stdio;
@@ -11,6 +11,8 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::fmt::Write;
+use std::sync::OnceLock;
 
 /// Which eras it answers in.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,6 +30,10 @@ pub fn main(words: impl Iterator<Item = String>) -> Result<()> {
         match word.as_str() {
             "--stdio" => stdio = true,
             "--listen" => listen = Some(words.next().context("--listen needs an address")?),
+            "--tools" => {
+                let count = words.next().context("--tools needs a number")?.parse()?;
+                let _ = TOOLS.set(many(count));
+            }
             "--era" => {
                 eras = match words.next().as_deref() {
                     Some("modern") => Eras::Modern,
@@ -37,7 +43,7 @@ pub fn main(words: impl Iterator<Item = String>) -> Result<()> {
                 }
             }
             _ => bail!(
-                "usage: toolgate-bench upstream (--listen ADDRESS | --stdio) [--era modern|legacy|both]"
+                "usage: toolgate-bench upstream (--listen ADDRESS | --stdio) [--era modern|legacy|both] [--tools N]"
             ),
         }
     }
@@ -106,6 +112,23 @@ const LEGACY: [&str; 3] = ["2025-11-25", "2025-06-18", "2025-03-26"];
 const INFO: &str = r#"{"name":"bench-echo","version":"1"}"#;
 const TOOL: &str = r#"{"name":"echo","description":"Gives back its text.","inputSchema":{"type":"object","properties":{"text":{"type":"string"}},"required":["text"]},"annotations":{"readOnlyHint":true,"idempotentHint":true,"openWorldHint":false}}"#;
 
+// What it lists, once it is known: of a process, which is one upstream.
+static TOOLS: OnceLock<String> = OnceLock::new();
+
+// So many tools, every other one for reading only, each with a description and a schema of the usual size.
+fn many(count: usize) -> String {
+    let mut tools = String::new();
+    for i in 0..count {
+        let (comma, verb) = (if i > 0 { "," } else { "" }, if i.is_multiple_of(2) { "get" } else { "set" });
+        let _ = write!(
+            tools,
+            r#"{comma}{{"name":"{verb}_record_{i:04}","title":"Record {i}","description":"{verb} a record of the collection {i}, with the fields that are asked for. The answer has at most `limit` records, the newest first.","inputSchema":{{"type":"object","properties":{{"collection":{{"type":"string","description":"Name of the collection"}},"fields":{{"type":"array","items":{{"type":"string"}},"description":"Fields to give back; all when empty"}},"limit":{{"type":"integer","minimum":1,"maximum":1000,"default":50}}}},"required":["collection"]}},"annotations":{{"readOnlyHint":{},"openWorldHint":false}}}}"#,
+            verb == "get"
+        );
+    }
+    tools
+}
+
 fn reply(bytes: &[u8], eras: Eras) -> Reply {
     let message: Message<'_> = match serde_json::from_slice(bytes) {
         Ok(message) => message,
@@ -144,7 +167,10 @@ fn reply(bytes: &[u8], eras: Eras) -> Reply {
             return Reply { status: 200, body, kind };
         }
         "tools/call" => return error(kind, if modern { 400 } else { 200 }, id, -32602, "no such tool"),
-        "tools/list" => format!(r#"{{{complete}{list}"tools":[{TOOL}]}}"#),
+        "tools/list" => {
+            let tools = TOOLS.get_or_init(|| TOOL.to_owned());
+            format!(r#"{{{complete}{list}"tools":[{tools}]}}"#)
+        }
         "resources/list" => format!(r#"{{{complete}{list}"resources":[]}}"#),
         "resources/templates/list" => format!(r#"{{{complete}{list}"resourceTemplates":[]}}"#),
         "prompts/list" => format!(r#"{{{complete}{list}"prompts":[]}}"#),

@@ -3,6 +3,7 @@
 //! Made by `upstream` anew whenever the upstream's catalogue changes; the engine mounts the new one in place of the old.
 
 use crate::caller::Caller;
+use crate::pattern::Choice;
 use crate::server::AnyTool;
 use crate::tool::{BoxFuture, ToolError};
 use schemars::JsonSchema;
@@ -51,6 +52,8 @@ pub struct Resources {
     pub read: Arc<dyn AnyTool>,
     pub fixed: Arc<[Listing]>,
     pub templates: Arc<[Listing]>,
+    /// Which URIs may be read: lists have only those, and others are not there.
+    pub choice: Choice,
     /// Whether it tells of changes to one.
     pub subscribe: bool,
 }

@@ -5,6 +5,7 @@
 
 use crate::foreign::Foreign;
 use crate::json_text::JsonText;
+use crate::listing::Nameless;
 use crate::name::ServerName;
 use crate::offer::{MountedPrompt, MountedResource, PromptDef, ResourceDef};
 use crate::tool::{BoxFuture, Ready, ToolDef};
@@ -92,15 +93,23 @@ pub trait AnyTool: Send + Sync {
     fn name(&self) -> &str {
         self.spec().name
     }
-    /// The MCP object (`Tool`, `Prompt`) that an upstream describes it with; its name is put in its place.
-    fn listing(&self) -> Option<&RawValue> {
+    /// The MCP object (`Tool`, `Prompt`) that an upstream describes it with.
+    fn listing(&self) -> Option<&Nameless> {
         None
     }
     fn description(&self) -> &str;
-    fn input_schema(&self) -> &serde_json::Value;
-    fn output_schema(&self) -> &serde_json::Value;
+    /// Its JSON Schema. An upstream's is kept in its listing only, and looked for each time.
+    fn input_schema(&self) -> Cow<'_, RawValue>;
+    /// `null` when it has none.
+    fn output_schema(&self) -> Cow<'_, RawValue>;
     /// Parse arguments. The error text says what was wrong and what is accepted.
     fn prepare(&self, arguments: &JsonText) -> Result<Box<dyn Ready>, String>;
+}
+
+/// A schema that is kept parsed, as text.
+pub fn raw(schema: &serde_json::Value) -> Cow<'static, RawValue> {
+    // A `Value` can always be written.
+    Cow::Owned(serde_json::value::to_raw_value(schema).unwrap_or_else(|_| RawValue::NULL.to_owned()))
 }
 
 struct Mounted<S> {
@@ -115,11 +124,11 @@ impl<S: Send + Sync + 'static> AnyTool for Mounted<S> {
     fn description(&self) -> &str {
         &self.def.description
     }
-    fn input_schema(&self) -> &serde_json::Value {
-        &self.def.input_schema
+    fn input_schema(&self) -> Cow<'_, RawValue> {
+        raw(&self.def.input_schema)
     }
-    fn output_schema(&self) -> &serde_json::Value {
-        &self.def.output_schema
+    fn output_schema(&self) -> Cow<'_, RawValue> {
+        raw(&self.def.output_schema)
     }
     fn prepare(&self, arguments: &JsonText) -> Result<Box<dyn Ready>, String> {
         self.def.prepare(&self.server, arguments)

@@ -213,21 +213,37 @@ impl Engine {
     /// What this caller may call, read or get, in catalogue order; with a scope, one server's. Decided by the same table
     /// as `call`. A scope that names no server of which the caller may see something is `NotFound`.
     pub fn list(&self, face: Face, caller: &Caller, scope: Option<&str>) -> Result<Vec<Arc<Entry>>, Error> {
-        let inner = &*self.0;
-        let snapshot = inner.snapshot.load();
+        self.listed(face, caller, scope, |entries| entries.cloned().collect())
+    }
+
+    /// Whether `list` has something that `wanted` says yes to.
+    pub(crate) fn lists(
+        &self,
+        face: Face,
+        caller: &Caller,
+        scope: Option<&str>,
+        wanted: impl Fn(&Entry) -> bool,
+    ) -> bool {
+        self.listed(face, caller, scope, |mut entries| Iterator::any(&mut entries, |entry| wanted(entry)))
+            .is_ok_and(|found| found)
+    }
+
+    /// Whether a door leads to anything that this caller may see.
+    pub(crate) fn leads(&self, caller: &Caller, scope: Option<&str>) -> bool {
+        self.listed(Face::Tool, caller, scope, |_| ()).is_ok()
+    }
+
+    fn listed<T>(
+        &self,
+        face: Face,
+        caller: &Caller,
+        scope: Option<&str>,
+        read: impl FnOnce(&mut dyn Iterator<Item = &Arc<Entry>>) -> T,
+    ) -> Result<T, Error> {
+        let snapshot = self.0.snapshot.load();
         let rights = snapshot.rights(caller);
-        let door =
-            scope.map(Door::parse).transpose().map_err(|_| control::no_such_server(scope.unwrap_or("")))?;
-        let opens = snapshot.opens(caller, door.as_ref());
-        let sees = |entry: &&Arc<Entry>| {
-            opens && snapshot.catalogue.admits(door.as_ref(), entry) && rights.sees(entry)
-        };
-        let mut seen = snapshot.catalogue.entries.iter().filter(sees).peekable();
-        if let Some(server) = scope.filter(|_| seen.peek().is_none()) {
-            return Err(control::no_such_server(server));
-        }
-        let wanted = |entry: &&Arc<Entry>| entry.face == face && !snapshot.stopped.contains(&entry.server);
-        Ok(seen.filter(wanted).cloned().collect())
+        let places = snapshot::listed(&snapshot, &rights, face, caller, scope)?;
+        Ok(read(&mut places.iter().map(|at| &snapshot.catalogue.entries[*at as usize])))
     }
 
     /// What a URI means, when this caller may read it: changes are told under what this says.

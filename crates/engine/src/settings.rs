@@ -35,11 +35,13 @@ pub struct Settings {
     pub cache: Cache,
     /// Circuit breaker, one for each tool.
     pub breaker: Breaker,
+    /// What all upstreams together may list.
+    pub catalogues: Catalogues,
     /// What MCP clients may send and hold open.
     pub clients: Clients,
     /// Tries of a failed call that only reads, the first included.
     pub read_attempts: u32,
-    /// Exceptions for single servers, by name.
+    /// Exceptions for single servers, by name: built-in ones and upstreams, also those that are added later.
     pub servers: BTreeMap<String, ServerSettings>,
     /// What a call does when the journal cannot be written.
     pub journal_failure: JournalFailure,
@@ -51,6 +53,16 @@ pub struct Settings {
 pub struct Cache {
     pub max_entries: usize,
     pub max_bytes: Size,
+}
+
+/// Bounds of the lists of all upstreams together. One that breaks them keeps what it offered before, and its status says so.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Catalogues {
+    /// Bytes of the lists, as the upstreams write them.
+    pub max_bytes: Size,
+    /// Tools, prompts, resources and templates.
+    pub max_items: usize,
 }
 
 /// Circuit breaker of a tool.
@@ -120,6 +132,7 @@ impl Default for Settings {
             queue: 1000,
             cache: Cache::default(),
             breaker: Breaker::default(),
+            catalogues: Catalogues::default(),
             clients: Clients::default(),
             read_attempts: 2,
             servers: BTreeMap::new(),
@@ -131,6 +144,12 @@ impl Default for Settings {
 impl Default for Cache {
     fn default() -> Self {
         Self { max_entries: 2000, max_bytes: Size(64 << 20) }
+    }
+}
+
+impl Default for Catalogues {
+    fn default() -> Self {
+        Self { max_bytes: Size(64 << 20), max_items: 50_000 }
     }
 }
 

@@ -5,14 +5,16 @@
 
 use crate::ApiKey;
 use crate::catalogue::{Catalogue, Entry, Found};
+use crate::control;
 use crate::standing::KEY;
 use arc_swap::ArcSwapOption;
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use toolgate_core::name::{Door, ServerName};
 use toolgate_core::policy::{Policy, Verdict};
 use toolgate_core::unit::Rate;
-use toolgate_core::{Caller, Effect, Face};
+use toolgate_core::{Caller, Effect, Error, Face};
 
 pub(crate) type Roles = Arc<[Arc<str>]>;
 
@@ -37,6 +39,28 @@ pub(crate) struct Key {
 pub(crate) struct Rights {
     pub digest: [u8; 32],
     rules: Vec<Rule>,
+    seen: Seen,
+    // Behind the doors of virtual servers; found when they are first asked for.
+    views: HashMap<String, OnceLock<Seen>>,
+}
+
+/// Places in the catalogue of what is seen, in its order, by face.
+#[derive(Default)]
+struct Seen([Vec<u32>; 3]);
+
+impl Seen {
+    fn lists(&self) -> [&[u32]; 3] {
+        self.0.each_ref().map(Vec::as_slice)
+    }
+
+    fn of<'e>(entries: impl Iterator<Item = &'e Arc<Entry>>) -> Self {
+        let mut seen = Self::default();
+        for entry in entries {
+            // A catalogue has no more entries than its upstreams' bounds let in.
+            seen.0[entry.face as usize].extend(u32::try_from(entry.index));
+        }
+        seen
+    }
 }
 
 /// What policy says of one entry.
@@ -67,7 +91,26 @@ impl Rights {
                 approval: special.is_some_and(|p| p.approval_required),
             }
         };
-        Self { digest: policy.digest(roles), rules: catalogue.entries.iter().map(rule).collect() }
+        let rules = catalogue.entries.iter().map(rule).collect();
+        let views = catalogue.view_names().map(|name| (name.clone(), OnceLock::new())).collect();
+        let mut rights = Self { digest: policy.digest(roles), rules, seen: Seen::default(), views };
+        rights.seen = Seen::of(catalogue.entries.iter().filter(|entry| rights.sees(entry)));
+        rights
+    }
+
+    // What is seen behind a door, whether it is open or not.
+    fn seen(&self, catalogue: &Catalogue, scope: Option<&Door>) -> [&[u32]; 3] {
+        let Some(door) = scope else { return self.seen.lists() };
+        if let Some(server) = door.server() {
+            let Some(mounted) = catalogue.server(server) else { return [&[]; 3] };
+            let before = |list: &[u32], end: usize| list.partition_point(|at| (*at as usize) < end);
+            return (self.seen.lists())
+                .map(|list| &list[before(list, mounted.entries.start)..before(list, mounted.entries.end)]);
+        }
+        let view = catalogue.view(scope).zip(door.virtual_name().and_then(|name| self.views.get(name)));
+        let Some((view, kept)) = view else { return [&[]; 3] };
+        let of_view = |entry: &&Arc<Entry>| self.sees(entry) && view.has(entry);
+        kept.get_or_init(|| Seen::of(catalogue.entries.iter().filter(of_view))).lists()
     }
 
     pub fn of(&self, entry: &Entry) -> &Rule {
@@ -110,6 +153,28 @@ impl Snapshot {
             return kept.1.clone();
         }
         self.keep(&caller.roles)
+    }
+
+    /// What of a face a caller may call, read or get behind a door, as places in the catalogue; `None` when it may see
+    /// nothing whatever there.
+    pub fn listed<'a>(
+        &'a self,
+        caller: &Caller,
+        rights: &'a Rights,
+        face: Face,
+        scope: Option<&Door>,
+    ) -> Option<Cow<'a, [u32]>> {
+        let nothing: [&[u32]; 3] = [&[]; 3];
+        let seen = if self.opens(caller, scope) { rights.seen(&self.catalogue, scope) } else { nothing };
+        if scope.is_some() && seen.iter().all(|list| list.is_empty()) {
+            return None;
+        }
+        let list = seen[face as usize];
+        if self.stopped.is_empty() {
+            return Some(list.into());
+        }
+        let runs = |at: &u32| !self.stopped.contains(&self.catalogue.entries[*at as usize].server);
+        Some(list.iter().copied().filter(runs).collect())
     }
 
     /// What a name or URI may mean to a caller at a door: only what it may see.
@@ -158,6 +223,19 @@ impl Snapshot {
         let keyless = self.keyless.load_full().filter(|kept| sees(&kept.1)).map(|kept| kept.0.clone());
         keyed.chain(keyless).collect()
     }
+}
+
+/// `Snapshot::listed` of a door that is written; `NotFound` where it leads to nothing that the caller may see.
+pub(crate) fn listed<'a>(
+    snapshot: &'a Snapshot,
+    rights: &'a Rights,
+    face: Face,
+    caller: &Caller,
+    scope: Option<&str>,
+) -> Result<Cow<'a, [u32]>, Error> {
+    let nothing = || control::no_such_server(scope.unwrap_or_default());
+    let door = scope.map(Door::parse).transpose().map_err(|_| nothing())?;
+    snapshot.listed(caller, rights, face, door.as_ref()).ok_or_else(nothing)
 }
 
 /// Keys as they are looked up. Unknown roles grant nothing, so they need no check here.

@@ -6,12 +6,14 @@ use crate::{Engine, JournalFailure, Parts, Settings};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use toolgate_core::id::CallId;
 use toolgate_core::policy::Policy;
-use toolgate_core::server::AnyTool;
+use toolgate_core::server::{AnyTool, raw};
 use toolgate_core::tool::{BoxFuture, Ready};
 use toolgate_core::{
     Call, Caller, Ctx, Error, JsonText, Kind, Mount, Outcome, Server, Spec, Tool, ToolDef, ToolError,
@@ -194,11 +196,11 @@ impl AnyTool for Failing {
     fn description(&self) -> &str {
         ""
     }
-    fn input_schema(&self) -> &Value {
-        &self.1
+    fn input_schema(&self) -> Cow<'_, RawValue> {
+        raw(&self.1)
     }
-    fn output_schema(&self) -> &Value {
-        &self.1
+    fn output_schema(&self) -> Cow<'_, RawValue> {
+        raw(&self.1)
     }
     fn prepare(&self, _arguments: &JsonText) -> Result<Box<dyn Ready>, String> {
         Ok(Box::new(Failed))

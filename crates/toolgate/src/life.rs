@@ -65,8 +65,7 @@ async fn reload(gate: &Gate, sources: &Sources) -> Result<Vec<String>> {
         tokio::task::spawn_blocking(move || crate::config::load(&sources, servers::known())).await??;
     // Journaled first: what cannot be recorded is not done.
     gate.event("policy_reloaded", None).await?;
-    gate.upstreams
-        .reconfigure(Configured { file: fresh.file.clone(), upstreams: fresh.document.upstreams.clone() });
+    gate.upstreams.reconfigure(Configured::of(&fresh));
     gate.reload().await?;
     let waiting = gate.take_over(&fresh);
     crate::control::changed(&gate.dir.run(), gate.in_effect())?;

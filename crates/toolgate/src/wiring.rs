@@ -87,8 +87,7 @@ pub async fn open(settings: Settings, kind: &str) -> Result<Gate> {
     if kind != "cli" {
         engine.open_tasks().await.map_err(public)?;
     }
-    let configured =
-        Configured { file: settings.file.clone(), upstreams: settings.document.upstreams.clone() };
+    let configured = Configured::of(&settings);
     let serves = kind != "cli";
     let egress = settings.document.egress.clone();
     let upstreams =

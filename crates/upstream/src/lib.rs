@@ -8,6 +8,7 @@ mod catalogue;
 mod conversation;
 pub mod forward;
 mod relay;
+mod room;
 pub mod secrets;
 pub mod settings;
 mod silence;
@@ -19,10 +20,12 @@ pub mod transport;
 mod trial;
 mod watch;
 
+pub use room::Together;
 pub use settings::Upstream;
 pub use status::{Report, State, Status, Step};
 
 use conversation::{Lot, Place};
+use room::Room;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use supervise::Hub;
@@ -53,6 +56,7 @@ pub struct Upstreams {
     open: Open,
     sink: Sink,
     lot: Arc<Lot>,
+    room: Arc<Room>,
     members: Mutex<BTreeMap<ServerName, Member>>,
 }
 
@@ -76,9 +80,10 @@ impl Drop for Supervised {
 }
 
 impl Upstreams {
-    /// None yet. `open` makes transports; `sink` hears what there is.
-    pub fn new(open: Open, sink: Sink) -> Self {
-        Self { open, sink, lot: Arc::default(), members: Mutex::default() }
+    /// None yet. `open` makes transports; `sink` hears what there is; `together` bounds what all of them list.
+    pub fn new(open: Open, sink: Sink, together: Together) -> Self {
+        let room = Arc::new(Room::new(together));
+        Self { open, sink, lot: Arc::default(), room, members: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ServerName, Member>> {
@@ -112,6 +117,7 @@ impl Upstreams {
         }
         drop(members);
         for name in gone {
+            self.room.free(name.as_str());
             self.lot.clear(name.as_str());
             (self.sink)(Event::Gone(name));
         }
@@ -119,7 +125,7 @@ impl Upstreams {
 
     fn supervise(&self, name: &ServerName, settings: Upstream, before: Option<Supervised>) -> Supervised {
         let place = Place::new(name.as_str(), settings, self.open.clone(), self.lot.clone());
-        let hub = Arc::new(Hub::new(name.clone(), Arc::new(place)));
+        let hub = Arc::new(Hub::new(name.clone(), Arc::new(place), self.room.clone()));
         let task = tokio::spawn(supervise::run(hub.clone(), self.sink.clone(), before));
         Supervised { hub, task }
     }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use toolgate_core::Effect;
 use toolgate_core::foreign::Prefix;
+use toolgate_core::pattern::Choice;
 use toolgate_core::unit::{Rate, Size, Span};
 
 /// One upstream MCP server: either `url` or `command`.
@@ -39,6 +40,10 @@ pub struct Upstream {
     /// How its tools are named at the endpoint of all servers.
     pub prefix: Prefix,
     pub tools: Tools,
+    /// Which resources are offered, by URI. A URI is judged by what it comes to: decoded, without `..`.
+    pub resources: Choice,
+    /// Which prompts are offered, by name.
+    pub prompts: Choice,
     /// How far the program is confined.
     pub sandbox: Sandbox,
     /// Paths that a confined program may read, beside the system's programs and libraries.
@@ -84,6 +89,8 @@ impl Default for Upstream {
             era: EraChoice::default(),
             prefix: Prefix::default(),
             tools: Tools::default(),
+            resources: Choice::default(),
+            prompts: Choice::default(),
             sandbox: Sandbox::default(),
             read: Vec::new(),
             write: Vec::new(),

@@ -7,6 +7,7 @@
 use crate::catalogue::{self, Listed, Prints};
 use crate::conversation::fault::of_failure;
 use crate::conversation::{Conversation, Place, Trouble, probe};
+use crate::room::Room;
 use crate::status::{self, State, Status};
 use crate::transport::Failure;
 use crate::watch::{Listener, Told};
@@ -17,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
+use toolgate_core::foreign::SetAside;
 use toolgate_core::link::Change;
 use toolgate_core::name::ServerName;
 use toolgate_core::server::Mount;
@@ -45,6 +47,7 @@ pub(crate) struct Hub {
     /// Of the last good catalogue.
     seen: Mutex<Status>,
     rewatch: Notify,
+    room: Arc<Room>,
 }
 
 #[derive(Clone)]
@@ -65,10 +68,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Hub {
-    pub fn new(name: ServerName, place: Arc<Place>) -> Self {
+    pub fn new(name: ServerName, place: Arc<Place>, room: Arc<Room>) -> Self {
         let seen = Mutex::new(Status::new(name.as_str(), State::Connecting));
         let phase = watch::Sender::new(Phase::Connecting);
-        Self { name, place, phase, seen, rewatch: Notify::new() }
+        Self { name, place, phase, seen, rewatch: Notify::new(), room }
     }
 
     /// The connection of the moment. One that is being made is waited for; one that failed is not.
@@ -136,6 +139,16 @@ impl Hub {
     /// From now on there is no connection, and none will be made.
     pub fn close(&self) {
         self.phase.send_replace(Phase::Closed);
+    }
+
+    // What it offered stays; its status says why.
+    fn hold_back(&self, aside: SetAside) {
+        let mut seen = lock(&self.seen);
+        if !seen.set_aside.contains(&aside) {
+            tracing::warn!(upstream = %self.name, why = aside.reason, "what it lists now is not offered");
+            seen.set_aside.retain(|other| other.name != aside.name);
+            seen.set_aside.push(aside);
+        }
     }
 
     /// What these lists offer; also remembered for the status.
@@ -230,7 +243,9 @@ async fn tend(
     let mut ttl = hold(&conversation, &listed);
     hub.phase.send_replace(Phase::Ready(conversation.clone()));
     let again = prints.is_some();
-    offer(hub, sink, &conversation, listed, Told::default(), prints);
+    if !offer(hub, sink, &conversation, listed, Told::default(), prints) {
+        ttl = Some(LOOK_AGAIN);
+    }
     if again {
         sink(Event::Back(hub.name.clone()));
     }
@@ -271,7 +286,9 @@ async fn tend(
         match tokio::time::timeout(limit, catalogue::fetch(&conversation)).await {
             Ok(Ok(listed)) => {
                 ttl = hold(&conversation, &listed);
-                offer(hub, sink, &conversation, listed, told, prints);
+                if !offer(hub, sink, &conversation, listed, told, prints) {
+                    ttl = Some(LOOK_AGAIN);
+                }
             }
             Ok(Err(Trouble::Lost(failure))) if failure.status.is_none() && failure.kind != Kind::Timeout => {
                 return failure;
@@ -306,7 +323,8 @@ async fn after(at: Option<Instant>) {
     }
 }
 
-// Hand on what is offered where it is another than before, and tell what was told.
+// Hand on what is offered where it is another than before, and tell what was told. False where there is no room for it:
+// what was offered stays, and one that offered nothing yet is there with nothing but the reason.
 fn offer(
     hub: &Arc<Hub>,
     sink: &Sink,
@@ -314,7 +332,19 @@ fn offer(
     listed: Listed,
     told: Told,
     prints: &mut Option<Prints>,
-) {
+) -> bool {
+    let mut listed = listed;
+    let (bytes, items) = listed.size();
+    let held_back = hub.room.take(hub.name.as_str(), bytes, items).err();
+    if let Some(reason) = &held_back {
+        let aside =
+            SetAside { name: "lists".to_owned(), reason: format!("{reason}; nothing new of it is offered") };
+        if prints.is_some() {
+            hub.hold_back(aside);
+            return false;
+        }
+        listed = Listed::nothing(aside);
+    }
     let new = listed.prints();
     let old = prints.replace(new);
     if old != Some(new) {
@@ -331,4 +361,5 @@ fn offer(
             sink(Event::Changed(hub.name.clone(), change));
         }
     }
+    held_back.is_none()
 }

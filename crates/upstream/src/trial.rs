@@ -65,7 +65,7 @@ async fn all(name: &ServerName, upstream: &Upstream, open: &Open, steps: &mut Ve
     );
     step(steps, "lists", began, Ok(counts))?;
     let began = Instant::now();
-    let hub = Arc::new(Hub::new(name.clone(), place));
+    let hub = Arc::new(Hub::new(name.clone(), place, Arc::default()));
     let mount = hub.mount(&conversation, listed);
     let aside: Vec<String> = mount
         .foreign

@@ -169,6 +169,25 @@ impl ResultWriter {
         self
     }
 
+    /// A member whose value is an array; `write` appends one item as JSON text.
+    pub fn items<T>(
+        &mut self,
+        key: &str,
+        items: impl IntoIterator<Item = T>,
+        mut write: impl FnMut(T, &mut Vec<u8>),
+    ) -> &mut Self {
+        self.key(key);
+        self.out.push(b'[');
+        for (i, item) in items.into_iter().enumerate() {
+            if i > 0 {
+                self.out.push(b',');
+            }
+            write(item, &mut self.out);
+        }
+        self.out.push(b']');
+        self
+    }
+
     /// A member of `_meta`, whose value is JSON text already.
     pub fn meta(&mut self, key: &str, json: &str) -> &mut Self {
         write_text(&mut self.meta, key);

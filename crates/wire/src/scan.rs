@@ -12,7 +12,7 @@ pub const MAX_DEPTH: usize = 64;
 /// Whether `json` nests deeper than `max`. Brackets inside strings do not count.
 pub fn deeper_than(json: &[u8], max: usize) -> bool {
     // Most messages open fewer brackets in all than may nest, and counting them is many times faster than following them.
-    if opening(json) <= max {
+    if json.len() <= max || opening(json) <= max {
         return false;
     }
     let mut depth = 0usize;

@@ -108,7 +108,8 @@ impl Catalogue {
                 None => self.routes.schemes.get(scheme(uri)?)?.as_str(),
             };
             let entry = Some(&self.entries[*self.routes.foreign.get(owner)?]).filter(|e| within(e))?;
-            Some((entry, JsonText::of(&json!({ "uri": uri })).ok()?))
+            let offered = entry.resources.as_ref().is_some_and(|resources| resources.choice.has_uri(uri));
+            Some((entry, JsonText::of(&json!({ "uri": uri })).ok()?)).filter(|_| offered)
         };
         match own(true).or_else(|| own(false)).or_else(foreign) {
             Some((entry, variables)) => Found { entries: vec![entry], variables: Some(variables) },

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use toolgate_core::foreign::Resources;
+use toolgate_core::listing::Nameless;
 use toolgate_core::offer::{MountedPrompt, MountedResource};
 use toolgate_core::server::{AnyTool, Mount};
 use toolgate_core::uri::Template;
@@ -87,51 +88,42 @@ impl Offer<'_> {
         }
     }
 
-    pub fn listing(&self, name: &str) -> Result<Box<RawValue>, Error> {
+    /// The MCP object that lists have of it.
+    pub fn listing(&self) -> Result<Nameless, Error> {
         if let Some(own) = self.run().listing() {
-            return named(own, name);
+            return Ok(own.clone());
         }
-        match self {
-            Self::Tool(run) => tool_listing(name, &***run),
+        let listing = match self {
+            Self::Tool(run) => tool_listing(&***run)?,
             Self::Resource(resource) => {
                 let key = if resource.template.is_fixed() { "uri" } else { "uriTemplate" };
                 let mut listing = json!({
                     key: resource.template.as_str(),
-                    "name": name,
                     "title": resource.title,
                     "description": resource.run.description(),
                 });
                 if let Some(mime) = resource.mime {
                     listing["mimeType"] = mime.into();
                 }
-                raw(&listing)
+                listing
             }
             // It is not listed itself: what it reads is.
-            Self::Resources(_) => raw(&Value::Null),
-            Self::Prompt(prompt) => raw(&json!({
-                "name": name,
+            Self::Resources(_) => json!({}),
+            Self::Prompt(prompt) => json!({
                 "title": prompt.title,
                 "description": prompt.run.description(),
-                "arguments": prompt_arguments(prompt.run.input_schema()),
-            })),
+                "arguments": prompt_arguments(&parsed(&prompt.run.input_schema())?),
+            }),
+        };
+        match listing {
+            Value::Object(members) => Ok(Nameless::of(members)),
+            _ => Err(Error::internal("a listing that is no object")),
         }
     }
 }
 
-// Another's object under our name, everything else as it came.
-fn named(own: &RawValue, name: &str) -> Result<Box<RawValue>, Error> {
-    changed(own, name, None)
-}
-
-/// The same object under another name and, if there is one, with another description.
-pub(super) fn changed(own: &RawValue, name: &str, described: Option<&str>) -> Result<Box<RawValue>, Error> {
-    let mut object: serde_json::Map<String, Value> =
-        serde_json::from_str(own.get()).map_err(Error::internal)?;
-    object.insert("name".to_owned(), name.into());
-    if let Some(described) = described {
-        object.insert("description".to_owned(), described.into());
-    }
-    raw(&object)
+fn parsed(schema: &RawValue) -> Result<Value, Error> {
+    serde_json::from_str(schema.get()).map_err(Error::internal)
 }
 
 // The members of the schema of a prompt's arguments, as MCP lists them.
@@ -148,16 +140,11 @@ fn prompt_arguments(schema: &Value) -> Vec<Value> {
     schema["properties"].as_object().map(|members| members.iter().map(argument).collect()).unwrap_or_default()
 }
 
-pub(super) fn raw<T: Serialize>(value: &T) -> Result<Box<RawValue>, Error> {
-    serde_json::value::to_raw_value(value).map_err(Error::internal)
-}
-
-fn tool_listing(name: &str, tool: &dyn AnyTool) -> Result<Box<RawValue>, Error> {
+fn tool_listing(tool: &dyn AnyTool) -> Result<Value, Error> {
     let spec = tool.spec();
     let mut listing = json!({
-        "name": name,
         "description": tool.description(),
-        "inputSchema": tool.input_schema(),
+        "inputSchema": parsed(&tool.input_schema())?,
         "annotations": {
             "readOnlyHint": spec.most == Effect::Read,
             "destructiveHint": spec.most == Effect::Destroy,
@@ -167,7 +154,7 @@ fn tool_listing(name: &str, tool: &dyn AnyTool) -> Result<Box<RawValue>, Error> 
     });
     // What a tool shows has no shape of its own.
     if !spec.shows {
-        listing["outputSchema"] = tool.output_schema().clone();
+        listing["outputSchema"] = parsed(&tool.output_schema())?;
     }
-    raw(&listing)
+    Ok(listing)
 }

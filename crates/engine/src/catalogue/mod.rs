@@ -20,13 +20,16 @@ use crate::changes::Changes;
 use crate::settings::Settings;
 use crate::slots::Slots;
 use find::Routes;
-use listing::{offers, raw};
+use listing::offers;
 use serde::Serialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use toolgate_core::ctx::Tell;
 use toolgate_core::foreign::{Prefix, Relay, Resources, SetAside};
+use toolgate_core::listing::Nameless;
 use toolgate_core::name::{self, Door, ServerName};
 use toolgate_core::server::{AnyTool, State};
 use toolgate_core::unit::Rate;
@@ -45,13 +48,12 @@ pub struct Entry {
     /// `{server}__{tool}`, at most 64 characters.
     pub exposed: String,
     pub spec: Spec,
-    pub description: String,
-    pub input_schema: Box<RawValue>,
-    pub output_schema: Box<RawValue>,
-    /// The MCP object under the name that the door of all servers lists it by, ready to send.
-    pub listing: Box<RawValue>,
-    /// The same under the bare name, for `/mcp/{server}`.
-    pub listing_bare: Box<RawValue>,
+    /// The MCP object that lists have of it, but for its name.
+    pub(crate) listing: Nameless,
+    /// The name that the door of all servers lists it by.
+    pub(crate) shown: String,
+    /// The bare name, for `/mcp/{server}`.
+    pub(crate) bare: String,
     /// Of a resource.
     pub(crate) template: Option<Arc<Template>>,
     /// Of a resource: whether its server tells when it changes.
@@ -75,6 +77,19 @@ pub struct Entry {
 }
 
 impl Entry {
+    pub fn description(&self) -> &str {
+        self.run.description()
+    }
+
+    pub fn input_schema(&self) -> Cow<'_, RawValue> {
+        self.run.input_schema()
+    }
+
+    /// `null` when it has none.
+    pub fn output_schema(&self) -> Cow<'_, RawValue> {
+        self.run.output_schema()
+    }
+
     /// A URI of its server's as the server writes it, at whatever door it was named.
     pub(crate) fn own_uri<'u>(&self, uri: &'u str) -> &'u str {
         uri.strip_prefix(self.server.as_str()).and_then(|rest| rest.strip_prefix('+')).unwrap_or(uri)
@@ -89,8 +104,8 @@ impl Entry {
             entry.resources.as_ref().map(all)
         };
         self.server == other.server
-            && self.listing.get() == other.listing.get()
-            && self.listing_bare.get() == other.listing_bare.get()
+            && (&self.shown, &self.bare) == (&other.shown, &other.bare)
+            && self.listing == other.listing
             && uris(self) == uris(other)
     }
 }
@@ -160,10 +175,10 @@ impl Catalogue {
             }
             catalogue.mount(server, settings, changes, pool)?;
         }
-        catalogue.list_as_they_are()?;
+        catalogue.list_as_they_are();
         catalogue.route(pool);
         for (name, made) in virtuals {
-            catalogue.views.insert(name.clone(), View::new(made, &catalogue.entries)?);
+            catalogue.views.insert(name.clone(), View::new(made, &catalogue.entries));
         }
         catalogue.mirrors = catalogue.entries.iter().any(|entry| entry.mirrors.is_some());
         Ok(catalogue)
@@ -205,11 +220,9 @@ impl Catalogue {
                     server: server.name.clone(),
                     live: pool.live(&server.name, &tool, &settings.breaker),
                     spec: *run.spec(),
-                    description: run.description().to_owned(),
-                    input_schema: raw(run.input_schema())?,
-                    output_schema: raw(run.output_schema())?,
-                    listing: offer.listing(&exposed)?,
-                    listing_bare: offer.listing(&name::short(&called))?,
+                    listing: offer.listing()?,
+                    shown: exposed.clone(),
+                    bare: name::short(&called),
                     template: offer.template(),
                     tells: offer.tells(),
                     completer: offer.completer(),
@@ -274,7 +287,7 @@ impl Catalogue {
     }
 
     // Of upstreams whose names have no prefix: listed by their own names, as far as those are free.
-    fn list_as_they_are(&mut self) -> Result<(), Error> {
+    fn list_as_they_are(&mut self) {
         for at in 0..self.servers.len() {
             let mounted = &self.servers[at];
             let Some(prefix) = mounted.server.foreign.as_ref().map(|foreign| foreign.prefix) else {
@@ -296,7 +309,9 @@ impl Catalogue {
                 let free = !taken && !self.exposed.contains_key(&(entry.face, name.clone()));
                 if free && (alone || prefix == Prefix::Never) {
                     self.exposed.insert((entry.face, name), index);
-                    self.relist(index)?;
+                    if let Some(entry) = Arc::get_mut(&mut self.entries[index]) {
+                        entry.shown.clone_from(&entry.bare);
+                    }
                 } else if prefix == Prefix::Never {
                     let why = "is the name of another, or reads as if it were of another server";
                     let reason = format!("{name} {why}, and this upstream has `prefix: never`");
@@ -306,7 +321,6 @@ impl Catalogue {
                 }
             }
         }
-        Ok(())
     }
 
     fn is_foreign(&self, index: usize) -> bool {
@@ -314,12 +328,8 @@ impl Catalogue {
         mounted.is_some_and(|mounted| mounted.server.foreign.is_some())
     }
 
-    fn relist(&mut self, index: usize) -> Result<(), Error> {
-        if let Some(entry) = Arc::get_mut(&mut self.entries[index]) {
-            entry.listing =
-                RawValue::from_string(entry.listing_bare.get().to_owned()).map_err(Error::internal)?;
-        }
-        Ok(())
+    pub fn view_names(&self) -> impl Iterator<Item = &String> {
+        self.views.keys()
     }
 
     /// The virtual server of a door, if it is one's.
@@ -378,10 +388,15 @@ impl Catalogue {
 
 // One that is wrong is logged and not enforced: an upstream's tool with such a one is not offered at all.
 fn mirrors(face: Face, tool: &dyn AnyTool, exposed: &str) -> Option<Mirrors> {
-    if face != Face::Tool || !tool.input_schema().to_string().contains(ANNOTATION) {
+    if face != Face::Tool {
         return None;
     }
-    match Mirrors::of(tool.input_schema()) {
+    let schema = tool.input_schema();
+    if !schema.get().contains(ANNOTATION) {
+        return None;
+    }
+    let schema: Value = serde_json::from_str(schema.get()).unwrap_or_default();
+    match Mirrors::of(&schema) {
         Ok(mirrors) => Some(mirrors).filter(|mirrors| !mirrors.is_empty()),
         Err(problem) => {
             tracing::warn!(tool = exposed, problem, "header annotations ignored");

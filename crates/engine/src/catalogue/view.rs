@@ -3,14 +3,15 @@
 //! Compiled with each catalogue. It narrows: nothing is allowed here that policy does not allow the caller anyway, and
 //! calls go the same way with the same records under the same names.
 
-use super::{Entry, listing};
+use super::Entry;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use toolgate_core::listing::Nameless;
 use toolgate_core::name::{self, ServerName};
-use toolgate_core::{Effect, Error, Face};
+use toolgate_core::pattern::fits;
+use toolgate_core::{Effect, Face};
 
 /// A virtual server (`virtual_servers.NAME` in `toolgate.yaml`).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -75,33 +76,24 @@ fn id(entry: &Entry) -> String {
     format!("{}/{}", entry.server, entry.tool)
 }
 
-// `*` stands for any text.
-fn fits(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
-    let mut open = false;
-    let mut last = "";
-    for part in parts {
-        open = true;
-        let Some(at) = rest.find(part) else { return false };
-        rest = &rest[at + part.len()..];
-        last = part;
-    }
-    if open { last.is_empty() || text.ends_with(last) } else { rest.is_empty() }
-}
-
 /// A virtual server over one catalogue.
 pub(crate) struct View {
     pub roles: Vec<String>,
     pub instructions: Option<String>,
     // By identity: an entry that is looked at may be of the catalogue before.
-    shown: HashMap<usize, Box<RawValue>>,
+    shown: HashMap<usize, Shown>,
     servers: BTreeSet<ServerName>,
     names: HashMap<(Face, String), usize>,
 }
 
+struct Shown {
+    name: String,
+    // Where it is described otherwise.
+    listing: Option<Nameless>,
+}
+
 impl View {
-    pub fn new(made: &VirtualServer, entries: &[Arc<Entry>]) -> Result<Self, Error> {
+    pub fn new(made: &VirtualServer, entries: &[Arc<Entry>]) -> Self {
         let members: Vec<&Arc<Entry>> = entries.iter().filter(|entry| made.has(entry)).collect();
         let mut view = Self {
             roles: made.roles.clone(),
@@ -126,19 +118,19 @@ impl View {
             if often.get(&(entry.face, name.clone())).is_some_and(|n| *n > 1) {
                 name = entry.exposed.clone();
             }
-            let described = made.descriptions.get(&id(entry)).map(String::as_str);
-            let shown = if entry.face == Face::Resource {
-                entry.listing.to_owned()
-            } else {
-                listing::changed(&entry.listing, &name, described)?
-            };
+            let mut shown = Shown { name: name.clone(), listing: None };
+            if entry.face == Face::Resource {
+                shown.name.clone_from(&entry.shown);
+            } else if let Some(described) = made.descriptions.get(&id(entry)) {
+                shown.listing = Some(entry.listing.described(described));
+            }
             view.shown.insert(entry.live.id, shown);
             if own(entry).is_none() || name == entry.exposed {
                 view.names.insert((entry.face, entry.exposed.clone()), entry.index);
             }
             view.names.entry((entry.face, name)).or_insert(entry.index);
         }
-        Ok(view)
+        view
     }
 
     pub fn has(&self, entry: &Entry) -> bool {
@@ -149,35 +141,15 @@ impl View {
         self.servers.contains(server)
     }
 
-    /// The MCP object that it lists.
-    pub fn listing<'a>(&'a self, entry: &'a Entry) -> &'a RawValue {
-        self.shown.get(&entry.live.id).map_or(&entry.listing, |own| own)
+    /// What it lists something as: name, and all else.
+    pub fn listed<'a>(&'a self, entry: &'a Entry) -> (&'a str, &'a Nameless) {
+        match self.shown.get(&entry.live.id) {
+            Some(shown) => (&shown.name, shown.listing.as_ref().unwrap_or(&entry.listing)),
+            None => (&entry.shown, &entry.listing),
+        }
     }
 
     pub fn find(&self, face: Face, name: &str) -> Option<usize> {
         self.names.get(&(face, name.to_owned())).copied()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::fits;
-
-    #[test]
-    fn patterns() {
-        for (pattern, text, expected) in [
-            ("a/b", "a/b", true),
-            ("a/b", "a/bc", false),
-            ("a/*", "a/bc", true),
-            ("*/read_*", "x/read_file", true),
-            ("*/read_*", "x/unread", false),
-            ("*_file", "x/read_file", true),
-            ("*_file", "x/_file_not", false),
-            ("*", "x/y", true),
-            ("a*b*c", "a1b2c", true),
-            ("a*b*c", "a1c2b", false),
-        ] {
-            assert_eq!(fits(pattern, text), expected, "{pattern} {text}");
-        }
     }
 }

@@ -1,8 +1,8 @@
 //! Lists: what this caller may call, read or get, in catalogue order, in pages.
 
 use super::{LISTS_HOLD, Peer, Pending, Reply, SERVER_INFO};
-use crate::catalogue::View;
-use crate::{Engine, Entry};
+use crate::catalogue::{Catalogue, View};
+use crate::{Engine, Entry, snapshot};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::FutureExt;
@@ -12,9 +12,10 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use toolgate_core::foreign::Listing;
+use toolgate_core::listing::Nameless;
 use toolgate_core::uri::MAX_URI;
 use toolgate_core::{Error, Face, Kind};
-use toolgate_wire::result::ResultWriter;
+use toolgate_wire::result::{ResultWriter, write_text};
 use toolgate_wire::{Fault, Id, Incoming};
 
 // Items in one page.
@@ -64,16 +65,94 @@ impl List {
     }
 }
 
-// One item: what a cursor remembers of it, and its JSON text.
-struct Item<'a> {
-    name: &'a str,
-    json: &'a str,
+// What is listed, one item after the other.
+trait Items {
+    fn count(&self) -> usize;
+    // What a cursor remembers of one.
+    fn name(&self, at: usize) -> &str;
+    // Bytes of its JSON text, or a few more.
+    fn size(&self, at: usize) -> usize;
+    fn write(&self, at: usize, out: &mut Vec<u8>);
+}
+
+// Tools and prompts: places in the catalogue.
+struct Things<'a> {
+    catalogue: &'a Catalogue,
+    places: &'a [u32],
+    bare: bool,
+    view: Option<&'a View>,
+}
+
+impl<'a> Things<'a> {
+    fn entry(&self, at: usize) -> &'a Entry {
+        &self.catalogue.entries[self.places[at] as usize]
+    }
+
+    fn listed(&self, at: usize) -> (&'a str, &'a Nameless) {
+        listed(self.entry(at), self.bare, self.view)
+    }
+}
+
+impl Items for Things<'_> {
+    fn count(&self) -> usize {
+        self.places.len()
+    }
+    fn name(&self, at: usize) -> &str {
+        &self.entry(at).exposed
+    }
+    fn size(&self, at: usize) -> usize {
+        let (name, rest) = self.listed(at);
+        name.len() + rest.rest().len() + 16
+    }
+    fn write(&self, at: usize, out: &mut Vec<u8>) {
+        write(out, self.listed(at));
+    }
+}
+
+// Resources and templates: URI and JSON text.
+impl Items for Vec<(String, String)> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+    fn name(&self, at: usize) -> &str {
+        &self[at].0
+    }
+    fn size(&self, at: usize) -> usize {
+        self[at].1.len()
+    }
+    fn write(&self, at: usize, out: &mut Vec<u8>) {
+        out.extend_from_slice(self[at].1.as_bytes());
+    }
+}
+
+fn listed<'a>(entry: &'a Entry, bare: bool, view: Option<&'a View>) -> (&'a str, &'a Nameless) {
+    match view {
+        Some(view) => view.listed(entry),
+        None if bare => (&entry.bare, &entry.listing),
+        None => (&entry.shown, &entry.listing),
+    }
+}
+
+fn write(out: &mut Vec<u8>, (name, listing): (&str, &Nameless)) {
+    out.extend_from_slice(b"{\"name\":");
+    write_text(out, name);
+    if !listing.is_empty() {
+        out.push(b',');
+    }
+    out.extend_from_slice(listing.rest().as_bytes());
+}
+
+// A resource of ours.
+fn text(entry: &Entry, bare: bool) -> String {
+    let mut out = Vec::new();
+    write(&mut out, listed(entry, bare, None));
+    String::from_utf8(out).unwrap_or_default()
 }
 
 // Entries of a list. Where nothing of a kind may be seen the methods of that kind do not exist; tools always do.
 fn entries(engine: &Engine, peer: &Peer, list: List) -> Result<Vec<Arc<Entry>>, Fault> {
     let entries = engine.list(list.face(), &peer.caller, peer.scope()).map_err(|e| Fault::from(&e))?;
-    if entries.is_empty() && list != List::Tools {
+    if entries.is_empty() {
         return Err(Fault::method_not_found(list.method()));
     }
     Ok(entries)
@@ -86,27 +165,29 @@ pub(super) fn list(
     request: &Incoming<'_>,
     list: List,
 ) -> Result<Vec<u8>, Fault> {
-    let entries = entries(engine, peer, list)?;
-    let cursor = request.params.optional_text("cursor", request.params.cursor)?;
     let bare = is_bare(peer);
+    let cursor = request.params.optional_text("cursor", request.params.cursor)?;
+    if list == List::Templates {
+        let items = templates(engine, &entries(engine, peer, list)?, bare);
+        return page(peer, &request.id, list, &items, cursor.as_deref());
+    }
     let snapshot = engine.0.snapshot.load();
-    let view = snapshot.catalogue.view(peer.scope.as_ref());
-    let listed: Vec<(String, String)>;
-    let items: Vec<Item<'_>> = if list == List::Templates {
-        listed = templates(engine, &entries, bare);
-        listed.iter().map(|(name, json)| Item { name, json }).collect()
-    } else {
-        entries.iter().map(|entry| item(entry, bare, view)).collect()
-    };
-    page(peer, &request.id, list, &items, cursor.as_deref())
+    let rights = snapshot.rights(&peer.caller);
+    let places = snapshot::listed(&snapshot, &rights, list.face(), &peer.caller, peer.scope())
+        .map_err(|e| Fault::from(&e))?;
+    if places.is_empty() && list != List::Tools {
+        return Err(Fault::method_not_found(list.method()));
+    }
+    let catalogue = &*snapshot.catalogue;
+    let view = catalogue.view(peer.scope.as_ref());
+    page(peer, &request.id, list, &Things { catalogue, places: &places, bare, view }, cursor.as_deref())
 }
 
 fn templates(engine: &Engine, entries: &[Arc<Entry>], bare: bool) -> Vec<(String, String)> {
     let mut items = Vec::new();
     for entry in entries {
         if entry.template.as_ref().is_some_and(|template| !template.is_fixed()) {
-            let item = item(entry, bare, None);
-            items.push((item.name.to_owned(), item.json.to_owned()));
+            items.push((entry.exposed.clone(), text(entry, bare)));
         }
         if let Some(resources) = &entry.resources {
             items.extend(resources.templates.iter().map(|l| foreign(engine, entry, l, bare)));
@@ -134,15 +215,6 @@ fn is_bare(peer: &Peer) -> bool {
     peer.scope.as_ref().is_some_and(|door| door.server().is_some())
 }
 
-fn item<'a>(entry: &'a Arc<Entry>, bare: bool, view: Option<&'a View>) -> Item<'a> {
-    let json = match view {
-        Some(view) => view.listing(entry),
-        None if bare => &entry.listing_bare,
-        None => &entry.listing,
-    };
-    Item { name: &entry.exposed, json: json.get() }
-}
-
 /// The resources, which servers may have to look up.
 pub(super) fn resources(engine: &Engine, peer: &Peer, request: &Incoming<'_>) -> Result<Pending, Fault> {
     let entries = entries(engine, peer, List::Resources)?;
@@ -150,13 +222,10 @@ pub(super) fn resources(engine: &Engine, peer: &Peer, request: &Incoming<'_>) ->
     let (engine, peer, id) = (engine.clone(), peer.clone(), request.id.clone());
     Ok(Pending::later(&request.id, async move {
         match found(&engine, &entries, is_bare(&peer)).await {
-            Ok(found) => {
-                let items: Vec<Item<'_>> = found.iter().map(|(name, json)| Item { name, json }).collect();
-                match page(&peer, &id, List::Resources, &items, cursor.as_deref()) {
-                    Ok(body) => Reply::whole(body),
-                    Err(fault) => Reply::fault(peer.version.era(), Some(&id), &fault),
-                }
-            }
+            Ok(found) => match page(&peer, &id, List::Resources, &found, cursor.as_deref()) {
+                Ok(body) => Reply::whole(body),
+                Err(fault) => Reply::fault(peer.version.era(), Some(&id), &fault),
+            },
             Err(error) => Reply::error(peer.version.era(), &id, &error),
         }
     }))
@@ -175,7 +244,7 @@ async fn found(engine: &Engine, entries: &[Arc<Entry>], bare: bool) -> Result<Ve
                 return Ok(Vec::new());
             };
             if template.is_fixed() {
-                return Ok(vec![(template.as_str().to_owned(), item(&entry, bare, None).json.to_owned())]);
+                return Ok(vec![(template.as_str().to_owned(), text(&entry, bare))]);
             }
             let listing = AssertUnwindSafe(completer.list()).catch_unwind();
             let listed = tokio::time::timeout(LISTING, listing).await.ok().and_then(Result::ok);
@@ -200,7 +269,7 @@ fn page(
     peer: &Peer,
     id: &Id,
     list: List,
-    items: &[Item<'_>],
+    items: &impl Items,
     cursor: Option<&str>,
 ) -> Result<Vec<u8>, Fault> {
     let first = match cursor {
@@ -209,13 +278,12 @@ fn page(
             Fault::invalid_params("Invalid params: this cursor leads nowhere; list again without one")
         })?,
     };
-    let page = &items[first..items.len().min(first + PAGE)];
-    let mut result = ResultWriter::new(peer.era(), id, page.iter().map(|item| item.json.len() + 1).sum());
-    result.array(list.member(), page.iter().map(|item| item.json));
-    if first + page.len() < items.len()
-        && let Some(last) = page.last()
-    {
-        result.text("nextCursor", &cursor_after(first + page.len(), last.name));
+    let page = first..items.count().min(first + PAGE);
+    let size = page.clone().map(|at| items.size(at) + 1).sum();
+    let mut result = ResultWriter::new(peer.era(), id, size);
+    result.items(list.member(), page.clone(), |at, out| items.write(at, out));
+    if page.end < items.count() && !page.is_empty() {
+        result.text("nextCursor", &cursor_after(page.end, items.name(page.end - 1)));
     }
     result.cacheable(LISTS_HOLD);
     Ok(result.finish(SERVER_INFO))
@@ -227,16 +295,16 @@ fn cursor_after(next: usize, last: &str) -> String {
     URL_SAFE_NO_PAD.encode(format!("1.{next}.{last}"))
 }
 
-fn after(items: &[Item<'_>], cursor: &str) -> Option<usize> {
+fn after(items: &impl Items, cursor: &str) -> Option<usize> {
     if cursor.len() > MAX_CURSOR {
         return None;
     }
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(cursor).ok()?).ok()?;
     let (next, last) = text.strip_prefix("1.")?.split_once('.')?;
     let next: usize = next.parse().ok()?;
-    let is_last = |item: &Item<'_>| item.name == last;
-    if next.checked_sub(1).and_then(|at| items.get(at)).is_some_and(is_last) {
+    let is_last = |at: &usize| *at < items.count() && items.name(*at) == last;
+    if next.checked_sub(1).as_ref().is_some_and(is_last) {
         return Some(next);
     }
-    items.iter().position(is_last).map(|at| at + 1)
+    (0..items.count()).find(is_last).map(|at| at + 1)
 }

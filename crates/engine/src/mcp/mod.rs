@@ -230,13 +230,12 @@ fn later(pending: Result<Pending, Fault>) -> Result<Step, Fault> {
 
 // Whether this caller has any of it at this door.
 fn offers(engine: &Engine, peer: &Peer, face: Face) -> bool {
-    engine.list(face, &peer.caller, peer.scope()).is_ok_and(|entries| !entries.is_empty())
+    engine.lists(face, &peer.caller, peer.scope(), |_| true)
 }
 
 // Whether anything that this caller may read at this door tells when it changes.
 fn subscribes(engine: &Engine, peer: &Peer) -> bool {
-    let tells = |entries: Vec<Arc<crate::Entry>>| entries.iter().any(|entry| entry.tells);
-    engine.list(Face::Resource, &peer.caller, peer.scope()).is_ok_and(tells)
+    engine.lists(Face::Resource, &peer.caller, peer.scope(), |entry| entry.tells)
 }
 
 fn completes(engine: &Engine, peer: &Peer) -> bool {
@@ -252,7 +251,7 @@ pub async fn handle(engine: &Engine, peer: &Peer, request: &Incoming<'_>, outbox
 }
 
 fn leads_nowhere(engine: &Engine, caller: &Caller, scope: Option<&str>) -> bool {
-    scope.is_some() && engine.tools(caller, scope).is_err()
+    scope.is_some() && !engine.leads(caller, scope)
 }
 
 /// Whether a door leads to anything, whoever may pass it.

@@ -10,7 +10,6 @@ use crate::{Engine, Told, Watch};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use tokio::sync::broadcast::error::RecvError;
 use toolgate_core::link::Change;
 use toolgate_core::name::Door;
@@ -73,7 +72,7 @@ fn may_hear(engine: &Engine, caller: &Caller, scope: Option<&Door>, told: &Told)
         return false;
     }
     // Whoever saw something of it before hears that it is gone.
-    told.saw.contains(&caller.roles) || engine.list(Face::Tool, caller, Some(told.server.as_str())).is_ok()
+    told.saw.contains(&caller.roles) || engine.leads(caller, Some(told.server.as_str()))
 }
 
 // What changed, as this caller asked for it at this door; `None` when it did not, or may not hear of it.
@@ -127,8 +126,7 @@ pub fn after_a_gap(
     caller: &Caller,
     scope: Option<&Door>,
 ) -> Vec<Vec<u8>> {
-    let has =
-        |face| engine.list(face, caller, scope.map(Door::as_str)).is_ok_and(|entries| !entries.is_empty());
+    let has = |face| engine.lists(face, caller, scope.map(Door::as_str), |_| true);
     let lists =
         [(Face::Tool, Change::Tools), (Face::Prompt, Change::Prompts), (Face::Resource, Change::Resources)];
     let lists = lists.into_iter().filter(|(face, _)| *face == Face::Tool || has(*face)).map(|(_, list)| list);

@@ -93,12 +93,12 @@ impl From<&Entry> for Tool {
             name: entry.tool.clone(),
             server: entry.server.to_string(),
             exposed_name: entry.exposed.clone(),
-            description: entry.description.clone(),
+            description: entry.description().to_owned(),
             effect: most.label(),
             timeout_ms: u64::try_from(entry.spec.timeout.as_millis()).unwrap_or(u64::MAX),
             aliases: entry.spec.aliases,
-            input_schema: entry.input_schema.clone(),
-            output_schema: entry.output_schema.clone(),
+            input_schema: entry.input_schema().into_owned(),
+            output_schema: entry.output_schema().into_owned(),
         }
     }
 }

@@ -13,6 +13,9 @@ pub enum Upstreams {
     Add(Box<Add>),
     /// List the upstreams and how they are
     List {
+        /// Print names only, of the file and the store, without asking a gateway; completion scripts use it
+        #[arg(long)]
+        names: bool,
         #[command(flatten)]
         given: Credentials,
     },

@@ -4,6 +4,7 @@ use crate::cli;
 use crate::config::{Settings, opens, schema, show};
 use crate::control;
 use crate::output::{Out, Paint};
+use crate::upstreams;
 use anyhow::Result;
 use serde_json::json;
 
@@ -15,11 +16,14 @@ pub fn run(command: &cli::Config, settings: impl FnOnce() -> Result<Settings>, o
             let settings = settings()?;
             opens::check(&settings)?;
             let file = settings.file.as_ref().map(|file| file.display().to_string());
+            // A store that cannot be opened is not the configuration's fault.
+            let stored = super::block_on(upstreams::names(&settings)).unwrap_or_default();
+            let warnings: Vec<_> = settings.warnings_beside(&stored).collect();
             if out.json {
-                out.value(&json!({ "ok": true, "file": file, "warnings": settings.warnings }))?;
+                out.value(&json!({ "ok": true, "file": file, "warnings": warnings }))?;
             } else {
                 let what = file.unwrap_or_else(|| "no file, defaults".to_owned());
-                for warning in &settings.warnings {
+                for warning in warnings {
                     out.line(format!("{} {warning}", out.paint(Paint::Warn, "warning")))?;
                 }
                 out.line(format!("{} {what}", out.paint(Paint::Good, "ok")))?;

@@ -51,6 +51,11 @@ pub async fn run(sources: &Sources, given: &Credentials, out: Out) -> Result<()>
                 Ok(()) => findings.push(Finding::ok("configuration", described(&settings))),
                 Err(error) => findings.extend(wrong(&error)),
             }
+            let stored = crate::upstreams::names(&settings).await.unwrap_or_default();
+            findings.extend(settings.warnings_beside(&stored).map(|warning| {
+                let mend = "correct it, or leave it: the gateway starts all the same";
+                Finding::warning("configuration", warning.to_string(), mend)
+            }));
             findings.extend(checks::all(&settings, given).await);
         }
         Err(error) => findings.extend(wrong(&error)),

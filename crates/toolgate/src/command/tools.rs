@@ -144,12 +144,12 @@ async fn local(settings: Settings, server: Option<&str>) -> Result<Vec<Value>> {
                 "name": entry.tool,
                 "server": entry.server,
                 "exposed_name": entry.exposed,
-                "description": entry.description,
+                "description": entry.description(),
                 "effect": entry.spec.most.label(),
                 "timeout_ms": u64::try_from(entry.spec.timeout.as_millis()).unwrap_or(u64::MAX),
                 "aliases": entry.spec.aliases,
-                "input_schema": entry.input_schema,
-                "output_schema": entry.output_schema,
+                "input_schema": entry.input_schema(),
+                "output_schema": entry.output_schema(),
             })
         })
         .collect();

@@ -190,6 +190,7 @@ pub fn load(sources: &Sources, known: Known) -> Result<Settings, ConfigError> {
         }
     }
     let mut warnings: Vec<Problem> = semantic::upstream_warnings(&document)
+        .chain(semantic::absent_limits(&document, known))
         .map(|(path, message)| Problem { origin: label.clone(), path, message })
         .collect();
     document.journal.anchor = document.journal.anchor.as_deref().map(&from_file);
@@ -241,6 +242,16 @@ pub fn load(sources: &Sources, known: Known) -> Result<Settings, ConfigError> {
             origins,
         }),
         _ => Err(ConfigError { problems }),
+    }
+}
+
+impl Settings {
+    /// The warnings that are left when it is known which upstreams there are beside those of the file.
+    pub fn warnings_beside<'a>(
+        &'a self,
+        upstreams: &'a BTreeSet<String>,
+    ) -> impl Iterator<Item = &'a Problem> {
+        self.warnings.iter().filter(|warning| !semantic::is_answered(&warning.path, upstreams))
     }
 }
 

@@ -8,6 +8,7 @@ use super::nearest::nearest;
 use super::schema;
 use crate::upstreams::check as of_upstream;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use toolgate_core::name::ServerName;
@@ -42,6 +43,9 @@ pub fn absolute(path: &Path, base: &Path, home: Option<&Path>) -> PathBuf {
         _ => base.join(path),
     }
 }
+
+const LIMITS: &str = "limits.servers.";
+const POLICIES: &str = "server_policies.";
 
 /// Everything that can be checked without opening the data directory.
 pub fn check(document: &Document, servers: &[&str], report: Report<'_>) {
@@ -162,6 +166,16 @@ fn limits(document: &Document, servers: &[&str], report: Report<'_>) {
             limits.max_duration.0.is_zero(),
             "\"0\" ends every call at once; at least \"1s\"",
         ),
+        (
+            "limits.catalogues.max_bytes",
+            limits.catalogues.max_bytes.0 == 0,
+            "\"0B\" lets no upstream offer anything",
+        ),
+        (
+            "limits.catalogues.max_items",
+            limits.catalogues.max_items == 0,
+            "0 lets no upstream offer anything",
+        ),
         ("limits.max_output", limits.max_output.0 == 0, "\"0B\" cuts every result; at least \"1KiB\""),
         (
             "limits.breaker.failures",
@@ -176,7 +190,10 @@ fn limits(document: &Document, servers: &[&str], report: Report<'_>) {
     let known: Vec<String> = servers.iter().map(|name| (*name).to_owned()).collect();
     for (name, server) in &limits.servers {
         let path = format!("limits.servers.{name}");
-        if !servers.contains(&name.as_str()) && !document.upstreams.contains_key(name) {
+        let is_known = servers.contains(&name.as_str()) || document.upstreams.contains_key(name);
+        let all = servers.iter().copied().chain(document.upstreams.keys().map(String::as_str));
+        // As with policies: a slip is one, another name may be an upstream's that the store has or will have.
+        if !is_known && (nearest(name, all).is_some() || ServerName::new(name).is_err()) {
             report(&path, schema::unknown("server", name, &known));
         }
         if server.concurrency == Some(0) {
@@ -221,13 +238,32 @@ fn restrictions(file: &PolicyFile, known: Known, upstreams: &[&str], report: Rep
     }
 }
 
+/// Servers that limits are for, that are neither built in nor upstreams of the file: path and sentence. The store may have
+/// them.
+pub fn absent_limits(document: &Document, known: Known) -> Vec<(String, String)> {
+    let absent =
+        |name: &&String| !known.servers.contains(&name.as_str()) && !document.upstreams.contains_key(*name);
+    let warning = |name: &String| {
+        let why = "no server of this name is configured here; the limits take effect when an upstream of this name is added";
+        (format!("{LIMITS}{name}"), why.to_owned())
+    };
+    document.limits.servers.keys().filter(absent).map(warning).collect()
+}
+
+/// Warnings of `absent_limits` and `absent_servers` that are none where these upstreams are in the store.
+pub fn is_answered(path: &str, stored: &BTreeSet<String>) -> bool {
+    let policy = |name: &str| stored.iter().any(|server| server_key(server) == server_key(name));
+    path.strip_prefix(LIMITS).is_some_and(|name| stored.contains(name))
+        || path.strip_prefix(POLICIES).is_some_and(policy)
+}
+
 /// Servers that rules are for and that nothing here names: path and sentence.
 pub fn absent_servers(file: &PolicyFile, known: Known, upstreams: &[&str]) -> Vec<(String, String)> {
     let is = |name: &str, server: &str| server_key(server) == server_key(name);
     let absent = |name: &&String| !known.servers.iter().chain(upstreams).any(|server| is(name, server));
     let warning = |name: &String| {
         let why = "no server of this name is configured here; the rules take effect when an upstream of this name is added";
-        (format!("server_policies.{name}"), why.to_owned())
+        (format!("{POLICIES}{name}"), why.to_owned())
     };
     file.server_policies.keys().filter(absent).map(warning).collect()
 }

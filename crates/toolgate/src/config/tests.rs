@@ -247,6 +247,25 @@ fn a_restriction_of_nothing_is_a_problem() {
 }
 
 #[test]
+fn limits_of_a_server_that_nobody_has_are_told_and_those_of_a_stored_upstream_are_not() {
+    let limits =
+        |name: &str| case(&format!("version: 1\nlimits: {{ servers: {{ {name}: {{ queue: 3 }} }} }}"), &[]);
+    let settings = limits("github").settings();
+    assert_eq!(settings.document.limits.servers["github"].queue, Some(3), "kept for when it comes");
+    let [warning] = &settings.warnings[..] else { panic!("{:?}", settings.warnings) };
+    assert!(warning.path == "limits.servers.github" && warning.message.contains("is added"), "{warning}");
+    let stored = |name: &str| BTreeSet::from([name.to_owned()]);
+    assert_eq!(settings.warnings_beside(&stored("github")).count(), 0);
+    assert_eq!(settings.warnings_beside(&stored("gitlab")).count(), 1);
+    for (slip, said) in [("omnipotnet", "did you mean \"omnipotent\"?"), ("Bad Name", "unknown server")] {
+        let text = limits(&format!("\"{slip}\"")).problems();
+        assert!(text.contains(said), "{text}");
+    }
+    let bounds = case("version: 1\nlimits: { catalogues: { max_items: 0, max_bytes: 0B } }", &[]).problems();
+    assert!(bounds.contains("catalogues.max_items") && bounds.contains("catalogues.max_bytes"), "{bounds}");
+}
+
+#[test]
 fn policy_file_problems_carry_its_name() {
     let case = case("version: 1\npolicy: policy.yaml", &[]);
     std::fs::write(case.dir.path().join("policy.yaml"), "roles: { dev: { permisions: [] } }").unwrap();

@@ -27,8 +27,7 @@ impl UpstreamAdmin for Admin {
     fn list(&self) -> BoxFuture<'_, Result<Vec<Shown>, Error>> {
         Box::pin(async move {
             let status = self.0.status();
-            let of =
-                |known: &super::Known| shown(view::of(known, status.iter().find(|s| s.name == known.name)));
+            let of = |known: &super::Known| view::of(known, status.iter().find(|s| s.name == known.name));
             Ok(self.0.known().await?.iter().map(of).collect())
         })
     }
@@ -92,21 +91,7 @@ impl Admin {
     async fn one(&self, name: &str) -> Result<Shown, Error> {
         let known = self.0.find(name).await?.ok_or_else(|| nothing(name))?;
         let status = self.0.status();
-        Ok(shown(view::of(&known, status.iter().find(|status| status.name == name))))
-    }
-}
-
-fn shown(view: view::View) -> Shown {
-    Shown {
-        name: view.name,
-        enabled: view.enabled,
-        source: view.source,
-        transport: view.transport.to_owned(),
-        settings: view.settings,
-        origin: view.origin,
-        updated_at: view.updated_at,
-        broken: view.broken,
-        status: view.status,
+        Ok(view::of(&known, status.iter().find(|status| status.name == name)))
     }
 }
 

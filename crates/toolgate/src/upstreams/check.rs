@@ -7,6 +7,8 @@ use super::secret;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use toolgate_core::name::ServerName;
+use toolgate_core::pattern::Choice;
+use toolgate_core::uri::MAX_URI;
 use toolgate_upstream::settings::{Sandbox, Transport};
 use toolgate_upstream::{Upstream, forward};
 use url::Url;
@@ -212,6 +214,18 @@ fn values(upstream: &Upstream, found: &mut Found) {
 
 fn tools(upstream: &Upstream, found: &mut Found) {
     let tools = &upstream.tools;
+    for (section, choice, example) in
+        [("resources", &upstream.resources, "file:///pub/*"), ("prompts", &upstream.prompts, "ask_*")]
+    {
+        for (what, all) in [("allow", &choice.allow), ("deny", &choice.deny)] {
+            for (i, pattern) in all.iter().enumerate() {
+                if !is_pattern_within(pattern, MAX_URI) {
+                    let why = format!("is neither what is meant, nor a pattern such as \"{example}\"");
+                    found.problem(format!("{section}.{what}[{i}]"), why);
+                }
+            }
+        }
+    }
     for (what, all) in [("allow", &tools.allow), ("deny", &tools.deny)] {
         for (i, pattern) in all.iter().enumerate() {
             if !is_pattern(pattern) {
@@ -242,10 +256,15 @@ fn tools(upstream: &Upstream, found: &mut Found) {
 }
 
 fn is_pattern(text: &str) -> bool {
-    (1..=200).contains(&text.len()) && !text.contains(char::is_control) && text.matches('*').count() <= 8
+    is_pattern_within(text, 200)
+}
+
+fn is_pattern_within(text: &str, most: usize) -> bool {
+    (1..=most).contains(&text.len()) && !text.contains(char::is_control) && text.matches('*').count() <= 8
 }
 
 fn limits(upstream: &Upstream, found: &mut Found) {
+    let most = |choice: &Choice| choice.allow.len() + choice.deny.len();
     let hour = std::time::Duration::from_secs(3600);
     for (path, fits, want) in [
         ("max_sessions", (1..=10_000).contains(&upstream.max_sessions), "from 1 to 10000"),
@@ -257,6 +276,8 @@ fn limits(upstream: &Upstream, found: &mut Found) {
         ("idle", !upstream.idle.0.is_zero(), "at least 1ms"),
         ("args", upstream.args.len() <= MANY, "a list of at most 1000"),
         ("tools", upstream.tools.allow.len() + upstream.tools.deny.len() <= MANY, "lists of at most 1000"),
+        ("resources", most(&upstream.resources) <= MANY, "lists of at most 1000"),
+        ("prompts", most(&upstream.prompts) <= MANY, "lists of at most 1000"),
     ] {
         if !fits {
             found.problem(path, format!("must be {want}"));
@@ -319,6 +340,10 @@ mod tests {
             (
                 json!({"command": "x", "tools": {"allow": [""], "effects": {"": "read"}, "rename": {"a": "c", "b": "c", "d": "e f"}}}),
                 vec!["tools.allow[0]", "tools.effects.", "tools.rename.b", "tools.rename.d"],
+            ),
+            (
+                json!({"url": "https://a/", "resources": {"allow": ["file:///a b/*", ""]}, "prompts": {"deny": ["x\n"]}}),
+                vec!["resources.allow[1]", "prompts.deny[0]"],
             ),
             (
                 json!({"command": "x", "max_sessions": 0, "deadline": "0s", "memory": "1B"}),

@@ -12,6 +12,8 @@ pub mod open;
 pub mod secret;
 pub mod view;
 
+use crate::config::Settings;
+use crate::data_dir::DataDir;
 use crate::servers;
 use arc_swap::ArcSwap;
 use http::HeaderName;
@@ -26,13 +28,27 @@ use toolgate_engine::Engine;
 use toolgate_host::Host;
 use toolgate_host::egress::EgressRules;
 use toolgate_store::{Store, StoredUpstream};
-use toolgate_upstream::{Event, Report, State, Status, Upstream, Upstreams};
+use toolgate_upstream::{Event, Report, State, Status, Together, Upstream, Upstreams};
 
 /// What the configuration file says.
 #[derive(Debug, Clone, Default)]
 pub struct Configured {
     pub file: Option<PathBuf>,
     pub upstreams: BTreeMap<String, Upstream>,
+    /// Bounds of all together; those of the start stay.
+    pub together: Together,
+}
+
+impl Configured {
+    pub fn of(settings: &Settings) -> Self {
+        let bounds = &settings.document.limits.catalogues;
+        let bytes = usize::try_from(bounds.max_bytes.0).unwrap_or(usize::MAX);
+        Self {
+            file: settings.file.clone(),
+            upstreams: settings.document.upstreams.clone(),
+            together: Together { bytes, items: bounds.max_items },
+        }
+    }
 }
 
 /// The upstreams of this process.
@@ -72,7 +88,7 @@ impl Federation {
         let mounted = engine.clone();
         let sink = Arc::new(move |event| heard(&mounted, event));
         Arc::new(Self {
-            upstreams: Upstreams::new(open::opener(host, data, egress), sink),
+            upstreams: Upstreams::new(open::opener(host, data, egress), sink, configured.together),
             engine,
             store,
             data: data.to_path_buf(),
@@ -243,6 +259,17 @@ impl Federation {
         *self.turn.lock().await = true;
         self.upstreams.close().await;
     }
+}
+
+/// Names of the upstreams of the file and the store. Creates nothing.
+pub async fn names(settings: &Settings) -> anyhow::Result<BTreeSet<String>> {
+    let mut names: BTreeSet<String> = settings.document.upstreams.keys().cloned().collect();
+    if settings.data.join(toolgate_store::STATE_FILE).exists() {
+        let store = crate::wiring::open_store(&DataDir::open(&settings.data)?).await?;
+        names.extend(store.upstreams().await?.into_iter().map(|row| row.name));
+        store.close().await;
+    }
+    Ok(names)
 }
 
 /// An upstream of the file or the store.

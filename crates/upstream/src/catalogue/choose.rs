@@ -5,23 +5,7 @@
 use crate::settings::Tools;
 use serde_json::Value;
 use toolgate_core::Effect;
-
-/// Whether a name fits a pattern, in which `*` stands for any text.
-pub(super) fn fits(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = name.strip_prefix(first) else { return false };
-    let Some(last) = pattern.rsplit_once('*').map(|(_, last)| last) else { return rest.is_empty() };
-    let mut middle: Vec<&str> = parts.collect();
-    middle.pop();
-    for part in middle {
-        match rest.find(part) {
-            Some(at) => rest = &rest[at + part.len()..],
-            None => return false,
-        }
-    }
-    rest.len() >= last.len() && rest.ends_with(last)
-}
+use toolgate_core::pattern::fits;
 
 impl Tools {
     fn any(patterns: &[String], names: [&str; 2]) -> bool {
@@ -56,24 +40,6 @@ impl Tools {
 mod tests {
     use super::*;
     use serde_json::json;
-
-    #[test]
-    fn patterns() {
-        for (pattern, name, good) in [
-            ("a", "a", true),
-            ("a", "ab", false),
-            ("a*", "ab", true),
-            ("*a", "ba", true),
-            ("*a", "ab", false),
-            ("*", "", true),
-            ("a*b*c", "a1b2c", true),
-            ("a*b*c", "a1c2b", false),
-            ("ab*ba", "aba", false),
-            ("", "a", false),
-        ] {
-            assert_eq!(fits(pattern, name), good, "{pattern} {name}");
-        }
-    }
 
     #[test]
     fn the_operators_word_goes_first_and_nothing_said_means_destroy() {

@@ -20,6 +20,7 @@ use toolgate_core::canon;
 use toolgate_core::foreign::SetAside;
 use toolgate_wire::mirror::Mirrors;
 use toolgate_wire::result::Pairs;
+use toolgate_wire::scan::{MAX_DEPTH, deeper_than};
 
 /// Most items of one list.
 const MAX_ITEMS: usize = 10_000;
@@ -27,9 +28,11 @@ const MAX_ITEMS: usize = 10_000;
 const MAX_BYTES: usize = 8 << 20;
 /// Most bytes of one thing in a list.
 const MAX_ITEM: usize = 256 << 10;
+/// Nesting of one thing in a list, which makes a message of it that clients can take.
+const MAX_ITEM_DEPTH: usize = MAX_DEPTH - 3;
 /// Most JSON values in all lists: parsed, each costs many times its text.
 const MAX_VALUES: usize = 1_000_000;
-// Things that are too large and told of one by one.
+// Things that are too large or too deep and told of one by one.
 const MAX_LARGE: usize = 100;
 /// Most pages of one list.
 const MAX_PAGES: usize = 500;
@@ -58,6 +61,18 @@ pub(crate) struct Prints {
 }
 
 impl Listed {
+    /// Nothing but the reason.
+    pub fn nothing(reason: SetAside) -> Self {
+        Self { set_aside: vec![reason], ..Self::default() }
+    }
+
+    /// What it takes of the room of all upstreams: bytes and items.
+    pub fn size(&self) -> (usize, usize) {
+        let lists = [&self.tools, &self.prompts, &self.resources, &self.templates];
+        let bytes = lists.into_iter().flatten().map(|item| item.get().len()).sum();
+        (bytes, lists.into_iter().map(Vec::len).sum())
+    }
+
     pub fn prints(&self) -> Prints {
         Prints {
             tools: digest(&[&self.tools]),
@@ -223,8 +238,14 @@ impl Pages<'_> {
         if self.items.len() >= MAX_ITEMS {
             return Err(format!("the list has more than {MAX_ITEMS} items"));
         }
-        if bytes > MAX_ITEM {
-            let reason = format!("its definition has {bytes} bytes, at most {MAX_ITEM}");
+        let broken = if bytes > MAX_ITEM {
+            Some(format!("its definition has {bytes} bytes, at most {MAX_ITEM}"))
+        } else if deeper_than(item.get().as_bytes(), MAX_ITEM_DEPTH) {
+            Some(format!("its definition nests deeper than {MAX_ITEM_DEPTH} levels"))
+        } else {
+            None
+        };
+        if let Some(reason) = broken {
             if self.set_aside.len() < MAX_LARGE {
                 self.set_aside.push(SetAside { name: name(item), reason });
             }

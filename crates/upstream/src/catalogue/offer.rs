@@ -15,8 +15,9 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 use toolgate_core::foreign::{Foreign, Listing, Resources, SetAside};
+use toolgate_core::listing::Nameless;
 use toolgate_core::offer::MountedPrompt;
-use toolgate_core::server::{AnyTool, Mount};
+use toolgate_core::server::{AnyTool, Mount, raw};
 use toolgate_core::spec::Task;
 use toolgate_core::tool::{BoxFuture, Ready};
 use toolgate_core::{Ctx, Effect, JsonText, Spec, ToolError, ToolOutput};
@@ -40,10 +41,16 @@ struct Offered {
     /// The upstream's own name of it.
     own: Arc<str>,
     name: String,
-    listing: Option<Box<RawValue>>,
+    /// What the upstream says of it, its schemas too; kept nowhere else.
+    listing: Option<Nameless>,
     description: String,
-    input_schema: Value,
-    output_schema: Value,
+}
+
+impl Offered {
+    fn member(&self, key: &str) -> Cow<'_, RawValue> {
+        let listing = self.listing.as_ref();
+        Cow::Borrowed(listing.and_then(|listing| listing.member(key)).unwrap_or(RawValue::NULL))
+    }
 }
 
 impl AnyTool for Offered {
@@ -53,17 +60,26 @@ impl AnyTool for Offered {
     fn name(&self) -> &str {
         &self.name
     }
-    fn listing(&self) -> Option<&RawValue> {
-        self.listing.as_deref()
+    fn listing(&self) -> Option<&Nameless> {
+        self.listing.as_ref()
     }
     fn description(&self) -> &str {
         &self.description
     }
-    fn input_schema(&self) -> &Value {
-        &self.input_schema
+    fn input_schema(&self) -> Cow<'_, RawValue> {
+        match (&self.listing, self.method) {
+            (Some(listing), "prompts/get") => {
+                let listed = listing.member("arguments").map_or("null", RawValue::get);
+                raw(&arguments(&serde_json::from_str(listed).unwrap_or_default()))
+            }
+            (Some(_), _) => self.member("inputSchema"),
+            (None, _) => raw(&json!({
+                "type": "object", "properties": { "uri": { "type": "string" } }, "required": ["uri"],
+            })),
+        }
     }
-    fn output_schema(&self) -> &Value {
-        &self.output_schema
+    fn output_schema(&self) -> Cow<'_, RawValue> {
+        self.member("outputSchema")
     }
 
     // What the arguments mean is the upstream's to say.
@@ -128,8 +144,14 @@ pub(crate) fn mount(hub: &Arc<Hub>, era: Era, face: &Face, listed: Listed) -> Mo
     let prompts = prompts(hub, settings, listed.prompts, &mut set_aside);
     let resources = face.capabilities.get("resources").map(|said| Resources {
         read: Arc::new(reading(hub, settings)),
-        fixed: listings(listed.resources, "uri", &mut set_aside),
-        templates: listings(listed.templates, "uriTemplate", &mut set_aside),
+        fixed: listings(listed.resources, "uri", |uri| settings.resources.has_uri(uri), &mut set_aside),
+        templates: listings(
+            listed.templates,
+            "uriTemplate",
+            |template| settings.resources.has_template(template),
+            &mut set_aside,
+        ),
+        choice: settings.resources.clone(),
         subscribe: said["subscribe"] == true,
     });
     for aside in set_aside.iter().take(MAX_TOLD) {
@@ -186,7 +208,8 @@ fn tools(
         let tool: Value = serde_json::from_str(listing.get()).unwrap_or_default();
         let own = tool["name"].as_str().unwrap_or_default().to_owned();
         let Some(name) = settings.tools.offered(&own).map(str::to_owned) else { continue };
-        match self::tool(hub, of, tool, listing, (&own, &name)) {
+        drop(listing);
+        match self::tool(hub, of, tool, (&own, &name)) {
             Ok(_) if !taken.insert(name.clone()) => {
                 aside(set_aside, &own, format!("another tool is named {name:?}"))
             }
@@ -204,8 +227,7 @@ fn aside(set_aside: &mut Vec<SetAside>, name: &str, reason: String) {
 fn tool(
     hub: &Arc<Hub>,
     (era, task): (Era, Task),
-    mut tool: Value,
-    listing: Box<RawValue>,
+    tool: Value,
     (own, name): (&str, &str),
 ) -> Result<Offered, String> {
     let settings = &hub.place.settings;
@@ -222,8 +244,8 @@ fn tool(
     if era == Era::Modern {
         Mirrors::of(&tool["inputSchema"])?;
     }
-    let annotations = tool["annotations"].take();
-    let effect = settings.tools.effect(own, name, &annotations);
+    let annotations = &tool["annotations"];
+    let effect = settings.tools.effect(own, name, annotations);
     let mut spec = spec(settings, effect).task(task);
     if settings.tools.trust_hints {
         spec.idempotent |= annotations["idempotentHint"] == true;
@@ -235,10 +257,8 @@ fn tool(
         method: "tools/call",
         own: own.into(),
         name: name.to_owned(),
-        listing: Some(listing),
         description: tool["description"].as_str().unwrap_or_default().to_owned(),
-        input_schema: tool["inputSchema"].take(),
-        output_schema: tool.get_mut("outputSchema").map(Value::take).unwrap_or_default(),
+        listing: nameless(tool),
     })
 }
 
@@ -253,6 +273,9 @@ fn prompts(
     for listing in listed {
         let prompt: Value = serde_json::from_str(listing.get()).unwrap_or_default();
         let name = prompt["name"].as_str().unwrap_or_default();
+        if !settings.prompts.has(name) {
+            continue;
+        }
         if !is_name(name) {
             aside(
                 set_aside,
@@ -271,14 +294,20 @@ fn prompts(
             method: "prompts/get",
             own: name.into(),
             name: name.to_owned(),
-            listing: Some(listing),
             description: prompt["description"].as_str().unwrap_or_default().to_owned(),
-            input_schema: arguments(&prompt["arguments"]),
-            output_schema: Value::Null,
+            listing: nameless(prompt),
         };
         offered.push(MountedPrompt { title: "", run: Arc::new(prompt), completer: None });
     }
     offered
+}
+
+// What is no object was set aside before.
+fn nameless(listed: Value) -> Option<Nameless> {
+    match listed {
+        Value::Object(members) => Some(Nameless::of(members)),
+        _ => None,
+    }
 }
 
 // The arguments of a prompt as a schema.
@@ -308,14 +337,15 @@ fn reading(hub: &Arc<Hub>, settings: &Upstream) -> Offered {
         name: READ.to_owned(),
         listing: None,
         description: format!("Read a resource of {}.", hub.name),
-        input_schema: json!({
-            "type": "object", "properties": { "uri": { "type": "string" } }, "required": ["uri"],
-        }),
-        output_schema: Value::Null,
     }
 }
 
-fn listings(listed: Vec<Box<RawValue>>, key: &str, set_aside: &mut Vec<SetAside>) -> Arc<[Listing]> {
+fn listings(
+    listed: Vec<Box<RawValue>>,
+    key: &str,
+    is_offered: impl Fn(&str) -> bool,
+    set_aside: &mut Vec<SetAside>,
+) -> Arc<[Listing]> {
     let mut taken = HashSet::new();
     let mut offered = Vec::new();
     for json in listed {
@@ -325,6 +355,7 @@ fn listings(listed: Vec<Box<RawValue>>, key: &str, set_aside: &mut Vec<SetAside>
                 let name = said["name"].as_str().unwrap_or_default();
                 aside(set_aside, name, format!("its \"{key}\" must be 1 to {MAX_URI} characters"));
             }
+            Some(uri) if !is_offered(uri) => {}
             Some(uri) if taken.insert(uri.to_owned()) => offered.push(Listing { uri: uri.to_owned(), json }),
             Some(uri) => aside(set_aside, uri, format!("another resource has this {key}")),
         }

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use toolgate_core::JsonText;
 use toolgate_core::link::{Change, Loudness};
 use toolgate_wire::result::Pairs;
-use toolgate_wire::scan::MAX_DEPTH;
+use toolgate_wire::scan::{MAX_DEPTH, deeper_than};
 use toolgate_wire::{Body, Message, Request};
 
 use super::fault::Rpc;
@@ -94,22 +94,37 @@ impl Question {
 
 /// Read a message. `id`: JSON text of the request that is waited for, if one is.
 pub(crate) fn read(message: &Incoming, id: Option<&str>) -> Said {
+    read_within(message, id, MAX_DEPTH)
+}
+
+/// As `read`, with a bound of its own on the nesting of an answer.
+pub(crate) fn read_within(message: &Incoming, id: Option<&str>, depth: usize) -> Said {
     match (message.result(), id) {
-        (Some((theirs, result)), Some(ours)) if same(theirs.json(), ours) => answer(result.clone()),
+        (Some((theirs, result)), Some(ours)) if same(theirs.json(), ours) => answer(result.clone(), depth),
         (Some(_), _) => Said::Nothing,
-        (None, _) => parsed(message, id),
+        (None, _) => parsed(message, id, depth),
     }
 }
 
-fn answer(result: JsonText) -> Said {
-    Said::Answer(match result.get().starts_with('{') {
-        true => Ok(result),
-        false => Err(Rpc::new(-32603, "its result is not an object")),
-    })
+fn answer(result: JsonText, depth: usize) -> Said {
+    // The message itself is one level.
+    let wrong = if deeper_than(result.get().as_bytes(), depth.saturating_sub(1)) {
+        format!("its answer cannot be read: it nests deeper than {depth} levels")
+    } else if !result.get().starts_with('{') {
+        "its result is not an object".to_owned()
+    } else {
+        return Said::Answer(Ok(result));
+    };
+    Said::Answer(Err(Rpc::new(-32603, wrong)))
 }
 
-fn parsed(message: &[u8], id: Option<&str>) -> Said {
-    let parsed = match toolgate_wire::message::parse(message, MAX_DEPTH) {
+fn parsed(message: &[u8], id: Option<&str>, depth: usize) -> Said {
+    let parsed = match toolgate_wire::message::parse(message, depth) {
+        Ok(Body::One(Message::Request(_) | Message::Notification { .. }))
+            if depth > MAX_DEPTH && deeper_than(message, MAX_DEPTH) =>
+        {
+            return Said::Nothing;
+        }
         Ok(Body::One(message)) => message,
         Ok(Body::Batch(_)) => return Said::Nothing,
         // An answer that cannot be read is an answer all the same: waiting for another would be in vain.
@@ -135,7 +150,7 @@ fn parsed(message: &[u8], id: Option<&str>) -> Said {
             };
             match (ours, result, error) {
                 (false, ..) => Said::Nothing,
-                (true, Some(result), _) => answer(result.to_owned().into()),
+                (true, Some(result), _) => answer(result.to_owned().into(), depth),
                 (true, None, error) => Said::Answer(Err(Rpc::read(error))),
             }
         }

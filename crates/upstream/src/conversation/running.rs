@@ -3,7 +3,7 @@
 //! Used by both conversations. Dropped before its answer has come it tells the upstream, where the era has a word for it;
 //! over modern HTTP the end of the exchange is that word.
 
-use super::read::{MAX_QUESTION, Said, read};
+use super::read::{MAX_QUESTION, Said, read_within};
 use super::write;
 use crate::transport::{Exchange, Failure, Incoming, Outgoing, Transport};
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
 use toolgate_core::Kind;
 use toolgate_core::tool::BoxFuture;
+use toolgate_wire::scan::MAX_DEPTH;
 
 /// Messages of one request that are kept while nobody can take them.
 pub(crate) const MAX_BACKLOG: usize = 64;
@@ -87,6 +88,8 @@ pub(crate) struct Running {
     inbox: Option<mpsc::Receiver<Incoming>>,
     paused: Arc<Notify>,
     cancel: Cancel,
+    /// Nesting of its answer.
+    depth: usize,
 }
 
 impl Running {
@@ -112,7 +115,9 @@ impl Running {
         };
         let transport = route.transport.clone();
         let way = Way::Heading(Box::pin(async move { transport.exchange(message).await }));
-        Self { id, route: route.clone(), way, backlog: VecDeque::new(), inbox, paused, cancel }
+        // The gateway's own questions are for lists, of which each thing is looked at by itself.
+        let depth = if manner == Manner::Query { usize::MAX } else { MAX_DEPTH };
+        Self { id, route: route.clone(), way, backlog: VecDeque::new(), inbox, paused, cancel, depth }
     }
 
     /// Say nothing when it is given up.
@@ -146,7 +151,7 @@ impl Running {
                 Some(message) = outside(self.inbox.as_mut()) => Some(Ok(message)),
             };
             match message {
-                Some(Ok(message)) => match read(&message, Some(&self.id)) {
+                Some(Ok(message)) => match read_within(&message, Some(&self.id), self.depth) {
                     Said::Nothing => {}
                     said => break said,
                 },

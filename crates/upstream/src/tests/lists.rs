@@ -1,6 +1,6 @@
 //! What is offered: pages, what is set aside, names, effects; the era found out.
 
-use super::fake::{Script, Turn, status};
+use super::fake::{Script, Turn, say, status};
 use super::world::{World, call_as, find, name, pipe, script, settings, tool};
 use crate::settings::EraChoice;
 use crate::transport::Failure;
@@ -44,8 +44,8 @@ async fn all_pages_are_read_in_their_order() {
         (resources.fixed[0].uri.as_str(), resources.templates.len(), resources.subscribe),
         ("file:///a", 0, true)
     );
-    assert_eq!(mount.prompts[0].run.input_schema()["required"], json!(["who"]));
-    assert!(mount.prompts[0].run.listing().unwrap().get().contains("\"x\":1"), "what is unknown is kept");
+    assert!(mount.prompts[0].run.input_schema().get().contains(r#""required":["who"]"#));
+    assert!(mount.prompts[0].run.listing().unwrap().rest().contains("\"x\":1"), "what is unknown is kept");
     assert_eq!((&*mount.about, &*mount.version), ("old", "1"));
 }
 
@@ -79,7 +79,8 @@ async fn broken_tools_are_set_aside_one_by_one() {
     ]);
     let (_world, mount) = World::with(settings(), script(false, tools, |_| Ok(()))).await;
     assert_eq!(names(&mount), ["good", "kept"]);
-    assert!(find(&mount, "kept").listing().unwrap().get().contains(r#""x-own":{"deep":[1]}"#));
+    assert!(find(&mount, "kept").listing().unwrap().rest().contains(r#""x-own":{"deep":[1]}"#));
+    assert_eq!(find(&mount, "kept").input_schema().get(), r#"{"type":"object"}"#, "read where it is kept");
     let aside: Vec<String> = mount.foreign.unwrap().set_aside.iter().map(|a| a.name.clone()).collect();
     assert_eq!(aside, ["no schema", "text", "bad name", "header", "output", "good", ""]);
 }
@@ -206,4 +207,124 @@ async fn a_version_that_is_refused_and_named_in_one_is_asked_again() {
     });
     let (world, _mount) = World::with(settings(), script).await;
     assert_eq!((world.upstreams.status()[0].era, world.wire.count("initialize")), (Some("modern"), 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_deep_thing_is_set_aside_and_the_rest_is_offered() {
+    let deep = |levels: usize| {
+        (0..levels).fold(json!({"type": "object"}), |inner, _| json!({"properties": {"p": inner}}))
+    };
+    let mut tools = vec![tool("first"), tool("last")];
+    for (name, levels) in [("fits", 25), ("deep", 50), ("bottomless", 5_000)] {
+        let text = format!(r#"{{"name": "{name}", "inputSchema": {}}}"#, text(levels, &deep));
+        tools.insert(1, Value::String(text));
+    }
+    // Written by hand: what is so deep is not even printed as a value.
+    let list: Vec<String> =
+        tools.iter().map(|t| t.as_str().map_or_else(|| t.to_string(), str::to_owned)).collect();
+    let list = format!("[{}]", list.join(","));
+    for legacy in [true, false] {
+        let (rest, list) = (script(legacy, json!([]), |_| Ok(())), list.clone());
+        let script: Script = Arc::new(move |turn: Turn| {
+            if turn.method() != "tools/list" {
+                return rest(turn);
+            }
+            let id = &turn.body["id"];
+            let answer = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"tools":{list}}}}}"#);
+            turn.out.try_send(Ok(answer.into())).unwrap();
+            Ok(None)
+        });
+        let (_world, mount) = World::with(settings(), script).await;
+        assert_eq!(names(&mount), ["first", "fits", "last"]);
+        let aside = mount.foreign.unwrap().set_aside;
+        let of: Vec<&str> = aside.iter().map(|aside| aside.name.as_str()).collect();
+        assert_eq!(of, ["bottomless", "deep"]);
+        assert!(aside.iter().all(|aside| aside.reason.contains("deeper than 61 levels")), "{aside:?}");
+    }
+}
+
+fn text(levels: usize, small: &dyn Fn(usize) -> Value) -> String {
+    if levels < 60 {
+        return small(levels).to_string();
+    }
+    format!("{}1{}", r#"{"properties":"#.repeat(levels), "}".repeat(levels))
+}
+
+#[tokio::test(start_paused = true)]
+async fn resources_and_prompts_are_chosen_like_tools() {
+    let rest = script(true, json!([]), |_| Ok(()));
+    let script: Script = Arc::new(move |turn: Turn| {
+        let uris = |key: &str, uris: &[&str]| {
+            uris.iter().map(|uri| json!({key: uri, "name": "n"})).collect::<Vec<_>>()
+        };
+        match turn.method() {
+            "resources/list" => turn.answer(
+                &json!({"resources": uris("uri", &["file:///pub/a", "file:///pub/b", "file:///etc/c"])}),
+            ),
+            "resources/templates/list" => {
+                turn.answer(
+                    &json!({"resourceTemplates": uris("uriTemplate", &["file:///{path}", "db:///{row}"])}),
+                );
+            }
+            "prompts/list" => {
+                turn.answer(&json!({"prompts": [{"name": "ask"}, {"name": "ask_all"}, {"name": "tell"}]}))
+            }
+            _ => return rest(turn),
+        }
+        Ok(None)
+    });
+    let mut upstream = settings();
+    upstream.resources.allow = vec!["file:///pub/*".into()];
+    upstream.resources.deny = vec!["*/b".into()];
+    upstream.prompts.deny = vec!["*_all".into()];
+    let (_world, mount) = World::with(upstream, script).await;
+    let prompts: Vec<&str> = mount.prompts.iter().map(|prompt| prompt.run.name()).collect();
+    assert_eq!(prompts, ["ask", "tell"]);
+    let foreign = mount.foreign.unwrap();
+    let resources = foreign.resources.unwrap();
+    let uris =
+        |listed: &[toolgate_core::foreign::Listing]| listed.iter().map(|l| l.uri.clone()).collect::<Vec<_>>();
+    assert_eq!(
+        (uris(&resources.fixed), uris(&resources.templates)),
+        (vec!["file:///pub/a".to_owned()], vec!["file:///{path}".to_owned()])
+    );
+    assert!(resources.choice.has_uri("file:///pub/z") && !resources.choice.has_uri("file:///etc/c"));
+    assert!(foreign.set_aside.is_empty(), "what the operator chose is no fault");
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_upstreams_together_have_so_much_room_and_who_breaks_it_says_so() {
+    let many = Arc::new(std::sync::atomic::AtomicUsize::new(2));
+    let count = many.clone();
+    let pages = move |_: &str| {
+        let tools: Vec<Value> = (0..count.load(Ordering::SeqCst)).map(|i| tool(&format!("t{i}"))).collect();
+        (json!(tools), None)
+    };
+    // Each has a prompt and a resource too.
+    let mut world = World::bounded(paged(pages), crate::Together { bytes: 1 << 20, items: 9 });
+    world.set([("a", settings())]);
+    assert_eq!(world.offer().await.tools.len(), 2);
+    world.set([("a", settings()), ("b", settings())]);
+    assert_eq!(world.offer().await.tools.len(), 2);
+    world.set([("a", settings()), ("b", settings()), ("c", settings())]);
+    let none = world.offer().await;
+    let reason = none.foreign.unwrap().set_aside[0].reason.clone();
+    assert!(none.tools.is_empty() && reason.contains("limits.catalogues.max_items"), "{reason}");
+    let of =
+        |world: &World, name: &str| world.upstreams.status().into_iter().find(|s| s.name == name).unwrap();
+    assert_eq!((of(&world, "c").tools, &of(&world, "c").set_aside[0].reason), (0, &reason));
+    // When another goes, there is room: it is looked at again.
+    world.set([("b", settings()), ("c", settings())]);
+    assert_eq!(world.offer().await.tools.len(), 2);
+    assert!(of(&world, "c").set_aside.is_empty());
+    // One that grows beyond it keeps what it had.
+    many.store(4, Ordering::SeqCst);
+    for stream in world.wire.outside.lock().unwrap().iter() {
+        say(stream, &json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}));
+    }
+    while of(&world, "b").set_aside.is_empty() && of(&world, "c").set_aside.is_empty() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let held: Vec<usize> = ["b", "c"].map(|name| of(&world, name).tools).to_vec();
+    assert!(held.contains(&2), "{held:?}");
 }

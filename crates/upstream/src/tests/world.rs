@@ -2,7 +2,7 @@
 
 use super::fake::{Dead, Fake, Script, Turn, Wire, failure};
 use crate::transport::{Failure, Open, Transport};
-use crate::{Event, Upstream, Upstreams};
+use crate::{Event, Together, Upstream, Upstreams};
 use serde_json::{Map, Value, json};
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -86,6 +86,10 @@ pub fn pipe() -> Upstream {
 impl World {
     /// Nothing connected yet.
     pub fn empty(script: Script) -> Self {
+        Self::bounded(script, Together::default())
+    }
+
+    pub fn bounded(script: Script, together: Together) -> Self {
         let (wire, dead, down) =
             (Arc::<Wire>::default(), Arc::<Dead>::default(), Arc::<AtomicBool>::default());
         let (sender, events) = mpsc::unbounded_channel();
@@ -103,7 +107,7 @@ impl World {
                 Ok(Arc::new(Fake { pipe, old, wire, script, dead }) as Arc<dyn Transport>)
             })
         });
-        let upstreams = Upstreams::new(open, Arc::new(move |event| drop(sender.send(event))));
+        let upstreams = Upstreams::new(open, Arc::new(move |event| drop(sender.send(event))), together);
         Self { upstreams, wire, dead, down, events }
     }
 

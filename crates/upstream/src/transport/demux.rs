@@ -6,7 +6,7 @@
 //! the log).
 
 use super::sort;
-use super::{Failure, Incoming};
+use super::{ANY_DEPTH, Failure, Incoming};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
@@ -15,7 +15,6 @@ use tokio::sync::mpsc;
 use toolgate_core::Kind;
 use toolgate_wire::Id;
 use toolgate_wire::message::{self, Body, Message};
-use toolgate_wire::scan::MAX_DEPTH;
 
 /// Messages that wait for one request, or for the listener.
 const WAITING: usize = 256;
@@ -97,7 +96,7 @@ impl Demux {
             self.answer(id, &text);
             return Ok(());
         }
-        let parsed = message::parse(&text, MAX_DEPTH).map_err(|m| m.fault.message.into_owned())?;
+        let parsed = message::parse(&text, ANY_DEPTH).map_err(|m| m.fault.message.into_owned())?;
         let tables = self.tables();
         let to = match &parsed {
             Body::One(Message::Response { id: Some(id), .. }) => {

@@ -30,6 +30,10 @@ use toolgate_core::Kind;
 /// Bytes of a notification or request of an upstream: they wait in queues, and only answers have a reason to be larger.
 const LONGEST_NOTIFICATION: usize = 1 << 20;
 
+/// Nesting of messages here, where they are looked at and not parsed whole; what reads them has bounds. One deep thing in a
+/// list must not be taken for the end of the upstream.
+const ANY_DEPTH: usize = usize::MAX;
+
 /// One message to the upstream.
 #[derive(Debug, Clone, Default)]
 pub struct Outgoing {

@@ -1,15 +1,14 @@
 //! What a body or an event holds: the messages in it, and what each is to the request that waits.
 //!
 //! Called by `http`, `events` and `demux` for everything an upstream sends. Invariant: what passes is one JSON-RPC message
-//! each, nested within bounds; the text of a result is what came, not a copy, but for a small part of a large whole. A
-//! notification or request that is too long is left out, and only answers are large.
+//! each; the text of a result is what came, not a copy, but for a small part of a large whole. A notification or request
+//! that is too long is left out, and only answers are large.
 
-use super::{Incoming, LONGEST_NOTIFICATION};
+use super::{ANY_DEPTH, Incoming, LONGEST_NOTIFICATION};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use toolgate_core::json_text::Whole;
 use toolgate_wire::message::{self, Body, Message};
-use toolgate_wire::scan::MAX_DEPTH;
 
 /// What a message is to the request with a given id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +48,7 @@ pub(super) fn sort(bytes: Vec<u8>, id: Option<&str>) -> Result<Vec<(Incoming, Ro
         }
         Some((Incoming::of(&whole, text, message), role))
     };
-    match message::parse_str(json, MAX_DEPTH).map_err(wrong)? {
+    match message::parse_str(json, ANY_DEPTH).map_err(wrong)? {
         Body::One(message) => Ok(one(message, json).into_iter().collect()),
         Body::Batch(messages) => {
             let texts: Vec<&RawValue> = serde_json::from_str(json).map_err(|e| e.to_string())?;
@@ -105,6 +104,14 @@ mod tests {
             assert_eq!(found.into_iter().map(|(_, role)| role).collect::<Vec<_>>(), roles);
         }
         assert!(sorted(pad.into(), None).await.is_err());
+    }
+
+    #[test]
+    fn a_deep_answer_is_an_answer() {
+        let deep = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
+        let text = format!(r#"{{"jsonrpc":"2.0","id":7,"result":{{"tools":{deep}}}}}"#);
+        let found = sort(text.into_bytes(), Some("7")).unwrap();
+        assert_eq!(found[0].1, Role::Answer, "what reads it has bounds");
     }
 
     #[test]

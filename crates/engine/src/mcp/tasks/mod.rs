@@ -413,7 +413,5 @@ async fn acted(engine: &Engine, id: &Id, task: &str, owner: &Owner<'_>, act: Act
 
 /// Whether this caller sees a tool at this door that may be a task.
 pub(super) fn offered(engine: &Engine, caller: &Caller, scope: Option<&str>) -> bool {
-    engine
-        .list(Face::Tool, caller, scope)
-        .is_ok_and(|entries| entries.iter().any(|entry| entry.spec.task != Task::Never))
+    engine.lists(Face::Tool, caller, scope, |entry| entry.spec.task != Task::Never)
 }

@@ -1,6 +1,7 @@
 //! MCP methods and stdio against a real engine with a small server made for the purpose.
 
 mod asks;
+mod chosen;
 mod hears;
 mod lines;
 mod methods;

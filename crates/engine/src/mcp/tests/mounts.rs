@@ -5,13 +5,16 @@ use super::shop::{Talk, bench, next};
 use crate::mcp::Out;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc::Receiver;
 use toolgate_core::foreign::{Foreign, Listing, Prefix, Relay, Resources};
 use toolgate_core::link::Change;
+use toolgate_core::listing::Nameless;
 use toolgate_core::name::ServerName;
 use toolgate_core::offer::MountedPrompt;
-use toolgate_core::server::{AnyTool, Checks, Health, State};
+use toolgate_core::pattern::Choice;
+use toolgate_core::server::{AnyTool, Checks, Health, State, raw};
 use toolgate_core::tool::{BoxFuture, Ready};
 use toolgate_core::{Caller, Ctx, Effect, JsonText, Kind, Mount, Spec, ToolError, ToolOutput};
 use toolgate_wire::Incoming;
@@ -21,7 +24,7 @@ use toolgate_wire::message::{Body, Message, parse};
 struct Thing {
     name: String,
     spec: Spec,
-    listing: Box<RawValue>,
+    listing: Nameless,
     schema: Value,
 }
 
@@ -49,17 +52,17 @@ impl AnyTool for Thing {
     fn name(&self) -> &str {
         &self.name
     }
-    fn listing(&self) -> Option<&RawValue> {
+    fn listing(&self) -> Option<&Nameless> {
         Some(&self.listing)
     }
     fn description(&self) -> &str {
         ""
     }
-    fn input_schema(&self) -> &Value {
-        &self.schema
+    fn input_schema(&self) -> Cow<'_, RawValue> {
+        raw(&self.schema)
     }
-    fn output_schema(&self) -> &Value {
-        &Value::Null
+    fn output_schema(&self) -> Cow<'_, RawValue> {
+        Cow::Borrowed(RawValue::NULL)
     }
     fn prepare(&self, arguments: &JsonText) -> Result<Box<dyn Ready>, String> {
         Ok(Box::new(Asked(json!([self.name, serde_json::from_str::<Value>(arguments.get()).unwrap()]))))
@@ -67,17 +70,21 @@ impl AnyTool for Thing {
 }
 
 fn thing(name: &str) -> Arc<dyn AnyTool> {
+    thing_of(name, Spec::read("").without_breaker())
+}
+
+pub fn thing_of(name: &str, spec: Spec) -> Arc<dyn AnyTool> {
     let listing = json!({"name": name, "inputSchema": {"type": "object"}, "x-unknown": 1});
     Arc::new(Thing {
         name: name.to_owned(),
-        spec: Spec::read("").without_breaker(),
-        listing: to_raw_value(&listing).unwrap(),
+        spec,
+        listing: Nameless::of(listing.as_object().unwrap().clone()),
         schema: json!({"type": "object"}),
     })
 }
 
 #[derive(Default)]
-struct Wire(Mutex<Vec<String>>);
+pub struct Wire(Mutex<Vec<String>>);
 
 struct Held(Arc<Wire>, String);
 
@@ -123,7 +130,7 @@ fn listings(key: &str, uris: &[&str]) -> Arc<[Listing]> {
     uris.iter().map(listing).collect()
 }
 
-fn mount(name: &str, prefix: Prefix, tools: &[&str], uris: &[&str], wire: &Arc<Wire>) -> Mount {
+pub fn mount(name: &str, prefix: Prefix, tools: &[&str], uris: &[&str], wire: &Arc<Wire>) -> Mount {
     let read = thing("resources/read");
     let (fixed, templates) = (listings("uri", uris), listings("uriTemplate", &["far://{x}/end"]));
     let prompt = MountedPrompt { title: "", run: thing("ask"), completer: None };
@@ -140,14 +147,14 @@ fn mount(name: &str, prefix: Prefix, tools: &[&str], uris: &[&str], wire: &Arc<W
             prefix,
             concurrency: 4,
             instructions: Some(format!("Use {name} well.").into()),
-            resources: Some(Resources { read, fixed, templates, subscribe: true }),
+            resources: Some(Resources { read, fixed, templates, choice: Choice::default(), subscribe: true }),
             relay: Arc::new(Line(wire.clone())),
             set_aside: Arc::default(),
         }),
     }
 }
 
-fn names(list: &Value, key: &str) -> Vec<String> {
+pub fn names(list: &Value, key: &str) -> Vec<String> {
     list.as_array().unwrap().iter().map(|item| item[key].as_str().unwrap().to_owned()).collect()
 }
 
@@ -462,7 +469,7 @@ async fn headers_of_a_call_tell_nothing_of_a_closed_door() {
     let bench = bench();
     let mut with_header = mount("a", Prefix::Always, &["go"], &[], &Arc::default());
     let schema = json!({"type": "object", "properties": {"r": {"type": "string", "x-mcp-header": "R"}}});
-    let listing = to_raw_value(&json!({"name": "go", "inputSchema": schema})).unwrap();
+    let listing = Nameless::of(json!({"name": "go", "inputSchema": schema}).as_object().unwrap().clone());
     let spec = Spec::read("").without_breaker();
     with_header.tools = vec![Arc::new(Thing { name: "go".to_owned(), spec, listing, schema })];
     bench.engine.mount(with_header).unwrap();

@@ -31,6 +31,14 @@ pub async fn list(settings: Settings, given: &Credentials, out: Out) -> Result<(
     Ok(out.table(&["name", "state", "era", "transport", "tools", "source", "last error"], rows, empty)?)
 }
 
+pub async fn names(settings: &Settings, out: Out) -> Result<()> {
+    let names = crate::upstreams::names(settings).await?;
+    if out.json {
+        return Ok(out.value(&names)?);
+    }
+    names.iter().try_for_each(|name| out.line(name)).map_err(Into::into)
+}
+
 fn row(one: &Value, out: Out) -> Vec<String> {
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     let status = &one["status"];

@@ -18,7 +18,8 @@ use serde_json::json;
 pub async fn run(command: Upstreams, settings: Settings, out: Out) -> Result<()> {
     match command {
         Upstreams::Add(args) => add::run(*args, settings, out).await,
-        Upstreams::List { given } => look::list(settings, &given, out).await,
+        Upstreams::List { names: true, .. } => look::names(&settings, out).await,
+        Upstreams::List { given, names: false } => look::list(settings, &given, out).await,
         Upstreams::Show { name, given } => look::show(settings, &name, &given, out).await,
         Upstreams::Remove { name } => {
             let gate = wiring::open(settings, "cli").await?;

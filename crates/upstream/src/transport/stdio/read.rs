@@ -1,6 +1,6 @@
 //! Reads what a child says, line by line, and hands it on; ends the child when it talks garbage, and tells everybody when it is gone.
 
-use super::super::{Incoming, LONGEST_NOTIFICATION};
+use super::super::{ANY_DEPTH, Incoming, LONGEST_NOTIFICATION};
 use super::Shared;
 use super::pending::{Given, Place};
 use std::pin::Pin;
@@ -14,7 +14,6 @@ use toolgate_core::{Kind, redact};
 use toolgate_host::child::Child;
 use toolgate_wire::line::{Line, LineReader};
 use toolgate_wire::message::parse_str;
-use toolgate_wire::scan::MAX_DEPTH;
 use toolgate_wire::{Body, Message};
 
 /// Lines in a row that are no message, and bytes of them: then this is no MCP server.
@@ -88,7 +87,7 @@ impl Reader {
             Err(error) => return self.rubbish(error.as_bytes()),
         };
         let line: &str = (*whole).as_ref();
-        let batch = match parse_str(line, MAX_DEPTH) {
+        let batch = match parse_str(line, ANY_DEPTH) {
             Ok(Body::One(message)) => {
                 self.garbage = 0;
                 self.garbage_bytes = 0;
@@ -120,7 +119,7 @@ impl Reader {
         // Once legal; each is looked at for itself.
         let items: Vec<&serde_json::value::RawValue> = serde_json::from_str(line).unwrap_or_default();
         for item in items {
-            if let Ok(Body::One(message)) = parse_str(item.get(), MAX_DEPTH) {
+            if let Ok(Body::One(message)) = parse_str(item.get(), ANY_DEPTH) {
                 let (place, call) = self.placed(&message);
                 self.hand(place, call, &Incoming::of(&whole, item.get(), message)).await;
             }

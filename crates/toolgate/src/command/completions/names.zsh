@@ -1,0 +1,6 @@
+
+_toolgate_upstreams() {
+    local -a names
+    names=(${(f)"$(toolgate upstreams list --names 2>/dev/null)"})
+    compadd -a names
+}
