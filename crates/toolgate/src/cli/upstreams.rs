@@ -13,11 +13,11 @@ pub enum Upstreams {
     Add(Box<Add>),
     /// List the upstreams and how they are
     List {
-        /// Print names only, of the file and the store, without asking a gateway; completion scripts use it
-        #[arg(long)]
-        names: bool,
         #[command(flatten)]
         given: Credentials,
+        /// Print names only, of the file and the store; completion scripts use it
+        #[arg(long)]
+        names: bool,
     },
     /// Show one: its settings, where it comes from, how it is
     Show {

@@ -68,7 +68,7 @@ mod tests {
             let last = words.split(' ').count() - 1;
             let ask = format!(
                 "source {}; COMP_WORDS=({words}{}); COMP_CWORD={last}; \
-                 _toolgate_names toolgate \"${{COMP_WORDS[{last}]}}\" \"${{COMP_WORDS[{}]}}\"; echo \"${{COMPREPLY[@]}}\"",
+                 _toolgate_names \"${{COMP_WORDS[0]}}\" \"${{COMP_WORDS[{last}]}}\" \"${{COMP_WORDS[{}]}}\"; echo \"${{COMPREPLY[@]}}\"",
                 file.display(),
                 if line.ends_with(' ') { "''" } else { "" },
                 last - 1
