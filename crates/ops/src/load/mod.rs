@@ -19,6 +19,8 @@ mod report;
 mod run;
 mod tally;
 mod target;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 pub use fault::{Class, Fault};

@@ -16,7 +16,10 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use std::path::Path;
 use std::time::Duration;
-use toolgate_ops::load::{self, About, Bounds, Class, Load, McpTarget, Pattern, Report, Target, Verdict};
+use toolgate_core::Kind;
+use toolgate_ops::load::{
+    self, About, Bounds, Class, Fault, Load, McpTarget, Pattern, Report, Target, Verdict,
+};
 
 /// A target that fails sometimes is one to put load on.
 const TRIES: u32 = 3;
@@ -24,12 +27,13 @@ const TRIES: u32 = 3;
 pub async fn run(asked: Asked, settings: Settings, out: Out) -> Result<()> {
     let common = asked.common();
     let (load, at_least) = (wanted(&asked)?, at_least(&asked));
+    let place = place::of(common, &settings).await?;
+    let mut targets = place.targets(usize::from(common.connections)).await?;
+    try_out(&mut targets, load.timeout).await?;
     for file in [&common.report, &common.out].into_iter().flatten() {
         writable(file)?;
     }
-    let place = place::of(common, &settings).await?;
-    let mut targets = place.targets(usize::from(common.connections)).await?;
-    try_out(&mut targets).await?;
+    let stop = life::Stop::new()?;
     let about = About {
         url: place.url.clone(),
         tool: place.tool().to_owned(),
@@ -47,7 +51,6 @@ pub async fn run(asked: Asked, settings: Settings, out: Out) -> Result<()> {
         about.url,
         about.connections
     ));
-    let stop = life::Stop::new()?;
     let mut view = None;
     let length = load.pattern.length();
     let result =
@@ -104,35 +107,36 @@ fn at_least(asked: &Asked) -> Option<f64> {
 }
 
 // One call, and a session for each connection of the legacy era: none of it is counted.
-async fn try_out(targets: &mut [McpTarget]) -> Result<()> {
+async fn try_out(targets: &mut [McpTarget], limit: Duration) -> Result<()> {
     let Some(first) = targets.first_mut() else { return Ok(()) };
     let mut left = TRIES;
-    while let Err(fault) = first.call().await {
+    loop {
+        let answer = tokio::time::timeout(limit, first.call()).await;
+        let late = |_| Err(Fault::new(Class::Timeout, format!("no answer within {limit:?}")));
+        let Err(fault) = answer.unwrap_or_else(late) else { break };
         left -= 1;
         if left == 0 {
-            let hint = fault.class.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
-            let why = format!(
-                "the call was not answered right, so no load was made: {} ({}){hint}",
-                fault.text,
-                fault.class.words()
-            );
-            return Err(match fault.class {
-                Class::Connect | Class::Connection | Class::Timeout => exit::unavailable(why),
-                Class::Refused => exit::failed(toolgate_core::Kind::Forbidden, why),
-                Class::RateLimited => exit::failed(toolgate_core::Kind::RateLimited, why),
-                _ => exit::failed(toolgate_core::Kind::Failed, why),
-            });
+            return Err(refused(&fault));
         }
     }
     for target in targets {
         target.ready().await.map_err(|fault| {
-            exit::failed(
-                toolgate_core::Kind::Failed,
-                format!("no session for every connection: {}", fault.text),
-            )
+            exit::failed(Kind::Failed, format!("no session for every connection: {}", fault.text))
         })?;
     }
     Ok(())
+}
+
+fn refused(fault: &Fault) -> anyhow::Error {
+    let hint = fault.class.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+    let (text, class) = (&fault.text, fault.class.words());
+    let why = format!("the call was not answered right, so no load was made: {text} ({class}){hint}");
+    match fault.class {
+        Class::Connect | Class::Connection | Class::Timeout => exit::unavailable(why),
+        Class::Refused => exit::failed(Kind::Forbidden, why),
+        Class::RateLimited => exit::failed(Kind::RateLimited, why),
+        _ => exit::failed(Kind::Failed, why),
+    }
 }
 
 // Found out before an hour of load, not after it.
