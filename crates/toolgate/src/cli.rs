@@ -5,7 +5,7 @@
 mod load;
 mod upstreams;
 
-pub use load::{Common, Era, Load};
+pub use load::{Era, Load, Options};
 pub use upstreams::{Add, Doctor, Import, Upstreams};
 
 use crate::exit;

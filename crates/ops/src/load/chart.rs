@@ -164,13 +164,17 @@ fn runs(values: &[Option<f64>]) -> Vec<Vec<(usize, f64)>> {
     runs
 }
 
-// The next of 1, 2, 4, 5, 8, 10 times a power of ten.
+// The next number above whose quarters are short.
 fn nice(most: f64) -> f64 {
     if most <= 0.0 {
         return 1.0;
     }
     let power = 10f64.powf(most.log10().floor());
-    [1.0, 2.0, 4.0, 5.0, 8.0, 10.0].into_iter().map(|n| n * power).find(|n| *n >= most).unwrap_or(most)
+    [1.0, 1.2, 1.6, 2.0, 2.4, 3.2, 4.0, 5.0, 6.0, 8.0, 10.0]
+        .into_iter()
+        .map(|n| n * power)
+        .find(|n| *n >= most)
+        .unwrap_or(most)
 }
 
 /// Three digits that say something.
@@ -206,7 +210,7 @@ mod tests {
     fn gaps_part_lines_and_axes_are_round() {
         let values = vec![Some(1.0), None, Some(2.0), Some(3.0), None];
         assert_eq!(runs(&values).iter().map(Vec::len).collect::<Vec<_>>(), [1, 2]);
-        for (most, top) in [(0.0, 1.0), (3.2, 4.0), (99.0, 100.0), (0.07, 0.08)] {
+        for (most, top) in [(0.0, 1.0), (3.3, 4.0), (99.0, 100.0), (0.07, 0.08)] {
             assert!((nice(most) - top).abs() < 1e-9, "{most}: {}", nice(most));
         }
         assert_eq!([short(1234.0), short(12.34), short(1.0), short(0.0125)], ["1234", "12.3", "1", "0.013"]);

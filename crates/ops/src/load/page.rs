@@ -87,25 +87,28 @@ fn tiles(body: &mut String, report: &Report) {
 }
 
 fn plots(body: &mut String, report: &Report, result: &Result) {
-    let (rows, width) = thinned(result.tally.rows(), result.tally.width());
+    let (mut rows, width) = thinned(result.tally.rows(), result.tally.width());
     let seconds = width as f64;
+    // The last row is a part of its time; a short one goes to the row before it, or it would look like a drop.
+    let mut last = (result.elapsed.as_secs_f64() - seconds * (rows.len() as f64 - 1.0)).max(0.001);
+    if last < seconds / 2.0
+        && rows.len() > 1
+        && let Some(short) = rows.pop()
+        && let Some(before) = rows.last_mut()
+    {
+        before.join(short);
+        last += seconds;
+    }
     let latency = |class, name, share| Line {
         class,
         name,
         values: rows.iter().map(|row| row.at(share).map(ms)).collect(),
     };
-    // The last row may be a part of its time; what it lacks would look like a drop.
-    let last = result.elapsed.as_secs_f64() - seconds * (rows.len() as f64 - 1.0);
-    let length = |i: usize| if i + 1 == rows.len() { last.clamp(0.001, seconds) } else { seconds };
-    let short_end = rows.len() > 1 && last < seconds / 2.0;
+    let length = |i: usize| if i + 1 == rows.len() { last } else { seconds };
     let rate = |class, name, count: &dyn Fn(&Row) -> u64| Line {
         class,
         name,
-        values: rows
-            .iter()
-            .enumerate()
-            .map(|(i, row)| (!(short_end && i + 1 == rows.len())).then(|| count(row) as f64 / length(i)))
-            .collect(),
+        values: rows.iter().enumerate().map(|(i, row)| Some(count(row) as f64 / length(i))).collect(),
     };
     let all = [latency("p99", "p99", 0.99), latency("p95", "p95", 0.95), latency("p50", "p50", 0.5)];
     body.push_str(&chart::lines("Latency", seconds, "ms", &all, false));

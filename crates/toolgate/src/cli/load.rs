@@ -23,7 +23,7 @@ pub enum Load {
         #[arg(long, value_name = "DURATION", default_value = "5m")]
         duration: Span,
         #[command(flatten)]
-        common: Common,
+        options: Options,
     },
     /// A low rate with bursts of a high one
     #[command(after_help = AFTER)]
@@ -44,7 +44,7 @@ pub enum Load {
         #[arg(long, value_name = "DURATION", default_value = "5m")]
         duration: Span,
         #[command(flatten)]
-        common: Common,
+        options: Options,
     },
     /// Step by step faster, until errors or p95 pass their bounds; tells the highest rate that held
     #[command(after_help = AFTER)]
@@ -65,7 +65,7 @@ pub enum Load {
         #[arg(long, value_name = "RATE")]
         at_least: Option<f64>,
         #[command(flatten)]
-        common: Common,
+        options: Options,
     },
     /// The same rate for a day
     #[command(after_help = AFTER)]
@@ -77,12 +77,12 @@ pub enum Load {
         #[arg(long, value_name = "DURATION", default_value = "24h")]
         duration: Span,
         #[command(flatten)]
-        common: Common,
+        options: Options,
     },
 }
 
 #[derive(Debug, Args)]
-pub struct Common {
+pub struct Options {
     /// Connections, each with one call at a time
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     pub connections: u16,
@@ -144,12 +144,12 @@ pub enum Era {
 }
 
 impl Load {
-    pub fn common(&self) -> &Common {
+    pub fn options(&self) -> &Options {
         match self {
-            Load::Constant { common, .. }
-            | Load::Spike { common, .. }
-            | Load::Ramp { common, .. }
-            | Load::Endurance { common, .. } => common,
+            Load::Constant { options, .. }
+            | Load::Spike { options, .. }
+            | Load::Ramp { options, .. }
+            | Load::Endurance { options, .. } => options,
         }
     }
 }

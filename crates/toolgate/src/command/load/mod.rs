@@ -25,12 +25,12 @@ use toolgate_ops::load::{
 const TRIES: u32 = 3;
 
 pub async fn run(asked: Asked, settings: Settings, out: Out) -> Result<()> {
-    let common = asked.common();
+    let options = asked.options();
     let (load, at_least) = (wanted(&asked)?, at_least(&asked));
-    let place = place::of(common, &settings).await?;
-    let mut targets = place.targets(usize::from(common.connections)).await?;
+    let place = place::of(options, &settings).await?;
+    let mut targets = place.targets(usize::from(options.connections)).await?;
     try_out(&mut targets, load.timeout).await?;
-    for file in [&common.report, &common.out].into_iter().flatten() {
+    for file in [&options.report, &options.out].into_iter().flatten() {
         writable(file)?;
     }
     let stop = life::Stop::new()?;
@@ -59,10 +59,10 @@ pub async fn run(asked: Asked, settings: Settings, out: Out) -> Result<()> {
         view.end().await;
     }
     let report = Report::of(&load, &result, about, at_least);
-    if let Some(file) = &common.out {
+    if let Some(file) = &options.out {
         write(file, &serde_json::to_vec(&report.raw(&result))?)?;
     }
-    if let Some(file) = &common.report {
+    if let Some(file) = &options.report {
         write(file, load::page(&report, &result).as_bytes())?;
     }
     if out.json {
@@ -70,11 +70,11 @@ pub async fn run(asked: Asked, settings: Settings, out: Out) -> Result<()> {
     } else {
         print(&report, out)?;
     }
-    if report.passed(common.strict) { Ok(()) } else { Err(exit::Silent.into()) }
+    if report.passed(options.strict) { Ok(()) } else { Err(exit::Silent.into()) }
 }
 
 fn wanted(asked: &Asked) -> Result<Load> {
-    let common = asked.common();
+    let options = asked.options();
     let pattern = match asked {
         Asked::Constant { rps, duration, .. } => Pattern::Constant { rps: *rps, duration: duration.0 },
         Asked::Endurance { rps, duration, .. } => Pattern::Endurance { rps: *rps, duration: duration.0 },
@@ -88,14 +88,14 @@ fn wanted(asked: &Asked) -> Result<Load> {
     if let Some(problem) = pattern.problem() {
         return Err(exit::usage(problem));
     }
-    if !(0.0..=100.0).contains(&common.max_errors) {
+    if !(0.0..=100.0).contains(&options.max_errors) {
         return Err(exit::usage("--max-errors must be from 0 to 100"));
     }
-    let timeout = common.timeout.0;
+    let timeout = options.timeout.0;
     if timeout < Duration::from_millis(1) || timeout > Duration::from_secs(600) {
         return Err(exit::usage("--timeout must be from 1ms to 10m"));
     }
-    let bounds = Bounds { errors: common.max_errors / 100.0, p95: common.max_p95.0 };
+    let bounds = Bounds { errors: options.max_errors / 100.0, p95: options.max_p95.0 };
     Ok(Load { pattern, timeout, bounds })
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Invariant: the gateway's own key goes to the gateway alone; what `--url` names gets what was given for it and no more.
 
-use crate::cli::{Common, Credentials, Era as Asked};
+use crate::cli::{Credentials, Era as Asked, Options};
 use crate::client::{Client, segment};
 use crate::config::Settings;
 use crate::exit;
@@ -34,21 +34,21 @@ enum Door {
     Other(Box<Http>),
 }
 
-pub async fn of(common: &Common, settings: &Settings) -> Result<Place> {
-    let (tool, arguments) = match &common.tool {
-        Some(tool) => (tool.clone(), arguments(common.arguments.as_deref())?),
+pub async fn of(options: &Options, settings: &Settings) -> Result<Place> {
+    let (tool, arguments) = match &options.tool {
+        Some(tool) => (tool.clone(), arguments(options.arguments.as_deref())?),
         None => ("get_env_var".to_owned(), json!({"name": "LANG", "default": "none"})),
     };
     let mut headers = HeaderMap::new();
-    let (url, door) = match &common.url {
+    let (url, door) = match &options.url {
         Some(url) => {
-            for line in &common.header {
+            for line in &options.header {
                 let (name, value) = one_header(line)?;
                 headers.append(name, value);
             }
-            let key = match &common.key_file {
+            let key = match &options.key_file {
                 Some(file) => Some(word(file)?),
-                None => common.given.key.clone(),
+                None => options.given.key.clone(),
             };
             if let Some(key) = key {
                 headers.insert(header::AUTHORIZATION, secret(&format!("Bearer {}", key.trim()))?);
@@ -56,20 +56,20 @@ pub async fn of(common: &Common, settings: &Settings) -> Result<Place> {
             (url.clone(), Door::Other(Box::new(open(url)?)))
         }
         None => {
-            let client = gateway(common, settings).await?;
+            let client = gateway(options, settings).await?;
             if let Some(key) = client.authorization()? {
                 headers.insert(header::AUTHORIZATION, key);
             }
-            let server = common.server.as_deref().unwrap_or("omnipotent");
+            let server = options.server.as_deref().unwrap_or("omnipotent");
             (format!("{}/mcp/{}", client.url, segment(server)), Door::Gateway(Box::new(client)))
         }
     };
-    let era = match common.era {
+    let era = match options.era {
         Asked::Modern => Era::Modern,
         Asked::Legacy => Era::Legacy,
     };
-    let ask = Ask { era, tool, arguments, expect: common.expect.clone(), headers, timeout: PATIENCE };
-    Ok(Place { url, door, ca: common.ca.clone(), ask: Arc::new(ask) })
+    let ask = Ask { era, tool, arguments, expect: options.expect.clone(), headers, timeout: PATIENCE };
+    Ok(Place { url, door, ca: options.ca.clone(), ask: Arc::new(ask) })
 }
 
 impl Place {
@@ -97,14 +97,14 @@ impl Place {
     }
 }
 
-async fn gateway(common: &Common, settings: &Settings) -> Result<Client> {
-    let key = match &common.key_file {
+async fn gateway(options: &Options, settings: &Settings) -> Result<Client> {
+    let key = match &options.key_file {
         Some(file) => Some(
             KeyText::parse(&word(file)?).with_context(|| file.display().to_string())?.reveal().to_owned(),
         ),
-        None => common.given.key.clone(),
+        None => options.given.key.clone(),
     };
-    let given = Credentials { key, client_cert: common.given.client_cert.clone() };
+    let given = Credentials { key, client_cert: options.given.client_cert.clone() };
     Client::find(settings, &given).await?.ok_or_else(|| {
         exit::unavailable(format!(
             "no gateway runs on {}: start `toolgate serve`, name its data directory with --data, or another server with --url",
