@@ -92,7 +92,7 @@ async fn a_slow_target_is_seen_in_every_call_that_waited() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_broken_off_says_what_is_left() {
-    let stop = tokio::time::sleep(Duration::from_millis(200));
+    let stop = tokio::time::sleep(Duration::from_millis(500));
     let (result, _) = run_on(Duration::from_secs(3600), false, Duration::from_secs(3600), stop).await;
     assert!(result.interrupted && result.elapsed < Duration::from_secs(60));
     assert!(result.tally.due > 0, "some fell due");

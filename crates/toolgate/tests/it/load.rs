@@ -199,7 +199,8 @@ async fn an_interrupt_ends_it_with_the_report_so_far() {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let begun = Instant::now();
     let mut said = String::new();
-    std::io::BufReader::new(child.stderr.take().unwrap()).read_line(&mut said).unwrap();
+    let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+    stderr.read_line(&mut said).unwrap();
     assert!(said.starts_with("endurance: 20/s"), "{said}");
     tokio::time::sleep(Duration::from_millis(500)).await;
     let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
@@ -224,7 +225,7 @@ async fn what_cannot_be_run_is_said_before_any_load() {
         (&["constant", "--url", "http://127.0.0.1:9/"], 2, "--tool"),
         (&["constant", "--tool", "nothing", "--report", page.to_str().unwrap()], 1, "no load was made"),
     ] {
-        let output = gate.run(&[&["load"], arguments].concat()).unwrap();
+        let output = gate.run(&[&["load"][..], arguments].concat()).unwrap();
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
         assert!(text.contains(part), "{arguments:?}: {text}");
