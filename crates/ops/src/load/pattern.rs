@@ -3,6 +3,7 @@
 //! Asked by `run`, segment by segment. A pattern that passed `problem` yields segments of a positive rate and length.
 
 use std::time::Duration;
+use toolgate_core::unit::Span;
 
 /// Calls a second beyond which no single generator goes.
 pub const FASTEST: f64 = 200_000.0;
@@ -69,15 +70,19 @@ impl Pattern {
 
     /// One line for people.
     pub fn words(&self) -> String {
+        let span = |span: &Duration| String::from(Span(*span));
         match self {
             Pattern::Constant { rps, duration } | Pattern::Endurance { rps, duration } => {
-                format!("{rps}/s for {duration:?}")
+                format!("{rps}/s for {}", span(duration))
             }
-            Pattern::Spike { from, to, burst, every, duration } => {
-                format!("{from}/s with bursts of {to}/s, {burst:?} of every {every:?}, for {duration:?}")
-            }
+            Pattern::Spike { from, to, burst, every, duration } => format!(
+                "{from}/s with bursts of {to}/s, {} of every {}, for {}",
+                span(burst),
+                span(every),
+                span(duration)
+            ),
             Pattern::Ramp { from, to, step, growth } => {
-                format!("from {from}/s to at most {to}/s, times {growth} every {step:?}")
+                format!("from {from}/s to at most {to}/s, times {growth} every {}", span(step))
             }
         }
     }
