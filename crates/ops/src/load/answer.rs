@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(class(200, &good, None), None);
         assert_eq!(class(200, &good, Some("a\"b")), None);
         for (status, body, expect, expected) in [
-            (200, good.clone(), Some("c"), Class::WrongAnswer),
+            (200, good.clone(), Some("absent"), Class::WrongAnswer),
             (200, good.replace(":7", ":8"), None, Class::WrongAnswer),
             (200, good.replace("complete", "input_required"), None, Class::WrongAnswer),
             (200, good.replace("2.0", "1.0"), None, Class::WrongAnswer),
