@@ -11,7 +11,6 @@ mod call;
 mod client;
 mod compare;
 mod gateway;
-mod histogram;
 mod lists;
 mod load;
 mod nginx;
@@ -26,6 +25,7 @@ mod upstream;
 use anyhow::Result;
 use call::{Door, Place, Tool};
 use gateway::Gateway;
+use latency as histogram;
 use std::path::Path;
 use std::time::Duration;
 

@@ -2,8 +2,10 @@
 //!
 //! `--data` and `--config` are layered over file and environment by `config`, so that `config show` can name the origin.
 
+mod load;
 mod upstreams;
 
+pub use load::{Era, Load, Options};
 pub use upstreams::{Add, Doctor, Import, Upstreams};
 
 use crate::exit;
@@ -82,6 +84,9 @@ pub enum Command {
     /// Create, list and revoke API keys
     #[command(subcommand)]
     Keys(Keys),
+    /// Put load on a running gateway, or on any MCP server, and judge how it bears it
+    #[command(subcommand)]
+    Load(Box<Load>),
     /// Add, list, test and import upstream MCP servers
     #[command(subcommand)]
     Upstreams(Upstreams),

@@ -1,4 +1,4 @@
-//! A small client for a running gateway's REST interface, for `call`, `tools` and `doctor`.
+//! A small client for a running gateway's REST interface, for `call`, `tools` and `doctor`; also finds it for `load`.
 //!
 //! Talks to the address the gateway left in `DATA/run`, and may reach that one only: the door is `Host`'s, as for
 //! everything that leaves this process, with a rule that names one service. Over TLS the gateway must present the
@@ -63,6 +63,16 @@ impl Client {
         Ok(Self { http, url, key, trust })
     }
 
+    /// The door to this gateway, for what speaks to it in another way.
+    pub fn door(&self) -> &Http {
+        &self.http
+    }
+
+    /// The `Authorization` header that is sent.
+    pub fn authorization(&self) -> Result<Option<HeaderValue>> {
+        self.key.as_ref().map(bearer).transpose()
+    }
+
     /// Id of the key that is sent.
     pub fn key_id(&self) -> Option<&str> {
         self.key.as_ref().map(KeyText::id)
@@ -85,9 +95,7 @@ impl Client {
 
     async fn send(&self, mut request: Outgoing) -> Result<Answer> {
         if let Some(key) = &self.key {
-            let mut value = HeaderValue::try_from(format!("Bearer {}", key.reveal()))?;
-            value.set_sensitive(true);
-            request.headers.insert(http::header::AUTHORIZATION, value);
+            request.headers.insert(http::header::AUTHORIZATION, bearer(key)?);
         }
         request.max_body = LARGEST_ANSWER;
         let answer =
@@ -97,6 +105,12 @@ impl Client {
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&answer.body).into_owned()));
         Ok(Answer { status: answer.status.as_u16(), body })
     }
+}
+
+fn bearer(key: &KeyText) -> Result<HeaderValue> {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", key.reveal()))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// `--key`, `TOOLGATE_KEY`, `admin.key`.

@@ -16,6 +16,7 @@ const TESTKIT: &str = "toolgate-testkit";
 
 /// A crate may use crates of a smaller level.
 const LEVELS: &[(&str, u8)] = &[
+    ("latency", 0),
     ("toolgate-core", 0),
     ("toolgate-host", 1),
     ("toolgate-store", 1),

@@ -2,7 +2,6 @@
 //!
 //! Of a built-in thing they are written here; an upstream's own are kept as they came, under another name where needed.
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::sync::Arc;

@@ -124,6 +124,8 @@ impl Http {
     pub async fn origin(&self, url: &str, ca: Option<&std::path::Path>) -> Result<Origin, HostError> {
         let target = self.guard.origin(url)?;
         let tls = match (target.url.scheme(), ca) {
+            // The one server that this client believes, whatever it is asked for.
+            ("https", _) if let Some(pin) = &self.pin => Some(Arc::new(pin.config())),
             ("https", Some(file)) => Some(tls::with_file(file).await?),
             ("https", None) => Some(Arc::clone(self.roots.get_or_try_init(tls::with_system).await?)),
             _ => None,

@@ -4,7 +4,7 @@
 //! judged addresses are connected to; the whole takes at most `CONNECT_TIMEOUT`; the environment's proxies are not read.
 
 use super::{
-    address,
+    address, pin,
     resolve::{self, Scope},
     tls,
 };
@@ -121,7 +121,7 @@ impl Way {
         };
         match connector.connect(name.clone(), socket).await {
             Ok(stream) => Ok(Stream::Tls(Box::new(TokioIo::new(stream)))),
-            Err(e) => Err(tls::explain(&e, &self.place)),
+            Err(e) => Err(pin::refusal(&e).unwrap_or_else(|| tls::explain(&e, &self.place))),
         }
     }
 

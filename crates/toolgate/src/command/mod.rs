@@ -7,6 +7,7 @@ mod config;
 mod connect;
 mod doctor;
 mod keys;
+mod load;
 mod serve;
 mod stdio;
 mod tools;
@@ -44,6 +45,7 @@ pub fn run(cli: Cli) -> Result<()> {
             block_on(call::run(settings()?, &server, &tool, arguments.as_deref(), &given, out))
         }
         Command::Tools { server, given } => block_on(tools::run(settings()?, server.as_deref(), &given, out)),
+        Command::Load(command) => block_on(load::run(*command, settings()?, out)),
         Command::Keys(command) => block_on(keys::run(command, settings()?, out)),
         Command::Audit(command) => audit::run(command, &settings()?, out),
         Command::Upstreams(command) => block_on(upstreams::run(command, settings()?, out)),

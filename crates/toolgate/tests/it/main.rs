@@ -13,6 +13,8 @@ mod forward;
 mod keys;
 mod kill;
 mod life;
+mod load;
+mod load_site;
 mod matrix;
 mod observe;
 mod offers;

@@ -36,6 +36,9 @@ async fn its_own_certificate_is_believed_and_another_is_not() {
         let output = gate.run(arguments).unwrap();
         assert!(output.status.success() && told(&output).contains(part), "{arguments:?}: {}", told(&output));
     }
+    let load = ["load", "constant", "--rps", "5", "--duration", "1s", "--connections", "2", "--json"];
+    let output = gate.run(&[&load[..], &["--timeout", "60s", "--max-p95", "60s"]].concat()).unwrap();
+    assert!(output.status.success() && told(&output).contains("\"succeeded\":5"), "{}", told(&output));
     // What the gateway says of the machine is another matter: on a full one it is not ready.
     let looked = told(&gate.run(&["doctor"]).unwrap());
     let line = looked.lines().find(|line| line.contains(&gate.url(""))).unwrap_or(&looked);
@@ -55,6 +58,8 @@ async fn its_own_certificate_is_believed_and_another_is_not() {
     {
         assert!(text.contains(part), "{part:?} is not in: {text}");
     }
+    let output = gate.run(&[&load[..], &["--config", elsewhere.to_str().unwrap()]].concat()).unwrap();
+    assert!(!output.status.success() && told(&output).contains("another certificate"), "{}", told(&output));
     let output = gate.run(&["doctor", "--config", elsewhere.to_str().unwrap()]).unwrap();
     assert!(!output.status.success() && told(&output).contains("another certificate"), "{}", told(&output));
 

@@ -1,11 +1,14 @@
 //! Latencies in buckets of constant relative width (under 2 %), so that a long run needs little memory.
+//!
+//! Used by whatever makes load: `bench`, which depends on nothing of the product, and `toolgate load`. Uses nothing.
 
 use std::time::Duration;
 
 // Buckets for each doubling.
 const STEPS: u32 = 64;
 
-#[derive(Clone)]
+/// Counts of latencies. 32 KiB.
+#[derive(Debug, Clone)]
 pub struct Histogram {
     counts: Vec<u64>,
     most: u64,
@@ -37,6 +40,11 @@ impl Histogram {
 
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
+    }
+
+    /// The longest.
+    pub fn most(&self) -> Duration {
+        Duration::from_nanos(self.most)
     }
 
     /// Upper bound in nanoseconds and count of every bucket that has any.
