@@ -10,6 +10,7 @@ pub mod ctx;
 pub mod error;
 pub mod foreign;
 pub mod id;
+pub mod json;
 pub mod json_text;
 pub mod kind;
 pub mod link;

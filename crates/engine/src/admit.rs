@@ -16,6 +16,7 @@ use crate::trail::{MAX_MESSAGE, Trail};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+use toolgate_core::json::Json;
 use toolgate_core::policy::Verdict;
 use toolgate_core::record::Decision;
 use toolgate_core::tool::Ready;
@@ -90,14 +91,14 @@ pub(crate) async fn admit<'a>(
     }
 
     let given = found.variables.as_ref().unwrap_or(&call.arguments);
-    let arguments: serde_json::Value = match serde_json::from_str(given.get()) {
-        Ok(value @ serde_json::Value::Object(_)) => value,
+    let arguments = match Json::parse(given.get()) {
+        Ok(object @ Json::Object(_)) => object,
         _ => {
             deny(trail, "arguments: not an object");
             return Ok(Admission::Answer(refused("the arguments must be one JSON object")));
         }
     };
-    let digest = canon::sha256(canon::to_string(&arguments).as_bytes());
+    let digest = canon::digest(&arguments);
     trail.arguments(&digest, redact::arguments(&arguments));
     drop(arguments);
     let ready = match entry.run.prepare(given) {

@@ -42,11 +42,7 @@ impl Trail {
     pub fn begin(inner: Arc<Inner>, call: &Call) -> Self {
         // In one order with `draining`: a call that `drain` does not count sees that the gateway drains.
         inner.active.fetch_add(1, Ordering::SeqCst);
-        let mut name = call.tool.clone();
-        if name.len() > MAX_NAME {
-            let cut = (0..=MAX_NAME).rev().find(|i| name.is_char_boundary(*i)).unwrap_or(0);
-            name.truncate(cut);
-        }
+        let name = &call.tool[..call.tool.floor_char_boundary(MAX_NAME)];
         let record = Record {
             id: call.id.to_string(),
             phase: Phase::Answer,
@@ -210,7 +206,7 @@ fn log(record: &Record, kind: Option<Kind>, params: usize) {
         execution_time_ms,
         success = kind.is_none(),
         param_count = params,
-        call_id = %record.id,
+        call_id = &*record.id,
         error_type = kind.map_or("", Kind::label),
     );
     if record.decision == Decision::Deny

@@ -203,6 +203,17 @@ impl TestGate {
         std::fs::read_to_string(self.home.path().join("log")).unwrap_or_default()
     }
 
+    /// The log once it says this, which is some milliseconds after it happened; after ten seconds as it is.
+    pub async fn logged(&self, text: &str) -> String {
+        for _ in 0..1000 {
+            if self.log().contains(text) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.log()
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.as_ref().map_or(0, Child::id)
     }

@@ -130,6 +130,7 @@ impl Stop {
         tracing::info!(signal = first, "stopping; a second signal stops at once");
         tokio::spawn(async move {
             let second = self.next().await;
+            crate::logging::flush();
             std::process::exit(128 + second);
         });
     }

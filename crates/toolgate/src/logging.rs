@@ -2,38 +2,57 @@
 //!
 //! Installed once by `serve` and `stdio`, together with the panic hook. Engine and edge emit events (`tool_execution`, `security`,
 //! `performance_metric`, `error`) with fields; this writes them flat beside `timestamp`, `level`, `logger`, `service`.
+//! Lines are written by a thread of their own (`spool`), within milliseconds; `flush` waits for them.
 
 mod limited;
+mod spool;
 
 use crate::config::document::{Log, LogFormat};
 use limited::Limited;
-use serde_json::{Map, Value, json};
-use std::fmt;
-use std::io::IsTerminal;
+use serde_json::{Value, json};
+use spool::Spool;
+use std::fmt::{self, Write};
+use std::io::{self, IsTerminal};
 use std::sync::OnceLock;
+use std::time::Duration;
+use toolgate_core::canon;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::registry::LookupSpan;
 
 /// Value of `service` in every line, a contract of the catalogue.
 const SERVICE: &str = "mcp-server";
 
+// How long an end waits for a log that nobody reads.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
 // The process has one log.
+static SPOOL: OnceLock<Spool> = OnceLock::new();
 static LEVEL: OnceLock<Box<dyn Fn(EnvFilter) + Send + Sync>> = OnceLock::new();
 
 /// Install the subscriber and the panic hook. A second call does nothing.
 pub fn install(log: &Log) {
     let filter = EnvFilter::try_new(&log.level).unwrap_or_else(|_| EnvFilter::new("info"));
     let terminal = std::io::stderr().is_terminal();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let text = match log.format {
         LogFormat::Auto => terminal,
         LogFormat::Json => false,
         LogFormat::Text => true,
     };
+    let told = if text { lost_as_text } else { lost_as_json };
+    // Without a thread every line is written by whoever has it.
+    let writer = match Spool::start(io::stderr(), told) {
+        Ok(spool) => {
+            let spool = SPOOL.get_or_init(|| spool);
+            BoxMakeWriter::new(|| Taken(spool))
+        }
+        Err(_) => BoxMakeWriter::new(io::stderr),
+    };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     // An error here means that a subscriber is installed already (tests); that one serves.
     let _ = if text {
@@ -59,6 +78,39 @@ pub fn set_level(level: &str) {
     }
 }
 
+/// Wait until all lines so far are written, a second at most. Called at every end of the process that is in its own hands.
+pub fn flush() {
+    if let Some(spool) = SPOOL.get() {
+        spool.flush(LAST_LINES);
+    }
+}
+
+// One event on its way to the spool.
+struct Taken<'a>(&'a Spool);
+
+impl io::Write for Taken<'_> {
+    fn write(&mut self, lines: &[u8]) -> io::Result<usize> {
+        self.0.take(lines);
+        Ok(lines.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+const LOST: &str = "lines of the log were lost, because they came faster than they could be written";
+
+fn lost_as_text(lost: u64) -> String {
+    format!("{}  WARN {lost} {LOST}\n", timestamp())
+}
+
+fn lost_as_json(lost: u64) -> String {
+    let line = json!({
+        "timestamp": timestamp(), "level": "WARN", "logger": "logging", "service": SERVICE, "lost": lost, "message": LOST,
+    });
+    format!("{line}\n")
+}
+
 // The default hook writes plain text between the lines of the log.
 fn panicked(info: &std::panic::PanicHookInfo<'_>) {
     let message = info.payload_as_str().unwrap_or("a panic without text");
@@ -73,6 +125,8 @@ fn panicked(info: &std::panic::PanicHookInfo<'_>) {
         backtrace = captured.then(|| tracing::field::display(&backtrace)),
         "panicked"
     );
+    // What follows may be the end.
+    flush();
 }
 
 /// JSON lines.
@@ -90,49 +144,67 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let meta = event.metadata();
-        let mut fields = Fields(Map::new());
-        fields.0.insert("timestamp".into(), json!(timestamp()));
-        fields.0.insert("level".into(), json!(meta.level().as_str()));
-        fields.0.insert("logger".into(), json!(meta.target()));
-        fields.0.insert("service".into(), json!(SERVICE));
-        event.record(&mut fields);
-        writeln!(writer, "{}", Value::Object(fields.0))
+        let mut line = String::with_capacity(512);
+        let _ = write!(line, "{{\"timestamp\":\"{:.6}\"", jiff::Timestamp::now());
+        let _ = write!(line, ",\"level\":\"{}\",\"logger\":", meta.level());
+        canon::write_string(&mut line, meta.target());
+        let _ = write!(line, ",\"service\":\"{SERVICE}\"");
+        event.record(&mut Fields(&mut line));
+        line.push_str("}\n");
+        writer.write_str(&line)
     }
 }
 
 /// Now, RFC 3339 in UTC with microseconds.
 pub fn timestamp() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+    format!("{:.6}", jiff::Timestamp::now())
 }
 
-struct Fields(Map<String, Value>);
+// Members are added to a line as they come: the fields of one event have different names.
+struct Fields<'a>(&'a mut String);
 
-impl Fields {
-    // An event's own field never replaces one of the line's.
-    fn put(&mut self, field: &Field, value: Value) {
-        let name = field.name();
-        let name = if self.0.contains_key(name) { format!("event_{name}") } else { name.to_owned() };
-        self.0.insert(name, value);
+impl Fields<'_> {
+    fn name(&mut self, field: &Field) {
+        // An event's own field never replaces one of the line's.
+        let taken = matches!(field.name(), "timestamp" | "level" | "logger" | "service");
+        self.0.push_str(if taken { ",\"event_" } else { ",\"" });
+        self.0.push_str(field.name());
+        self.0.push_str("\":");
+    }
+
+    // Numbers, true and false.
+    fn put(&mut self, field: &Field, value: impl fmt::Display) {
+        self.name(field);
+        let _ = write!(self.0, "{value}");
+    }
+
+    fn text(&mut self, field: &Field, value: &str) {
+        self.name(field);
+        canon::write_string(self.0, value);
     }
 }
 
-impl Visit for Fields {
+impl Visit for Fields<'_> {
     fn record_f64(&mut self, field: &Field, value: f64) {
+        // `null` for what is no number.
         self.put(field, json!(value));
     }
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, json!(value));
+        self.put(field, value);
     }
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, json!(value));
+        self.put(field, value);
     }
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, json!(value));
+        self.put(field, value);
     }
     fn record_str(&mut self, field: &Field, value: &str) {
         // An event has no other way to carry an object.
-        let object = if field.name() == "tags" { serde_json::from_str(value).ok() } else { None };
-        self.put(field, object.unwrap_or_else(|| json!(value)));
+        let object = if field.name() == "tags" { serde_json::from_str::<Value>(value).ok() } else { None };
+        match object {
+            Some(object) => self.put(field, object),
+            None => self.text(field, value),
+        }
     }
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
         let mut text = value.to_string();
@@ -142,10 +214,10 @@ impl Visit for Fields {
             text.push_str(&cause.to_string());
             source = cause.source();
         }
-        self.put(field, json!(text));
+        self.text(field, &text);
     }
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field, json!(format!("{value:?}")));
+        self.text(field, &format!("{value:?}"));
     }
 }
 

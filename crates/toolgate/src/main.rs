@@ -42,7 +42,9 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     let json = cli.global.json;
-    match command::run(cli) {
+    let result = command::run(cli);
+    logging::flush();
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit::report(&error, json),
     }

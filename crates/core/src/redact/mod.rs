@@ -9,6 +9,7 @@ mod scan;
 #[cfg(test)]
 mod tests;
 
+use crate::json::Json;
 use scan::Scan;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -67,19 +68,19 @@ pub fn is_secret_name(name: &str) -> bool {
 
 /// Arguments as the journal keeps them: secrets masked, long texts and lists cut (what is cut is said), about 16 KiB in
 /// all however they are nested.
-pub fn arguments(value: &Value) -> Value {
-    kept(value, &mut MAX_ARGUMENTS.clone())
+pub fn arguments(given: &Json<'_>) -> Value {
+    kept(given, &mut MAX_ARGUMENTS.clone())
 }
 
 // `left`: bytes that may still be kept. What has begun is finished, so that it is overdrawn by one text at most.
-fn kept(value: &Value, left: &mut usize) -> Value {
-    match value {
-        Value::String(s) => {
+fn kept(given: &Json<'_>, left: &mut usize) -> Value {
+    match given {
+        Json::Text(s) => {
             let shown = opening(s);
             spend(left, shown.len() + 3);
             Value::String(shown)
         }
-        Value::Array(items) => {
+        Json::Array(items) => {
             spend(left, 3);
             let mut shown = Vec::new();
             for item in items.iter().take(MAX_ITEMS) {
@@ -93,7 +94,7 @@ fn kept(value: &Value, left: &mut usize) -> Value {
             }
             Value::Array(shown)
         }
-        Value::Object(members) => {
+        Json::Object(members) => {
             spend(left, 3);
             let mut shown = serde_json::Map::new();
             let mut seen = 0;
@@ -112,10 +113,14 @@ fn kept(value: &Value, left: &mut usize) -> Value {
             }
             Value::Object(shown)
         }
-        other => {
+        short => {
             // No number is longer.
             spend(left, 24);
-            other.clone()
+            match short {
+                Json::Number(number) => Value::Number(number.clone()),
+                Json::Bool(value) => Value::Bool(*value),
+                _ => Value::Null,
+            }
         }
     }
 }

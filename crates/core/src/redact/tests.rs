@@ -4,6 +4,10 @@ use super::kinds::KINDS;
 use super::*;
 use serde_json::json;
 
+fn arguments(value: &Value) -> Value {
+    super::arguments(&Json::parse(&value.to_string()).unwrap())
+}
+
 #[test]
 fn masks_each_kind() {
     let tail = "a".repeat(43);

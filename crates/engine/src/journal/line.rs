@@ -47,7 +47,7 @@ pub fn hex_text(hash: &HexHash) -> Cow<'_, str> {
 
 /// Now, as every time in the journal and in reports is written: RFC 3339, UTC, microseconds.
 pub fn now() -> String {
-    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
+    format!("{:.6}", jiff::Timestamp::now())
 }
 
 /// The record of something that is not a call.

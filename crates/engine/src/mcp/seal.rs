@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use toolgate_core::json::Json;
 use toolgate_core::{Call, Error, Face, Kind, canon};
 
 // A person needs time to answer; a stolen state does not need more.
@@ -43,8 +44,7 @@ pub(super) fn binding(call: &Call) -> Vec<u8> {
         Face::Resource => "resources/read",
     };
     let scope = call.scope.as_ref().map_or("", |scope| scope.as_str());
-    let arguments: Value = serde_json::from_str(call.arguments.get()).unwrap_or_default();
-    let digest = canon::sha256(canon::to_string(&arguments).as_bytes());
+    let digest = canon::digest(&Json::parse(call.arguments.get()).unwrap_or(Json::Null));
     let mut bound = Vec::new();
     for part in [face.as_bytes(), call.caller.id.as_bytes(), scope.as_bytes(), call.tool.as_bytes(), &digest]
     {

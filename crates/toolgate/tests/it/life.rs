@@ -19,7 +19,7 @@ async fn the_first_start_leaves_a_private_directory_and_one_key() {
     }
     // What is no terminal may be kept for long: there the key's file is named, once, and the key is not printed.
     let named = gate.data().join("admin.key").display().to_string();
-    assert_eq!(gate.log().matches(&named).count(), 1, "{}", gate.log());
+    assert_eq!(gate.logged(&named).await.matches(&named).count(), 1, "{}", gate.log());
     let first = gate.key.clone();
     gate.stop().unwrap();
     gate.start().await.unwrap();
@@ -133,17 +133,11 @@ async fn a_change_that_needs_a_restart_is_said_and_one_that_does_not_is_made() {
     assert_eq!(per_tool("limits.per_tool"), (json!("2/1m"), json!("1000000/1s")));
     assert_eq!(per_tool("log.level"), (json!("debug"), json!("info")));
     gate.signal("HUP").unwrap();
-    for _ in 0..1000 {
-        if gate.log().contains("need a restart") {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    let log = gate.log();
+    let log = gate.logged("need a restart").await;
     let line = log.lines().find(|line| line.contains("need a restart")).expect("said");
     assert!(line.contains("\"settings\":\"limits.per_tool\""), "{line}");
     assert_eq!(per_tool("log.level"), (json!("debug"), json!(null)), "taken over");
     assert_eq!(per_tool("limits.per_tool"), (json!("2/1m"), json!("1000000/1s")), "not in effect");
     gate.http.get(gate.url("/health")).send().await.unwrap();
-    assert!(gate.log().contains("\"level\":\"DEBUG\""), "the log is louder now");
+    assert!(gate.logged("\"level\":\"DEBUG\"").await.contains("\"DEBUG\""), "the log is louder now");
 }

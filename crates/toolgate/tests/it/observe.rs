@@ -52,7 +52,7 @@ async fn logs_are_json_and_trace_ids_reach_the_journal() {
     assert_eq!(request.body(r#"{"params":{"name":"LANG"}}"#).send().await.unwrap().status(), 200);
     let found = gate.json(&["audit", "search", "--tool", "get_env_var", "--json"]).unwrap();
     assert_eq!(found[0]["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
-    let log = gate.log();
+    let log = gate.logged("tool_execution").await;
     let events: Vec<Value> = log.lines().filter_map(|l| serde_json::from_str(l).ok()).collect();
     let event =
         events.iter().find(|e| e.to_string().contains("tool_execution")).unwrap_or_else(|| panic!("{log}"));

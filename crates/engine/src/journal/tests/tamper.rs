@@ -228,13 +228,15 @@ fn a_changed_head() {
     let path = victim.path().join("n/head");
     let good = fs::read_to_string(&path).unwrap();
     let seq = check(victim.path()).chains[0].last_seq.unwrap();
-    let hash = &good[9..73];
-    let other = if hash.starts_with('0') { "1" } else { "0" };
-    fs::write(&path, good.replacen(&hash[..1], other, 1)).unwrap();
-    fs::write(&path, good.replace(hash, &format!("{other}{}", &hash[1..]))).unwrap();
+    let head = || Head::open(&victim.path().join("n")).unwrap();
+    head().write(seq, &[b'0'; 64]).unwrap();
     assert_eq!(victim.whats(), [What::HeadMismatch]);
-    fs::write(&path, good.replace(&format!(":{seq}}}"), &format!(":{}}}", seq + 3))).unwrap();
+    head().write(seq + 3, &[b'0'; 64]).unwrap();
     assert_eq!(victim.whats(), [What::Truncated]);
+    for (from, to) in [("\"hash\":\"", "\"hash\":\"0"), ("\"seq\":", "\"seq\":1")] {
+        fs::write(&path, good.replace(from, to)).unwrap();
+        assert_eq!(victim.whats(), [What::HeadMismatch]);
+    }
     fs::write(&path, "nonsense").unwrap();
     assert_eq!(victim.whats(), [What::HeadMismatch]);
 }
