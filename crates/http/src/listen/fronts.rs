@@ -7,9 +7,8 @@
 //! work between fronts. What takes long belongs on a blocking thread.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::oneshot;
@@ -28,7 +27,8 @@ struct Front {
     runtime: Handle,
     open: Arc<AtomicUsize>,
     stop: Option<oneshot::Sender<()>>,
-    ended: mpsc::Receiver<()>,
+    // Only its `Sync` is wanted of the lock.
+    ended: Mutex<mpsc::Receiver<()>>,
 }
 
 /// A connection of a front, for as long as this lives.
@@ -70,7 +70,7 @@ impl Front {
         std::thread::Builder::new()
             .name("toolgate-front".into())
             .spawn(move || run(runtime, stopped, end))?;
-        Ok(Self { runtime: handle, open: Arc::default(), stop: Some(stop), ended })
+        Ok(Self { runtime: handle, open: Arc::default(), stop: Some(stop), ended: Mutex::new(ended) })
     }
 }
 
@@ -89,8 +89,10 @@ impl Drop for Fronts {
             }
         }
         let until = Instant::now() + END;
-        for front in &self.0 {
-            let _ = front.ended.recv_timeout(until.saturating_duration_since(Instant::now()));
+        for front in &mut self.0 {
+            if let Ok(ended) = front.ended.get_mut() {
+                let _ = ended.recv_timeout(until.saturating_duration_since(Instant::now()));
+            }
         }
     }
 }
