@@ -1,6 +1,6 @@
 //! The edge: listener, MCP endpoint, REST, health, metrics. The only crate that knows axum.
 //!
-//! Called by the binary: `bind`, then `AppState::new`, then `serve`. A request passes `listen` (size and time), then the
+//! Called by the binary: `bind`, then `AppState::new`, then `serve_on`. A request passes `listen` (size and time), then the
 //! one function `app::edge` (Host and Origin, credential, panic barrier, headers), then one endpoint of `rest` or `mcp`,
 //! which asks the engine. Nothing is decided here about who may call what. Absent on purpose: sessions of people, the
 //! dashboard (to come).
@@ -32,7 +32,7 @@ pub mod upstreams;
 mod tests;
 
 pub use app::{AppState, Edge, Keep, Limits};
-pub use listen::{BindError, Ends, TlsFiles, bind};
+pub use listen::{BindError, Ends, Fronts, TlsFiles, bind};
 pub use mcp::{Kept, Leave, SessionHash, SessionStore};
 pub use openapi::document as openapi;
 pub use refusal::Refusal;
@@ -42,10 +42,21 @@ pub use settings::{Sessions, Settings};
 use std::future::Future;
 use tokio::net::TcpListener;
 
-/// Serve until `shutdown`, then let requests in flight finish for at most `http.shutdown_timeout`.
-///
-/// Readiness turns 503 and `AppState::closing` turns true as soon as the shutdown begins. Call `Engine::drain` after it.
+/// Serve until `shutdown`, on the runtime that this is called on.
 pub async fn serve(listener: TcpListener, state: AppState, shutdown: impl Future<Output = ()>) {
+    serve_on(&Fronts::default(), listener, state, shutdown).await;
+}
+
+/// Serve on `fronts` until `shutdown`, then let requests in flight finish for at most `http.shutdown_timeout`.
+///
+/// Readiness turns 503 and `AppState::closing` turns true as soon as the shutdown begins. Call `Engine::drain` after it,
+/// and drop the fronts last.
+pub async fn serve_on(
+    fronts: &Fronts,
+    listener: TcpListener,
+    state: AppState,
+    shutdown: impl Future<Output = ()>,
+) {
     let engine = state.engine().clone();
     let router = app::router(state.clone());
     // Their connections would be waited for.
@@ -54,9 +65,10 @@ pub async fn serve(listener: TcpListener, state: AppState, shutdown: impl Future
         shutdown.await;
         subscribed.end_subscriptions();
     };
-    let (tls, settings, counted) = (state.tls(), state.settings(), || engine.connection(None));
+    let door = listen::Door { listener, tls: state.tls(), fronts };
+    let (settings, counted) = (state.settings(), || engine.connection(None));
     tokio::select! {
-        () = listen::accept(listener, tls, router, settings, state.closer(), counted, shutdown) => {}
+        () = listen::accept(door, router, settings, state.closer(), counted, shutdown) => {}
         () = state.mcp().run(&engine) => {}
     }
     state.mcp().flush().await;

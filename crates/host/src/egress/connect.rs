@@ -12,10 +12,8 @@ use crate::HostError;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use std::future::Future;
 use std::io::{Error, IoSlice, Result as IoResult};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -37,10 +35,7 @@ const PROBE_EVERY: Duration = Duration::from_secs(10);
 const PROBES: u32 = 3;
 
 /// Makes connections to one origin.
-#[derive(Clone)]
-pub(super) struct Connector(Arc<Way>);
-
-struct Way {
+pub(super) struct Connector {
     host: Host,
     port: u16,
     /// `host:port`, for texts.
@@ -71,35 +66,20 @@ impl Connector {
                 Some((TlsConnector::from(config), name))
             }
         };
-        Ok(Self(Arc::new(Way { host, port, place, tls, denied })))
-    }
-}
-
-impl tower::Service<http::Uri> for Connector {
-    type Response = Stream;
-    type Error = HostError;
-    type Future = Pin<Box<dyn Future<Output = Result<Stream, HostError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), HostError>> {
-        Poll::Ready(Ok(()))
+        Ok(Self { host, port, place, tls, denied })
     }
 
-    // The URI is always that of the origin: `Origin::send` sends no other.
-    fn call(&mut self, _: http::Uri) -> Self::Future {
-        let way = Arc::clone(&self.0);
-        Box::pin(async move {
-            match tokio::time::timeout(CONNECT_TIMEOUT, way.open()).await {
-                Ok(result) => result,
-                Err(_) => Err(HostError::new(
-                    Kind::Timeout,
-                    format!("no connection to {} within {} s", way.place, CONNECT_TIMEOUT.as_secs()),
-                )),
-            }
-        })
+    /// Errors: `Forbidden`, `NotFound` from resolving; `Timeout`; `Unavailable`.
+    pub async fn connect(&self) -> Result<Stream, HostError> {
+        match tokio::time::timeout(CONNECT_TIMEOUT, self.open()).await {
+            Ok(result) => result,
+            Err(_) => Err(HostError::new(
+                Kind::Timeout,
+                format!("no connection to {} within {} s", self.place, CONNECT_TIMEOUT.as_secs()),
+            )),
+        }
     }
-}
 
-impl Way {
     async fn open(&self) -> Result<Stream, HostError> {
         let addresses = match &self.host {
             // Written as a literal, and so meant; the rules have seen it.
@@ -114,7 +94,7 @@ impl Way {
                 resolve::judged(name, Scope::Origin, &self.denied).await?
             }
         };
-        let socket = self.connect(&addresses).await?;
+        let socket = self.dial(&addresses).await?;
         prepare(&socket);
         let Some((connector, name)) = &self.tls else {
             return Ok(Stream::Plain(TokioIo::new(socket)));
@@ -125,7 +105,7 @@ impl Way {
         }
     }
 
-    async fn connect(&self, addresses: &[IpAddr]) -> Result<TcpStream, HostError> {
+    async fn dial(&self, addresses: &[IpAddr]) -> Result<TcpStream, HostError> {
         let mut rest = addresses.iter().map(|ip| SocketAddr::new(*ip, self.port));
         let mut trying = FuturesUnordered::new();
         trying.extend(rest.next().map(TcpStream::connect));
@@ -168,14 +148,10 @@ pub(super) enum Stream {
     Tls(Box<TokioIo<TlsStream<TcpStream>>>),
 }
 
-impl Connection for Stream {
-    fn connected(&self) -> Connected {
-        match self {
-            Stream::Tls(stream) if stream.inner().get_ref().1.alpn_protocol() == Some(b"h2") => {
-                Connected::new().negotiated_h2()
-            }
-            _ => Connected::new(),
-        }
+impl Stream {
+    /// Whether both sides agreed on HTTP/2.
+    pub fn is_h2(&self) -> bool {
+        matches!(self, Self::Tls(stream) if stream.inner().get_ref().1.alpn_protocol() == Some(b"h2"))
     }
 }
 

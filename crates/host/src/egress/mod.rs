@@ -9,6 +9,10 @@ mod address;
 mod client;
 mod connect;
 pub(crate) mod dial;
+mod kept;
+#[cfg(test)]
+mod kept_tests;
+mod line;
 mod origin;
 #[cfg(test)]
 mod origin_tests;

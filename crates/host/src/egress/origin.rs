@@ -1,30 +1,29 @@
 //! `Origin`: a streaming HTTP client of one origin that the operator configured.
 //!
-//! Made by `Http::origin`; used by the HTTP transports of upstreams, on the data path. Connections are pooled, over HTTP/1.1
-//! or what TLS agreed on. Invariants: nothing is sent to another scheme, host or port than the origin's; the head of an
+//! Made by `Http::origin`; used by the HTTP transports of upstreams, on the data path. Connections are kept (`kept`), of
+//! HTTP/1.1 (`line`, driven by the caller) or of HTTP/2 where TLS agreed on it. Invariants: nothing is sent to another scheme, host or port than the origin's; the head of an
 //! answer is bounded in size and time; its body is read only as fast as it is taken, and dropping it drops the answer; no
 //! redirect is followed. Texts of errors hold host and port, never path or query.
 
-use super::{client::OURS, connect::Connector, rules::Target};
+use super::connect::Connector;
+use super::kept::{Kept, Way};
+use super::line::{LARGEST_HEAD, Line, Message, quiet};
+use super::{client::OURS, rules::Target};
 use crate::HostError;
 use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Request, Response, Uri, header};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Body as _, Incoming};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use http::{HeaderValue, Request, Response, Uri, header};
+use http_body_util::Full;
+use hyper::body::{Body as _, Frame, Incoming};
+use hyper::client::conn::TrySendError;
+use std::future::poll_fn;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use toolgate_core::Kind;
 use url::Url;
-
-const IDLE: Duration = Duration::from_secs(60);
-const MOST_IDLE: usize = 64;
-/// Also the most of a body that waits in one HTTP/1.1 connection to be taken.
-const LARGEST_HEAD: usize = 64 << 10;
-const PING: Duration = Duration::from_secs(30);
 
 /// An answer whose body comes in pieces.
 pub type Answer = Response<Body>;
@@ -38,11 +37,14 @@ pub struct Lost {
     pub unseen: bool,
 }
 
-/// The client. Sending takes no lock but the pool's.
+/// The client. Sending takes no lock but that of the kept connections, for the moment of taking or giving one.
 pub struct Origin {
-    client: Client<Connector, Full<Bytes>>,
+    connector: Connector,
+    kept: Arc<Kept>,
     scheme: Scheme,
     authority: Authority,
+    /// The same, as the value of the header.
+    host: HeaderValue,
     url: Url,
     home: Uri,
     place: Arc<str>,
@@ -56,25 +58,15 @@ impl Origin {
     ) -> Result<Self, HostError> {
         let scheme = if tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
         // `url` leaves out the default port, and so does the `Host` header.
-        let authority = target.url.authority().parse().map_err(|_| {
-            HostError::new(Kind::Invalid, format!("{} cannot stand in a Host header", target.place()))
-        })?;
-        let connector = Connector::new(target.host.clone(), target.port, tls, denied)?;
-        let client = Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .pool_max_idle_per_host(MOST_IDLE)
-            .http1_max_buf_size(LARGEST_HEAD)
-            .http2_max_header_list_size(LARGEST_HEAD as u32)
-            .http2_keep_alive_interval(PING)
-            .http2_keep_alive_timeout(PING)
-            .retry_canceled_requests(true)
-            .build(connector);
+        let authority = target.url.authority();
+        let no_host =
+            || HostError::new(Kind::Invalid, format!("{} cannot stand in a Host header", target.place()));
         let mut origin = Self {
-            client,
+            connector: Connector::new(target.host.clone(), target.port, tls, denied)?,
+            kept: Arc::default(),
+            host: authority.parse().map_err(|_| no_host())?,
+            authority: authority.parse().map_err(|_| no_host())?,
             scheme,
-            authority,
             url: target.url.clone(),
             home: Uri::default(),
             place: target.place().into(),
@@ -129,9 +121,8 @@ impl Origin {
     pub async fn send(&self, request: Request<Bytes>, head: Duration) -> Result<Answer, Lost> {
         self.check(&request).map_err(|error| Lost { error, unseen: true })?;
         let place = &self.place;
-        let answer = match tokio::time::timeout(head, self.client.request(request.map(Full::new))).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(e)) => return Err(explain(&e, place)),
+        let answer = match tokio::time::timeout(head, self.exchange(request.map(Full::new))).await {
+            Ok(answer) => answer?,
             Err(_) => {
                 let text = format!("{place} did not answer within {head:?}");
                 return Err(Lost { error: HostError::new(Kind::Timeout, text), unseen: false });
@@ -141,7 +132,67 @@ impl Origin {
             let error = self.redirected(answer.headers().get(header::LOCATION));
             return Err(Lost { error, unseen: false });
         }
-        Ok(answer.map(|body| Body { body, place: Arc::clone(place) }))
+        Ok(answer)
+    }
+
+    async fn exchange(&self, mut message: Message) -> Result<Answer, Lost> {
+        loop {
+            let kept = self.kept.take();
+            let fresh = kept.is_none();
+            let way = match kept {
+                Some(way) => way,
+                None => self.open().await.map_err(|error| Lost { error, unseen: true })?,
+            };
+            self.address(&mut message, &way);
+            let sent = match way {
+                Way::Line(line) => line.exchange(message).await,
+                Way::Shared(mut shared) => {
+                    shared.try_send_request(message).await.map(|answer| (answer, None))
+                }
+            };
+            match sent {
+                Ok((answer, line)) => return Ok(answer.map(|body| Body::new(body, line, self))),
+                Err(mut lost) => match lost.take_message() {
+                    Some(unsent) if !fresh => message = unsent,
+                    unsent => return Err(explain(&lost, unsent.is_some(), &self.place)),
+                },
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<Way, HostError> {
+        let stream = self.connector.connect().await?;
+        let way = if stream.is_h2() {
+            self.kept.share(stream).await.map(Way::Shared)
+        } else {
+            Line::new(stream).await.map(Way::Line)
+        };
+        way.map_err(|e| {
+            let text = format!("{} ended the connection at its start ({})", self.place, deepest(&e));
+            HostError::new(Kind::Unavailable, text)
+        })
+    }
+
+    // HTTP/1.1 has the path in the request line and the host in a header; HTTP/2 has one URI. A request that goes out
+    // again may change from one to the other.
+    fn address(&self, message: &mut Message, way: &Way) {
+        match way {
+            Way::Line(_) => {
+                if let Some(path) = message.uri().path_and_query().cloned() {
+                    *message.uri_mut() = path.into();
+                }
+                message.headers_mut().insert(header::HOST, self.host.clone());
+            }
+            Way::Shared(_) => {
+                message.headers_mut().remove(header::HOST);
+                let path = message.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+                if message.uri().scheme().is_none()
+                    && let Ok(uri) = self.uri(path)
+                {
+                    *message.uri_mut() = uri;
+                }
+            }
+        }
     }
 
     fn check(&self, request: &Request<Bytes>) -> Result<(), HostError> {
@@ -180,25 +231,44 @@ impl Origin {
     }
 }
 
-/// The body of an answer. Dropping it gives the answer up: its connection ends (HTTP/1.1) or its stream is reset.
+/// The body of an answer. Dropping it gives the answer up: its connection ends (HTTP/1.1) or its stream is reset, unless
+/// all of it has come.
 pub struct Body {
     body: Incoming,
+    /// What the body comes over, if this drives it.
+    line: Option<Line>,
+    kept: Arc<Kept>,
     place: Arc<str>,
 }
 
 impl Body {
+    fn new(body: Incoming, line: Option<Line>, origin: &Origin) -> Self {
+        let mut body = Self { body, line, kept: Arc::clone(&origin.kept), place: Arc::clone(&origin.place) };
+        if body.body.is_end_stream() {
+            body.give_back();
+        }
+        body
+    }
+
     /// The next piece, as it came; `None` at the end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, HostError> {
         loop {
-            match self.body.frame().await {
-                None => return Ok(None),
+            match poll_fn(|cx| self.poll_frame(cx)).await {
+                None => {
+                    self.give_back();
+                    return Ok(None);
+                }
                 Some(Ok(frame)) => {
+                    if self.body.is_end_stream() {
+                        self.give_back();
+                    }
                     // Trailers say nothing here.
                     if let Ok(data) = frame.into_data() {
                         return Ok(Some(data));
                     }
                 }
                 Some(Err(e)) => {
+                    self.line = None;
                     let text = format!("the answer of {} broke off: {}", self.place, deepest(&e));
                     return Err(HostError::new(Kind::Unavailable, text));
                 }
@@ -206,9 +276,36 @@ impl Body {
         }
     }
 
+    // The line is driven only when nothing that it has read waits to be taken.
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let mut body = Pin::new(&mut self.body);
+        let Some(line) = &mut self.line else { return body.poll_frame(cx) };
+        let waiting = body.as_mut().poll_frame(&mut quiet());
+        if waiting.is_ready() {
+            return waiting;
+        }
+        if line.drive(cx).is_ready() {
+            self.line = None;
+            return body.poll_frame(cx);
+        }
+        body.poll_frame(&mut quiet())
+    }
+
+    fn give_back(&mut self) {
+        if let Some(line) = self.line.take() {
+            self.kept.give(line);
+        }
+    }
+
     /// Bytes to come, when the answer said so.
     pub fn length(&self) -> Option<u64> {
         self.body.size_hint().exact()
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        self.give_back();
     }
 }
 
@@ -220,25 +317,13 @@ fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
     cause.to_string().chars().take(200).collect()
 }
 
-fn explain(error: &hyper_util::client::legacy::Error, place: &str) -> Lost {
-    let mut cause: &(dyn std::error::Error + 'static) = error;
-    let mut unseen = error.is_connect();
-    let mut too_large = false;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-        if let Some(own) = cause.downcast_ref::<HostError>() {
-            return Lost { error: own.clone(), unseen: true };
-        }
-        if let Some(e) = cause.downcast_ref::<hyper::Error>() {
-            unseen |= e.is_canceled();
-            too_large |= e.is_parse_too_large();
-        }
-    }
-    let error = if too_large {
+fn explain(lost: &TrySendError<Message>, unsent: bool, place: &str) -> Lost {
+    let error = lost.error();
+    let problem = if error.is_parse_too_large() {
         HostError::new(Kind::TooLarge, format!("{place} answers with a head beyond {LARGEST_HEAD} bytes"))
     } else {
         let why = deepest(error);
         HostError::new(Kind::Unavailable, format!("{place} ended the connection without an answer ({why})"))
     };
-    Lost { error, unseen }
+    Lost { error: problem, unseen: unsent || error.is_canceled() }
 }

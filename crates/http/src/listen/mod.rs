@@ -1,12 +1,13 @@
 //! Hop 1: accept connections, bound their number, size and time, and end them in order.
 //!
-//! Called by `serve`. HTTP/1.1 and HTTP/2 on one port, with TLS (HTTP/2 by ALPN) or without (by prior knowledge). Every connection is a task of its own; a
-//! defect in one ends that one. The own accept loop is there for what ready-made servers do not offer together: a cap on
+//! Called by `serve`. HTTP/1.1 and HTTP/2 on one port, with TLS (HTTP/2 by ALPN) or without (by prior knowledge). Every connection is a task of its own, on
+//! one of the `Fronts`; a defect in one ends that one. The own accept loop is there for what ready-made servers do not offer together: a cap on
 //! connections with an answer, separate limits for a slow head and an idle connection, a limit for peers that do not
 //! read, and a shutdown that lets requests in flight finish. A connection that HTTP was upgraded on keeps its place as long
 //! as it keeps its `Slot`.
 
 mod bind;
+mod fronts;
 mod io;
 mod pulse;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod tls;
 mod tls_tests;
 
 pub use bind::{BindError, bind};
+pub use fronts::Fronts;
 pub(crate) use tls::Tls;
 pub use tls::TlsFiles;
 
@@ -76,19 +78,26 @@ const REFUSALS: usize = 64;
 const REFUSAL: &str = "{\"success\":false,\"data\":null,\"error\":{\"kind\":\"unavailable\",\"message\":\"too many \
     connections; try again, or raise http.max_connections\",\"retry_after_ms\":1000},\"metadata\":{}}";
 
+/// Where connections come in, and where they are served.
+pub(crate) struct Door<'a> {
+    pub listener: TcpListener,
+    pub tls: Option<Arc<Tls>>,
+    pub fronts: &'a Fronts,
+}
+
 /// Accept until `shutdown`, then let what is in flight finish for at most `shutdown_timeout`.
 ///
 /// `closing` turns true when the shutdown begins; long-lived streams watch it and end themselves. `counted` is called
 /// once for each connection and what it returns lives as long.
 pub(crate) async fn accept<G: Send + Sync + 'static>(
-    listener: TcpListener,
-    tls: Option<Arc<Tls>>,
+    door: Door<'_>,
     router: Router,
     settings: &Settings,
     closing: &watch::Sender<bool>,
     counted: impl Fn() -> G,
     shutdown: impl Future<Output = ()>,
 ) {
+    let Door { listener, tls, fronts } = door;
     let limits = Arc::new(Limits::of(settings));
     let refusals = Arc::new(Semaphore::new(REFUSALS));
     let max = u32::try_from(settings.max_connections.min(Semaphore::MAX_PERMITS)).unwrap_or(u32::MAX);
@@ -111,10 +120,13 @@ pub(crate) async fn accept<G: Send + Sync + 'static>(
                         tokio::spawn(refuse(stream, tls.clone(), refusals.clone()));
                         continue;
                     };
+                    // This runtime's reactor lets go of it; that of the front takes it.
+                    let Ok(stream) = stream.into_std() else { continue };
+                    let (front, share) = fronts.next();
                     let closing = closing.subscribe();
-                    let slot = Slot(Arc::new((place, counted())));
+                    let slot = Slot(Arc::new((place, counted(), share)));
                     let (tls, router, limits) = (tls.clone(), router.clone(), limits.clone());
-                    connections.spawn(greet(stream, peer, tls, router, limits, slot, closing));
+                    connections.spawn_on(greet(stream, peer, tls, router, limits, slot, closing), &front);
                 }
                 Err(error) => pause = after_failure(&error, pause),
             },
@@ -217,7 +229,7 @@ impl Limits {
 
 // The handshake first, if there is TLS; a shutdown does not wait for one.
 async fn greet(
-    stream: TcpStream,
+    stream: std::net::TcpStream,
     peer: SocketAddr,
     tls: Option<Arc<Tls>>,
     router: Router,
@@ -225,6 +237,7 @@ async fn greet(
     slot: Slot,
     mut closing: watch::Receiver<bool>,
 ) {
+    let Ok(stream) = TcpStream::from_std(stream) else { return };
     let _ = stream.set_nodelay(true);
     let Ok(local) = stream.local_addr() else { return };
     let ends = Ends { local, peer, tls: tls.is_some() };

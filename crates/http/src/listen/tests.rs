@@ -25,18 +25,36 @@ async fn start(router: Router, settings: Settings) -> Running {
 }
 
 pub(super) async fn start_with(tls: Option<Arc<Tls>>, router: Router, settings: Settings) -> Running {
+    start_on(Fronts::default(), tls, router, settings).await
+}
+
+pub(super) async fn start_on(
+    fronts: Fronts,
+    tls: Option<Arc<Tls>>,
+    router: Router,
+    settings: Settings,
+) -> Running {
     let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let server = tokio::spawn(async move {
         let closing = watch::Sender::new(false);
         let shutdown = async { drop(stopped.await) };
-        accept(listener, tls, router, &settings, &closing, || (), shutdown).await;
+        let door = Door { listener, tls, fronts: &fronts };
+        accept(door, router, &settings, &closing, || (), shutdown).await;
     });
     Running { address, stop: Some(stop), server }
 }
 
 impl Running {
+    pub fn stop(&mut self) {
+        drop(self.stop.take());
+    }
+
+    pub async fn ended(self) {
+        self.server.await.unwrap();
+    }
+
     async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }

@@ -18,6 +18,8 @@ use crate::config::{Flags, Settings, Sources};
 use crate::output::Out;
 use crate::servers;
 use anyhow::Result;
+use tokio::runtime::{Builder, Runtime};
+use toolgate_http::Fronts;
 
 /// Run one command to its end.
 pub fn run(cli: Cli) -> Result<()> {
@@ -35,7 +37,13 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Connect(args) => block_on(connect::run(&args, settings()?, out)),
         Command::Serve { .. } => {
             let settings = settings()?;
-            block_on(serve::run(settings, sources, out))
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            // Dropped after the runtime: what calls have started on them is ended in order by then.
+            let fronts = Fronts::start(cores)?;
+            // Beside the fronts it keeps servers, watches files, and moves what goes through pipes.
+            let runtime =
+                Builder::new_multi_thread().worker_threads(cores.div_ceil(4)).enable_all().build()?;
+            finish(runtime, serve::run(settings, sources, &fronts, out))
         }
         Command::Stdio { key_file } => {
             let settings = settings()?;
@@ -56,10 +64,14 @@ pub fn run(cli: Cli) -> Result<()> {
     }
 }
 
-// A runtime with one worker for each core. A read of standard input cannot be cancelled, so the end of the process does
-// not wait for blocking threads; what must be finished has been awaited by then.
+// A runtime with one worker for each core.
 fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    finish(Builder::new_multi_thread().enable_all().build()?, future)
+}
+
+// A read of standard input cannot be cancelled, so the end of the process does not wait for blocking threads; what must be
+// finished has been awaited by then.
+fn finish<T>(runtime: Runtime, future: impl Future<Output = Result<T>>) -> Result<T> {
     let result = runtime.block_on(future);
     runtime.shutdown_timeout(std::time::Duration::from_millis(50));
     result

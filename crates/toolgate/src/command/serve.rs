@@ -14,8 +14,10 @@ use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use toolgate_http::Fronts;
 
-pub async fn run(settings: Settings, sources: Sources, out: Out) -> Result<()> {
+/// Connections are served on `fronts`, everything else on the runtime of the caller.
+pub async fn run(settings: Settings, sources: Sources, fronts: &Fronts, out: Out) -> Result<()> {
     logging::install(&settings.document.log);
     let stop = life::Stop::new()?;
     opens::check(&settings)?;
@@ -56,7 +58,7 @@ pub async fn run(settings: Settings, sources: Sources, out: Out) -> Result<()> {
         );
     }
     tracing::info!(url, data = %gate.dir.path().display(), "serving");
-    toolgate_http::serve(listener, state, stop.asked()).await;
+    toolgate_http::serve_on(fronts, listener, state, stop.asked()).await;
     life::end(gate, watch).await
 }
 
