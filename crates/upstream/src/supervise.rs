@@ -103,9 +103,9 @@ impl Hub {
         }
     }
 
-    /// One more, or one less, watches a resource.
-    pub fn watch(&self, uri: &str, more: bool) {
-        if self.place.notices.watch(uri, more) {
+    /// Once more, or once less, a caller watches a resource.
+    pub fn watch(&self, uri: &str, caller: &Arc<str>, more: bool) {
+        if self.place.notices.watch(uri, caller, more) {
             self.rewatch.notify_one();
         }
     }

@@ -20,10 +20,10 @@ mod write;
 
 pub(crate) use face::Face;
 pub(crate) use fault::Trouble;
-pub(crate) use legacy::{Legacy, of_resource};
+pub(crate) use legacy::Legacy;
 pub(crate) use modern::{LISTEN, Modern};
 pub(crate) use park::Lot;
-pub(crate) use pool::{Held, Lease};
+pub(crate) use pool::{Held, Lease, Owner};
 pub(crate) use session::Session;
 pub(crate) use write::Members;
 
@@ -172,10 +172,19 @@ impl Conversation {
     }
 }
 
-/// The result of a call, as the engine takes it.
-fn output(json: Arc<RawValue>) -> ToolOutput {
-    let failed = member(&json, "isError").is_some_and(|raw| raw.get() == "true");
-    ToolOutput { json, whole: true, failed }
+/// The result of a call, as the engine takes it. Of a member that comes twice one reader takes the first and another the
+/// last, so that nobody can say what was answered.
+fn output(json: Arc<RawValue>) -> Result<ToolOutput, Trouble> {
+    let pairs: Vec<_> = toolgate_wire::result::Pairs::of(json.get()).into_iter().collect();
+    let failed = pairs.iter().any(|(name, raw)| name == "isError" && raw.get() == "true");
+    let mut names: Vec<&str> = pairs.iter().map(|(name, _)| &**name).collect();
+    names.sort_unstable();
+    if let Some(twice) = names.windows(2).find(|two| two[0] == two[1]) {
+        let why = format!("its result has the member {:?} twice", read::shortened(twice[0]));
+        return Err(Trouble::Refused(fault::Rpc::new(-32603, why)));
+    }
+    drop(pairs);
+    Ok(ToolOutput { json, whole: true, failed })
 }
 
 fn member<'a>(object: &'a RawValue, key: &str) -> Option<&'a RawValue> {

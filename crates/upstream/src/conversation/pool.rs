@@ -44,7 +44,8 @@ impl Owner {
         }
     }
 
-    fn caller(&self) -> Option<&str> {
+    /// The one whose it is, unless it is everybody's.
+    pub fn caller(&self) -> Option<&str> {
         match self {
             Self::Watcher | Self::All => None,
             Self::Caller(caller) | Self::Session(_, caller) => Some(caller),
@@ -81,6 +82,10 @@ struct Key {
 pub(crate) trait Held: Send + Sync + 'static {
     /// It is of no use any more.
     fn is_lost(&self) -> bool;
+    /// Somebody hears from it without using it.
+    fn is_watching(&self) -> bool {
+        false
+    }
 }
 
 /// What a session is made of.
@@ -176,6 +181,13 @@ impl<S: Held> Pool<S> {
         self.lock().len()
     }
 
+    /// All that are there, with whose they are.
+    pub fn sessions(&self) -> Vec<(Owner, Arc<S>)> {
+        let slots = self.lock();
+        let made = slots.iter().filter_map(|(key, slot)| Some((key.owner.clone(), slot.session.get()?.clone())));
+        made.filter(|(_, session)| !session.is_lost()).collect()
+    }
+
     /// Whether the gateway's own session is there.
     pub fn is_awake(&self) -> bool {
         self.lock().keys().any(|key| key.owner == Owner::Watcher)
@@ -268,7 +280,8 @@ impl<S: Held> Pool<S> {
             .take_if(|(_, asked)| now.duration_since(*asked) >= idle);
         drop(unused);
         self.lock().retain(|key, slot| {
-            let kept = key.owner == Owner::Watcher && keep_watcher;
+            let watching = slot.session.get().is_some_and(|session| session.is_watching());
+            let kept = watching || (key.owner == Owner::Watcher && keep_watcher);
             let old = now.duration_since(slot.used()) >= idle;
             let lost = slot.session.get().is_some_and(|session| session.is_lost());
             !(slot.is_idle() && ((old && !kept) || slot.is_orphan() || lost))
@@ -296,7 +309,8 @@ fn make_room<S: Held>(
     let idle = slots
         .iter()
         .filter(|(key, slot)| slot.is_idle() && key.owner != Owner::Watcher && (own(key) || !shared_out));
-    let Some((oldest, _)) = idle.min_by_key(|(key, slot)| (!own(key), slot.used())) else {
+    let watching = |slot: &Slot<S>| slot.session.get().is_some_and(|session| session.is_watching());
+    let Some((oldest, _)) = idle.min_by_key(|(key, slot)| (!own(key), watching(slot), slot.used())) else {
         let why = match shared_out && share < most {
             true => format!(
                 "all {share} of its {most} sessions (max_sessions) that one caller may have are in use; try again when a \

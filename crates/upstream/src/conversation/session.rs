@@ -9,12 +9,13 @@ use super::fault::{Trouble, session_lost};
 use super::pool::{Begin, Held};
 use super::read::{MAX_QUESTION, Question, Said, read};
 use super::running::{Manner, Route, Running, spawn};
-use super::write::{self, Members};
+use super::write::{self, Members, Sent};
 use crate::transport::Failure;
 use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -45,6 +46,8 @@ struct Inner {
     only: bool,
     lost: AtomicBool,
     level: Mutex<Option<Loudness>>,
+    /// Resources that it was asked to tell of.
+    subscribed: Mutex<BTreeSet<String>>,
     calls: Mutex<Vec<(Arc<str>, mpsc::Sender<Bytes>)>>,
     place: Arc<Place>,
     watcher: bool,
@@ -70,6 +73,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Held for Session {
     fn is_lost(&self) -> bool {
         self.inner.lost.load(Ordering::Acquire)
+    }
+
+    fn is_watching(&self) -> bool {
+        !lock(&self.inner.subscribed).is_empty()
     }
 }
 
@@ -99,7 +106,7 @@ impl Session {
         };
         let session = running.session();
         let face = face(&answer)?;
-        let mut headers = write::headers(&face.version, None);
+        let mut headers = write::headers(&face.version, Sent::default());
         if let Some(session) = &session {
             write::put(&mut headers, http::HeaderName::from_static(header::SESSION_ID), session);
         }
@@ -110,6 +117,7 @@ impl Session {
             only,
             lost: AtomicBool::new(false),
             level: Mutex::default(),
+            subscribed: Mutex::default(),
             calls: Mutex::default(),
             place: place.clone(),
             watcher,
@@ -137,14 +145,14 @@ impl Session {
         &self,
         method: &str,
         params: Members,
-        trace: Option<&toolgate_core::trace::TraceContext>,
+        sent: Sent<'_>,
         manner: Manner,
     ) -> Running {
         let asked = manner == Manner::Call;
         let id = self.inner.place.number();
-        let params = params.raw("_meta", &write::meta(asked.then_some(&*id), trace).object());
+        let params = params.raw("_meta", &write::meta(asked.then_some(&*id), sent.trace).object());
         let body = write::request(&id, method, &params);
-        let mut headers = write::headers(&self.face.version, trace);
+        let mut headers = write::headers(&self.face.version, sent);
         headers.extend(self.inner.route.headers.clone());
         let inbox = asked.then(|| {
             let (sender, receiver) = mpsc::channel(INBOX);
@@ -158,7 +166,7 @@ impl Session {
 
     /// A request whose answer is all that counts.
     pub async fn query(&self, method: &str, params: Members) -> Result<Arc<RawValue>, Trouble> {
-        let mut running = self.start(method, params, None, Manner::Query);
+        let mut running = self.start(method, params, Sent::default(), Manner::Query);
         loop {
             match running.next().await {
                 Said::Answer(Ok(result)) => return Ok(result),
@@ -169,6 +177,32 @@ impl Session {
                 Said::Changed(change) => self.inner.place.notices.changed(change),
                 _ => {}
             }
+        }
+    }
+
+    /// Have it tell of changes to these resources, and to no others. May be given up, and asked again.
+    pub async fn watch(&self, wanted: BTreeSet<String>) {
+        if self.face.capabilities["resources"]["subscribe"] != true {
+            return;
+        }
+        let now = lock(&self.inner.subscribed).clone();
+        let news = wanted.difference(&now).map(|uri| ("resources/subscribe", uri));
+        for (method, uri) in news.chain(now.difference(&wanted).map(|uri| ("resources/unsubscribe", uri))) {
+            match self.query(method, Members::default().text("uri", uri)).await {
+                // The session is gone, or hangs: tried again if it is still there then.
+                Err(Trouble::Lost(_)) => return,
+                // What is refused once will be again.
+                Err(trouble) => {
+                    let upstream = &self.inner.place.name;
+                    tracing::info!(%upstream, why = trouble.text(), "a resource cannot be watched");
+                }
+                Ok(_) => {}
+            }
+            let mut subscribed = lock(&self.inner.subscribed);
+            match wanted.contains(uri) {
+                true => subscribed.insert(uri.clone()),
+                false => subscribed.remove(uri),
+            };
         }
     }
 
