@@ -20,7 +20,7 @@ mod trial;
 mod watch;
 
 pub use settings::Upstream;
-pub use status::{Report, State, Status, Step};
+pub use status::{Cause, Report, State, Status, Step};
 
 use conversation::{Lot, Place};
 use std::collections::BTreeMap;
