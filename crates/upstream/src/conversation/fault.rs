@@ -7,8 +7,8 @@
 use super::ask;
 use super::read::shortened;
 use crate::transport::Failure;
-use serde_json::{Map, Value};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use toolgate_core::{Kind, ToolError};
 use toolgate_wire::fault::UNSUPPORTED_VERSION;
 use toolgate_wire::result::Pairs;
@@ -219,7 +219,10 @@ mod tests {
             let rpc = Rpc { data: Some(json!({"d": 1})), ours: false, ..Rpc::new(code, "m") };
             let error = rpc.into_error("notes", None);
             assert_eq!((error.kind, error.code, error.protocol), (kind, Some(passed), true), "{code}");
-            assert_eq!((&*error.message, error.data.as_deref()), ("m", Some(&json!({"d": 1, "upstream": "notes"}))));
+            assert_eq!(
+                (&*error.message, error.data.as_deref()),
+                ("m", Some(&json!({"d": 1, "upstream": "notes"})))
+            );
         }
     }
 
@@ -237,7 +240,11 @@ mod tests {
     fn an_error_says_whose_it_is() {
         for (error, message, data) in [
             (json!({"code": 1, "message": "no"}), "no", json!({"upstream": "notes"})),
-            (json!({"code": 1, "message": "no", "data": {"upstream": "bank"}}), "no", json!({"upstream": "notes"})),
+            (
+                json!({"code": 1, "message": "no", "data": {"upstream": "bank"}}),
+                "no",
+                json!({"upstream": "notes"}),
+            ),
             (json!({"code": 1, "message": "no", "data": "words"}), "no", json!("words")),
             (json!({"code": 1}), "upstream notes: an error without a message", json!({"upstream": "notes"})),
         ] {

@@ -363,4 +363,3 @@ fn nobody(upstream: &str) -> ToolError {
     let why = "the call needs to ask its user, and cannot through this door";
     ToolError::unconfigured(format!("upstream {upstream}: {why}"))
 }
-

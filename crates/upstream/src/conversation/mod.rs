@@ -72,12 +72,13 @@ impl Place {
         self.numbers.fetch_add(1, Ordering::Relaxed).to_string().into()
     }
 
-    pub async fn open(&self) -> Result<Arc<dyn Transport>, Failure> {
+    /// `caller`: whose alone it will be, where callers are kept apart.
+    pub async fn open(&self, caller: Option<&str>) -> Result<Arc<dyn Transport>, Failure> {
         if self.old_http.load(Ordering::Acquire) {
             let settings = Upstream { transport: settings::Transport::Sse, ..self.settings.clone() };
-            return (self.open)(&self.name, &settings).await;
+            return (self.open)(&self.name, &settings, caller).await;
         }
-        (self.open)(&self.name, &self.settings).await
+        (self.open)(&self.name, &self.settings, caller).await
     }
 
     /// Whether to open HTTP+SSE where the operator left that open.

@@ -262,8 +262,7 @@ impl Modern {
         let version = &self.face.version;
         let lease = self.of_call(ctx).await.map_err(Trouble::Lost)?;
         let transport = &lease.session.transport;
-        let running =
-            start(&self.place, transport, version, operation.method, params, &about, Manner::Call);
+        let running = start(&self.place, transport, version, operation.method, params, &about, Manner::Call);
         match self.hear(running, Some(ctx)).await {
             // A refusal of the protocol may come as a status with a body.
             Err(Trouble::Lost(failure)) if failure.body.is_some() && failure.wait.is_none() => {

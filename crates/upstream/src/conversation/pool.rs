@@ -165,11 +165,17 @@ impl<S: Held> Pool<S> {
         Self { place, shared, first: Mutex::new(first), slots: Mutex::default() }
     }
 
-    async fn transport(&self) -> Result<Arc<dyn Transport>, Failure> {
-        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match self.shared.clone().or(first.map(|(transport, _)| transport)) {
-            Some(transport) => Ok(transport),
-            None => self.place.open().await,
+    async fn transport(&self, owner: &Owner) -> Result<Arc<dyn Transport>, Failure> {
+        if let Some(shared) = &self.shared {
+            return Ok(shared.clone());
+        }
+        let apart = matches!(self.place.settings.share, Share::Caller | Share::Session);
+        let caller = owner.caller().filter(|_| apart);
+        // What was begun for nobody does not have a caller's directory.
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take_if(|_| caller.is_none());
+        match first {
+            Some((transport, _)) => Ok(transport),
+            None => self.place.open(caller).await,
         }
     }
 
@@ -184,7 +190,8 @@ impl<S: Held> Pool<S> {
     /// All that are there, with whose they are.
     pub fn sessions(&self) -> Vec<(Owner, Arc<S>)> {
         let slots = self.lock();
-        let made = slots.iter().filter_map(|(key, slot)| Some((key.owner.clone(), slot.session.get()?.clone())));
+        let made =
+            slots.iter().filter_map(|(key, slot)| Some((key.owner.clone(), slot.session.get()?.clone())));
         made.filter(|(_, session)| !session.is_lost()).collect()
     }
 
@@ -218,7 +225,7 @@ impl<S: Held> Pool<S> {
         let used = Use(self.slot(&key, alive)?);
         let only = !matches!(key.owner, Owner::All | Owner::Watcher);
         let made = used.0.session.get_or_try_init(|| async {
-            let transport = self.transport().await?;
+            let transport = self.transport(&key.owner).await?;
             make(Begin { transport, only, watcher: key.owner == Owner::Watcher }).await.map(Arc::new)
         });
         let limit = self.place.settings.start.0;
@@ -361,7 +368,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_process_that_was_only_asked_for_its_era_ends_when_nobody_comes() {
         let life = Arc::new(());
-        let open: crate::transport::Open = Arc::new(|_, _| Box::pin(std::future::pending()));
+        let open: crate::transport::Open = Arc::new(|_, _, _| Box::pin(std::future::pending()));
         let place = Arc::new(Place::new("up", crate::Upstream::default(), open, Arc::default()));
         let pool = Pool::<Process>::new(place, Arc::new(Idle(life.clone())));
         let idle = Duration::from_secs(600);

@@ -141,13 +141,7 @@ impl Session {
     }
 
     /// Send a request. Questions that come outside of its exchange reach it as long as it runs.
-    pub fn start(
-        &self,
-        method: &str,
-        params: Members,
-        sent: Sent<'_>,
-        manner: Manner,
-    ) -> Running {
+    pub fn start(&self, method: &str, params: Members, sent: Sent<'_>, manner: Manner) -> Running {
         let asked = manner == Manner::Call;
         let id = self.inner.place.number();
         let params = params.raw("_meta", &write::meta(asked.then_some(&*id), sent.trace).object());
