@@ -24,7 +24,13 @@ pub(crate) struct Patience {
 impl Patience {
     /// From now: at most `silence` without a sign of life, at most `whole` in all.
     pub fn new(silence: Duration, whole: Duration) -> Self {
-        Self { began: Instant::now(), silence: silence.min(whole), whole, upstream: None, last: Arc::default() }
+        Self {
+            began: Instant::now(),
+            silence: silence.min(whole),
+            whole,
+            upstream: None,
+            last: Arc::default(),
+        }
     }
 
     /// Of a call that goes to this upstream, which is named when it does not answer in time.

@@ -6,9 +6,7 @@
 //! tell of a change only in the session that made it, so a resource is subscribed to in the gateway's own session and in
 //! those that its watchers call in.
 
-use crate::conversation::{
-    Conversation, Held as _, LISTEN, Lease, Legacy, Members, Modern, Owner, Session,
-};
+use crate::conversation::{Conversation, Held as _, LISTEN, Lease, Legacy, Members, Modern, Owner, Session};
 use crate::transport::Failure;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +32,20 @@ pub(crate) struct Told {
     /// The lists are looked at because it is time.
     pub looks: bool,
     pub gone: Option<Failure>,
+}
+
+impl Told {
+    /// Whether a list changed.
+    pub fn lists(&self) -> bool {
+        self.tools || self.prompts || self.resources
+    }
+
+    /// Lists that changed before.
+    pub fn and(&mut self, before: Self) {
+        self.tools |= before.tools;
+        self.prompts |= before.prompts;
+        self.resources |= before.resources;
+    }
 }
 
 /// Where it is said.
@@ -93,7 +105,8 @@ impl Notices {
     /// What is to be subscribed to in a session of this owner.
     pub fn watched_in(&self, owner: &Owner) -> BTreeSet<String> {
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_owner = watched.iter().filter(|(_, by)| owner.caller().is_none_or(|caller| by.contains_key(caller)));
+        let of_owner =
+            watched.iter().filter(|(_, by)| owner.caller().is_none_or(|caller| by.contains_key(caller)));
         of_owner.map(|(uri, _)| uri.clone()).collect()
     }
 

@@ -53,6 +53,28 @@ async fn changes_are_looked_at_once_and_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn lists_that_never_rest_are_looked_at_less_and_less_often() {
+    let tools = Arc::new(Mutex::new(json!([tool("t")])));
+    let (world, _) = World::with(settings(), changing(&tools)).await;
+    let before = world.wire.count("tools/list");
+    world.wire.method("notifications/initialized").await;
+    let stream = world.wire.outside.lock().unwrap()[0].clone();
+    let changed = json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"});
+    for _ in 0..3000 {
+        say(&stream, &changed);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let looks = world.wire.count("tools/list") - before;
+    assert!((30..=45).contains(&looks), "{looks} looks in 300 seconds");
+    // After a calm it is looked at once.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let before = world.wire.count("tools/list");
+    say(&stream, &changed);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.wire.count("tools/list"), before + 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn resources_are_watched_as_long_as_somebody_does() {
     let (mut world, mount) = World::with(settings(), script(true, json!([]), answers)).await;
     let relay = mount.foreign.unwrap().relay;
