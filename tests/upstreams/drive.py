@@ -19,7 +19,8 @@ from mcp import MCPError
 from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
-from mcp_types import CreateMessageResult, ElicitResult, PromptReference, TextContent
+from mcp.shared.subscriptions import ResourceUpdated
+from mcp_types import CreateMessageResult, ElicitResult, PromptReference, ResourceUpdatedNotification, TextContent
 
 URL, KEY, SITE = os.environ["MCP_URL"], os.environ["MCP_KEY"], os.environ["MCP_SITE"]
 WORK = pathlib.Path(os.environ["MCP_WORK"])
@@ -42,6 +43,11 @@ class User:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.updated: asyncio.Queue[str] = asyncio.Queue()
+
+    async def hear(self, message: Any) -> None:
+        if isinstance(message, ResourceUpdatedNotification):
+            self.updated.put_nowait(str(message.params.uri))
 
     async def elicit(self, _context: Any, params: Any) -> ElicitResult:
         self.asked.append("elicitation")
@@ -61,6 +67,7 @@ async def connected(path: str, mode: str, user: User) -> Any:
             mode=mode,
             elicitation_callback=user.elicit,
             sampling_callback=user.sample,
+            message_handler=user.hear,
         )
         async with client:
             expect((client.protocol_version == MODERN) == (mode == "auto"), f"{mode} ended in {client.protocol_version}")
@@ -176,16 +183,33 @@ async def offers(client: Client) -> dict[str, int]:
     return {"resources": len(resources), "templates": len(templates), "prompts": len(prompts)}
 
 
-async def subscribed(client: Client, mode: str) -> None:
-    """Both eras' way of watching a resource is granted. Of these servers only `everything` tells of changes, and only to the
-    session that its own tool was called in; that changes arrive is driven by the conformance suite."""
+async def subscribed(client: Client, mode: str, user: User) -> None:
+    """Both eras hear of a resource that is watched. `everything` tells of changes only in the session that its own tool was
+    called in: at once, and then every five seconds."""
     watched = "demo://resource/static/document/features.md"
+    toggle = "everything__toggle-subscriber-updates"
+
+    async def told(news: Any) -> None:
+        async for uri in news:
+            if uri == watched:
+                return
+
+    async def heard() -> Any:
+        while True:
+            yield await user.updated.get()
+
+    async def toggled(news: Any) -> None:
+        expect("Started" in await call(client, toggle), "updates were started before")
+        await asyncio.wait_for(told(news), 20)
+        expect("Stopped" in await call(client, toggle), "updates were not started")
+
     if mode == "legacy":
         await client.subscribe_resource(watched)
+        await toggled(heard())
         await client.unsubscribe_resource(watched)
     else:
-        async with client.listen(resource_subscriptions=[watched]):
-            pass
+        async with client.listen(resource_subscriptions=[watched]) as subscription:
+            await toggled(event.uri async for event in subscription if isinstance(event, ResourceUpdated))
 
 
 async def doors(mode: str) -> dict[str, int]:
@@ -261,7 +285,7 @@ async def walk(mode: str) -> dict[str, Any]:
         await web(client)
         await everything(client, user)
         counted = await offers(client)
-        await subscribed(client, mode)
+        await subscribed(client, mode, user)
         through = await doors(mode)
         gone = await killed(client)
     return {"mode": mode, "tools": len(listed), **counted, "doors": through, "killed": gone}

@@ -55,6 +55,6 @@ pub struct Call {
     pub arguments: JsonText,
     pub trace: Option<TraceContext>,
     pub link: Option<Arc<dyn Link>>,
-    /// `None` where no upstream is given any, and at doors where a request has no headers of its own.
+    /// `None` where no upstream is given any, and at a door without headers (stdio).
     pub forwarded: Option<Arc<Forwarded>>,
 }

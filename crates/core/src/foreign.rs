@@ -76,6 +76,7 @@ pub trait Relay: Send + Sync {
         params: Value,
     ) -> BoxFuture<'a, Result<Value, ToolError>>;
 
-    /// Hear of changes to a resource (its own URI) until what is returned is dropped. Several may hold the same one.
-    fn watch(&self, uri: &str) -> Box<dyn Send + Sync>;
+    /// Hear of changes to a resource (its own URI) for this caller until what is returned is dropped. Several may hold the
+    /// same one.
+    fn watch(&self, uri: &str, caller: &Caller) -> Box<dyn Send + Sync>;
 }

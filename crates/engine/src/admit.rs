@@ -168,7 +168,8 @@ pub(crate) async fn admit<'a>(
     let limit = entry.spec.timeout.min(inner.settings.max_duration.0);
     let slot = entry.slots.take(&call.caller.id, limit).await.inspect_err(|_| deny(trail, "slots: busy"))?;
     let slot = Held::new(slot);
-    let patience = Patience::new(entry.spec.timeout, inner.settings.max_duration.0);
+    let upstream = entry.relay.is_some().then(|| entry.server.clone());
+    let patience = Patience::new(entry.spec.timeout, inner.settings.max_duration.0).of_upstream(upstream);
     let ctx = Ctx::new(call.id, call.caller.clone(), effect, patience.hard().into_std())
         .with_sign(patience.sign())
         .with_rest(slot.rest())

@@ -121,9 +121,9 @@ pub struct Readable {
 }
 
 impl Readable {
-    /// Have its server tell of changes until what is returned is dropped, where it must be asked to.
-    pub(crate) fn watch(&self) -> Option<Watch> {
-        self.relay.as_ref().map(|relay| relay.watch(&self.uri))
+    /// Have its server tell this caller of changes until what is returned is dropped, where it must be asked to.
+    pub(crate) fn watch(&self, caller: &Caller) -> Option<Watch> {
+        self.relay.as_ref().map(|relay| relay.watch(&self.uri, caller))
     }
 }
 

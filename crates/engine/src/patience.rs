@@ -9,11 +9,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 use toolgate_core::ToolError;
 use toolgate_core::ctx::Sign;
+use toolgate_core::name::ServerName;
 
 pub(crate) struct Patience {
     began: Instant,
     silence: Duration,
     whole: Duration,
+    /// The upstream that the call goes to, if it does.
+    upstream: Option<ServerName>,
     /// Milliseconds from the beginning to the last sign of life.
     last: Arc<AtomicU64>,
 }
@@ -21,7 +24,18 @@ pub(crate) struct Patience {
 impl Patience {
     /// From now: at most `silence` without a sign of life, at most `whole` in all.
     pub fn new(silence: Duration, whole: Duration) -> Self {
-        Self { began: Instant::now(), silence: silence.min(whole), whole, last: Arc::default() }
+        Self {
+            began: Instant::now(),
+            silence: silence.min(whole),
+            whole,
+            upstream: None,
+            last: Arc::default(),
+        }
+    }
+
+    /// Of a call that goes to this upstream, which is named when it does not answer in time.
+    pub fn of_upstream(self, upstream: Option<ServerName>) -> Self {
+        Self { upstream, ..self }
     }
 
     /// Takes signs of life.
@@ -60,7 +74,8 @@ impl Patience {
             let seconds = self.whole.as_secs_f64();
             format!("the hard limit of {seconds} s for any call (limits.max_duration)")
         };
-        ToolError::timeout(format!("the tool did not finish and was stopped: {limit}"))
+        let who = self.upstream.as_ref().map_or_else(String::new, |name| format!("upstream {name}: "));
+        ToolError::timeout(format!("{who}the tool did not finish and was stopped: {limit}"))
     }
 }
 
@@ -77,6 +92,13 @@ mod tests {
         assert_eq!(patience.began.elapsed().as_secs(), 30);
         assert!(error.message.contains("no progress for 30 s"), "{}", error.message);
         assert!(!error.message.contains("hard limit"), "{}", error.message);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upstream_is_named() {
+        let patience = Patience::new(SECOND, 600 * SECOND).of_upstream(ServerName::new("notes").ok());
+        let error = patience.over().await;
+        assert!(error.message.starts_with("upstream notes: the tool did not finish"), "{}", error.message);
     }
 
     #[tokio::test(start_paused = true)]

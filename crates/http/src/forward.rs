@@ -1,6 +1,7 @@
 //! Headers of a request that some upstream may be given, taken over for its call.
 //!
-//! Used where a call begins (Streamable HTTP and REST). Nothing is copied unless the operator named it for some upstream;
+//! Used where a call begins (Streamable HTTP and REST), and where a channel does (WebSocket and HTTP+SSE): there the request
+//! that opens it speaks for all that is asked on it. Nothing is copied unless the operator named it for some upstream;
 //! which upstream gets what is decided there, by its own settings.
 
 use crate::app::AppState;

@@ -22,7 +22,7 @@ mod watch;
 
 pub use room::Together;
 pub use settings::Upstream;
-pub use status::{Report, State, Status, Step};
+pub use status::{Cause, Report, State, Status, Step};
 
 use conversation::{Lot, Place};
 use room::Room;

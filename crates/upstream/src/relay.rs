@@ -47,20 +47,21 @@ impl Relay for Line {
         })
     }
 
-    fn watch(&self, uri: &str) -> Box<dyn Send + Sync> {
-        self.0.watch(uri, true);
-        Box::new(Watching { hub: self.0.clone(), uri: uri.to_owned() })
+    fn watch(&self, uri: &str, caller: &Caller) -> Box<dyn Send + Sync> {
+        self.0.watch(uri, &caller.id, true);
+        Box::new(Watching { hub: self.0.clone(), uri: uri.to_owned(), caller: caller.id.clone() })
     }
 }
 
 struct Watching {
     hub: Arc<Hub>,
     uri: String,
+    caller: Arc<str>,
 }
 
 impl Drop for Watching {
     fn drop(&mut self) {
-        self.hub.watch(&self.uri, false);
+        self.hub.watch(&self.uri, &self.caller, false);
     }
 }
 

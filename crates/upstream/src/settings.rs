@@ -32,7 +32,8 @@ pub struct Upstream {
     pub cwd: Option<PathBuf>,
     /// Headers of every request to the endpoint. Secrets by reference.
     pub headers: BTreeMap<String, String>,
-    /// Headers of the client's own request (Streamable HTTP and REST) that are passed on with its calls. Never a credential,
+    /// Headers of the client's own request that are passed on with its calls: of the request that calls (Streamable HTTP and
+    /// REST), or of the one that opened the channel (WebSocket and HTTP+SSE); over stdio there are none. Never a credential,
     /// `Cookie`, `Host`, `Origin`, `Mcp-*`, `Sec-*`, `Forwarded`, `X-Forwarded-*` or one of the connection.
     pub forward_headers: Vec<String>,
     /// Era of MCP that it speaks.

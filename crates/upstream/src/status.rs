@@ -1,7 +1,9 @@
 //! `Status` and `Report`: how an upstream is, and what came of trying one out. For people and the admin API.
 
+use crate::transport::Failure;
 use serde::Serialize;
 use serde_json::Value;
+use toolgate_core::Kind;
 use toolgate_core::foreign::SetAside;
 use toolgate_wire::Era;
 
@@ -80,12 +82,67 @@ pub struct Report {
     pub steps: Vec<Step>,
 }
 
+/// What kind of thing is wrong, for whoever says what to do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    Settings,
+    /// It wants to know who asks (HTTP 401).
+    Credentials,
+    /// It takes no requests for this host name.
+    HostName,
+    /// It knows who asks and refuses (HTTP 403).
+    Rights,
+    /// There is no endpoint at this path (HTTP 404, 405, 410).
+    Path,
+    /// A rule of the gateway forbids it.
+    Rule,
+    /// No connection: nothing answers, the name is unknown, the certificate is not trusted.
+    Unreachable,
+    /// It took longer than it may.
+    Slow,
+    /// The program could not be started.
+    NotStarted,
+    /// The program is gone, or was ended.
+    Ended,
+    /// What answers is no such server, or breaks the protocol.
+    Broken,
+    /// It is well, but for some things that are not offered.
+    SetAside,
+}
+
+impl Cause {
+    /// Of an upstream that is a program, or an endpoint.
+    pub(crate) fn of(failure: &Failure, program: bool) -> Self {
+        let of_host = || {
+            let body = failure.body.as_deref().unwrap_or_default();
+            String::from_utf8_lossy(body).to_ascii_lowercase().contains("host")
+        };
+        match (failure.status, failure.kind) {
+            (Some(401), _) => Self::Credentials,
+            (Some(421), _) => Self::HostName,
+            (Some(403), _) if of_host() => Self::HostName,
+            (Some(403), _) => Self::Rights,
+            (Some(404 | 405 | 410), _) => Self::Path,
+            (_, Kind::Timeout) => Self::Slow,
+            (_, Kind::Forbidden) => Self::Rule,
+            (_, Kind::Invalid | Kind::Unsupported) => Self::Settings,
+            (None, _) if program && failure.unseen => Self::NotStarted,
+            (None, Kind::Unavailable) if program => Self::Ended,
+            (None, _) if failure.unseen => Self::Unreachable,
+            _ => Self::Broken,
+        }
+    }
+}
+
 /// One step of a trial, in the order taken. The first that fails is the last.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Step {
     /// `settings`, `connect`, `lists`, `offers`.
     pub name: &'static str,
     pub ok: bool,
+    /// What kind of thing is wrong, if something is.
+    pub cause: Option<Cause>,
     /// What was found, or what is wrong.
     pub detail: String,
     pub took_ms: u64,

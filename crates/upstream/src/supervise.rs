@@ -30,6 +30,9 @@ const LAST_WAIT: Duration = Duration::from_secs(60);
 const WELL: Duration = Duration::from_secs(30);
 // Changes that come so close together are looked at together.
 const DEBOUNCE: Duration = Duration::from_millis(100);
+// Lists that change again and again are looked at less and less often, up to this wait; after a calm so long, at once again.
+const LONGEST_PACE: Duration = Duration::from_secs(10);
+const CALM: Duration = Duration::from_secs(30);
 // Shortest time between two looks at the lists of a modern upstream that says how long they hold, and where it also
 // tells of changes.
 const SHORTEST_TTL: Duration = Duration::from_secs(5);
@@ -106,9 +109,9 @@ impl Hub {
         }
     }
 
-    /// One more, or one less, watches a resource.
-    pub fn watch(&self, uri: &str, more: bool) {
-        if self.place.notices.watch(uri, more) {
+    /// Once more, or once less, a caller watches a resource.
+    pub fn watch(&self, uri: &str, caller: &Arc<str>, more: bool) {
+        if self.place.notices.watch(uri, caller, more) {
             self.rewatch.notify_one();
         }
     }
@@ -255,8 +258,10 @@ async fn tend(
     let mut tick =
         tokio::time::interval((idle / 4).clamp(Duration::from_millis(50), Duration::from_secs(15)));
     let mut looked = Instant::now();
+    // Lists that changed and are not looked at yet, and the wait between two looks at such.
+    let (mut waiting, mut pace) = (Told::default(), Duration::ZERO);
     loop {
-        let told = tokio::select! {
+        let mut told = tokio::select! {
             () = hub.place.notices.news() => {
                 tokio::time::sleep(DEBOUNCE).await;
                 hub.place.notices.take()
@@ -271,15 +276,25 @@ async fn tend(
                 continue;
             }
             () = after(ttl.map(|ttl| looked + ttl)) => Told { looks: true, ..Told::default() },
+            () = after(waiting.lists().then(|| looked + pace)) => std::mem::take(&mut waiting),
         };
-        if let Some(failure) = told.gone {
+        if let Some(failure) = told.gone.take() {
             return failure;
         }
-        for uri in &told.updated {
-            sink(Event::Changed(hub.name.clone(), Change::Resource(uri.clone())));
+        for uri in std::mem::take(&mut told.updated) {
+            sink(Event::Changed(hub.name.clone(), Change::Resource(uri)));
         }
-        if !(told.tools || told.prompts || told.resources || told.looks) {
+        told.and(std::mem::take(&mut waiting));
+        if told.lists() && looked.elapsed() < pace {
+            waiting = told;
             continue;
+        }
+        if !(told.lists() || told.looks) {
+            continue;
+        }
+        if told.lists() {
+            let calm = looked.elapsed() >= CALM.max(pace);
+            pace = if calm { Duration::ZERO } else { (pace * 2).clamp(DEBOUNCE, LONGEST_PACE) };
         }
         looked = Instant::now();
         let limit = hub.place.settings.start.0;

@@ -2,7 +2,7 @@
 
 use crate::conversation::{Conversation, Lot, Place};
 use crate::settings::Upstream;
-use crate::status::{Report, Step, era};
+use crate::status::{Cause, Report, Step, era};
 use crate::supervise::{self, Hub};
 use crate::transport::Open;
 use std::sync::Arc;
@@ -20,12 +20,15 @@ fn step(
     steps: &mut Vec<Step>,
     name: &'static str,
     began: Instant,
-    done: Result<String, String>,
+    done: Result<String, (Cause, String)>,
 ) -> Option<()> {
     let ok = done.is_ok();
-    let detail = done.unwrap_or_else(|why| why);
+    let (cause, detail) = match done {
+        Ok(detail) => (None, detail),
+        Err((cause, why)) => (Some(cause), why),
+    };
     let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-    steps.push(Step { name, ok, detail, took_ms });
+    steps.push(Step { name, ok, cause, detail, took_ms });
     ok.then_some(())
 }
 
@@ -34,8 +37,8 @@ async fn all(name: &ServerName, upstream: &Upstream, open: &Open, steps: &mut Ve
     let place = match (&upstream.url, &upstream.command) {
         (Some(url), None) => Ok(format!("endpoint {}", without_credentials(url))),
         (None, Some(command)) => Ok(format!("program {command}")),
-        (Some(_), Some(_)) => Err("both url and command are set; keep one".to_owned()),
-        (None, None) => Err("neither url nor command is set".to_owned()),
+        (Some(_), Some(_)) => Err((Cause::Settings, "both url and command are set; keep one".to_owned())),
+        (None, None) => Err((Cause::Settings, "neither url nor command is set".to_owned())),
     };
     step(steps, "settings", began, place)?;
     let began = Instant::now();
@@ -43,7 +46,8 @@ async fn all(name: &ServerName, upstream: &Upstream, open: &Open, steps: &mut Ve
     let (conversation, listed) = match supervise::connect(&place).await {
         Ok(connected) => connected,
         Err(failure) => {
-            step(steps, "connect", began, Err(failure.message));
+            let cause = Cause::of(&failure, upstream.command.is_some());
+            step(steps, "connect", began, Err((cause, failure.message)));
             return None;
         }
     };
@@ -76,7 +80,11 @@ async fn all(name: &ServerName, upstream: &Upstream, open: &Open, steps: &mut Ve
     let offered = format!("{} tools offered", mount.tools.len());
     let detail =
         if aside.is_empty() { offered } else { format!("{offered}; set aside: {}", aside.join("; ")) };
-    step(steps, "offers", began, Ok(detail))
+    step(steps, "offers", began, Ok(detail))?;
+    if let Some(last) = steps.last_mut().filter(|_| !aside.is_empty()) {
+        last.cause = Some(Cause::SetAside);
+    }
+    Some(())
 }
 
 fn without_credentials(url: &str) -> String {

@@ -2,11 +2,11 @@
 //!
 //! `Notices` collects it from wherever it comes (any session, any stream) and holds it until `supervise` looks: bounded,
 //! and a flood of the same costs what one of it costs. `Listener` keeps the upstream's word for changes: subscriptions of
-//! a legacy session, or one `subscriptions/listen` that is opened anew when what is wanted changes.
+//! legacy sessions, or one `subscriptions/listen` that is opened anew when what is wanted changes. Some legacy upstreams
+//! tell of a change only in the session that made it, so a resource is subscribed to in the gateway's own session and in
+//! those that its watchers call in.
 
-use crate::conversation::{
-    Conversation, Held as _, LISTEN, Lease, Legacy, Members, Modern, Session, of_resource,
-};
+use crate::conversation::{Conversation, Held as _, LISTEN, Lease, Legacy, Members, Modern, Owner, Session};
 use crate::transport::Failure;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,13 +34,27 @@ pub(crate) struct Told {
     pub gone: Option<Failure>,
 }
 
+impl Told {
+    /// Whether a list changed.
+    pub fn lists(&self) -> bool {
+        self.tools || self.prompts || self.resources
+    }
+
+    /// Lists that changed before.
+    pub fn and(&mut self, before: Self) {
+        self.tools |= before.tools;
+        self.prompts |= before.prompts;
+        self.resources |= before.resources;
+    }
+}
+
 /// Where it is said.
 #[derive(Default)]
 pub(crate) struct Notices {
     told: Mutex<Told>,
     news: Notify,
-    /// Resources that somebody watches, and how many do.
-    watched: Mutex<BTreeMap<String, usize>>,
+    /// Resources that are watched, and by whom how often.
+    watched: Mutex<BTreeMap<String, BTreeMap<Arc<str>, usize>>>,
 }
 
 impl Notices {
@@ -67,21 +81,33 @@ impl Notices {
         self.news.notify_one();
     }
 
-    /// One more, or one less, watches a resource; says whether it is another thing to subscribe to than before.
-    pub fn watch(&self, uri: &str, more: bool) -> bool {
+    /// Once more, or once less, a caller watches a resource; says whether there is something else to subscribe to than before.
+    pub fn watch(&self, uri: &str, caller: &Arc<str>, more: bool) -> bool {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = watched.get(uri).copied().unwrap_or(0);
+        let by = watched.entry(uri.to_owned()).or_default();
+        let count = by.get(caller).copied().unwrap_or(0);
         let now = if more { count + 1 } else { count.saturating_sub(1) };
         if now == 0 {
-            watched.remove(uri);
+            by.remove(caller);
         } else {
-            watched.insert(uri.to_owned(), now);
+            by.insert(caller.clone(), now);
+        }
+        if by.is_empty() {
+            watched.remove(uri);
         }
         (count == 0) != (now == 0)
     }
 
     pub fn watched(&self) -> BTreeSet<String> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
+    /// What is to be subscribed to in a session of this owner.
+    pub fn watched_in(&self, owner: &Owner) -> BTreeSet<String> {
+        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_owner =
+            watched.iter().filter(|(_, by)| owner.caller().is_none_or(|caller| by.contains_key(caller)));
+        of_owner.map(|(uri, _)| uri.clone()).collect()
     }
 
     fn is_watched(&self, uri: &str) -> bool {
@@ -108,8 +134,9 @@ impl Notices {
 pub(crate) struct Listener {
     conversation: Arc<Conversation>,
     task: Option<JoinHandle<()>>,
-    /// The session that is subscribed, and to what.
+    /// The gateway's own session, while it is subscribed to something.
     lease: Option<Lease<Session>>,
+    /// What a modern upstream is asked to tell of.
     subscribed: BTreeSet<String>,
     /// Whether there was nothing to listen to for a while.
     stopped: bool,
@@ -145,11 +172,16 @@ impl Listener {
     }
 
     async fn subscribe(&mut self, legacy: &Legacy, uris: BTreeSet<String>) {
-        if self.lease.as_ref().is_some_and(|lease| lease.session.is_lost()) {
-            self.lease = None;
-            self.subscribed.clear();
-        }
-        if uris == self.subscribed {
+        // Where its callers' sessions are cannot hold up the gateway's own.
+        let sessions = legacy.pool.sessions();
+        let others = sessions.iter().filter(|(owner, _)| *owner != Owner::Watcher);
+        let others = others.map(|(owner, session)| session.watch(legacy.place.notices.watched_in(owner)));
+        tokio::join!(self.subscribe_itself(legacy, uris), futures_util::future::join_all(others));
+    }
+
+    async fn subscribe_itself(&mut self, legacy: &Legacy, uris: BTreeSet<String>) {
+        self.lease.take_if(|lease| lease.session.is_lost());
+        if self.lease.is_none() && uris.is_empty() {
             return;
         }
         let lease = match self.lease.take() {
@@ -159,17 +191,10 @@ impl Listener {
                 Err(_) => return,
             },
         };
-        for uri in self.subscribed.difference(&uris) {
-            let _ = lease.session.query("resources/unsubscribe", of_resource(uri)).await;
-        }
-        for uri in uris.difference(&self.subscribed) {
-            if let Err(trouble) = lease.session.query("resources/subscribe", of_resource(uri)).await {
-                tracing::info!(upstream = %legacy.place.name, why = trouble.text(), "a resource cannot be watched");
-            }
-        }
+        let any = !uris.is_empty();
+        lease.session.watch(uris).await;
         // A session that watches is not idle; one that does not may end.
-        self.lease = (!uris.is_empty()).then_some(lease);
-        self.subscribed = uris;
+        self.lease = any.then_some(lease);
     }
 
     fn stop(&mut self) {

@@ -18,7 +18,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 use toolgate_core::name::Door;
-use toolgate_core::{Caller, Kind};
+use toolgate_core::{Caller, Forwarded, Kind};
 use toolgate_wire::era::Version;
 use toolgate_wire::line::Line;
 use toolgate_wire::message::{Body, Message, Request, parse};
@@ -45,25 +45,35 @@ pub enum Room {
 /// A message of a transport.
 pub type Arrived = (Line, Room);
 
-/// Open a channel: the future answers what comes in, the receiver gives what goes out. With a scope, only that server's
-/// tools, by their own names. The receiver ends when everything is answered; dropping the future cancels what runs. An answer
-/// that `hold` has no room for is replaced by an error.
+/// Who opens a channel.
+pub struct Visitor {
+    pub caller: Arc<Caller>,
+    /// With one, only that server's tools, by their own names.
+    pub scope: Option<Door>,
+    /// Headers of the request that opened it: they count for all that is asked on it.
+    pub forwarded: Option<Arc<Forwarded>>,
+    /// An answer that it has no room for is replaced by an error.
+    pub hold: Option<Hold>,
+}
+
+/// Open a channel: the future answers what comes in, the receiver gives what goes out. The receiver ends when everything is
+/// answered; dropping the future cancels what runs.
 pub fn open<S>(
     engine: Engine,
-    caller: Arc<Caller>,
-    scope: Option<Door>,
+    visitor: Visitor,
     incoming: S,
-    hold: Option<Hold>,
 ) -> (impl Future<Output = std::io::Result<()>> + Send, mpsc::Receiver<Out>)
 where
     S: Stream<Item = std::io::Result<Arrived>> + Unpin + Send,
 {
     let (out, outgoing) = mpsc::channel(OUTGOING);
+    let Visitor { caller, scope, forwarded, hold } = visitor;
     let answers = Answers { out: out.clone(), hold };
     let client = Client {
         engine,
         caller,
         scope,
+        forwarded,
         opened: None,
         out,
         answers,
@@ -119,6 +129,7 @@ struct Client {
     engine: Engine,
     caller: Arc<Caller>,
     scope: Option<Door>,
+    forwarded: Option<Arc<Forwarded>>,
     /// What the last `initialize` agreed on.
     opened: Option<Arc<Session>>,
     out: Outbox,
@@ -280,7 +291,8 @@ impl Client {
         };
         let (caller, scope) = (self.caller.clone(), self.scope.clone());
         let session = self.opened.clone().filter(|_| !modern);
-        Ok(Peer { caller, scope, version, http: false, client, session, trace: None, forwarded: None })
+        let forwarded = self.forwarded.clone();
+        Ok(Peer { caller, scope, version, http: false, client, session, trace: None, forwarded })
     }
 
     async fn request(&mut self, request: Request<'_>, room: Room) {
@@ -340,7 +352,7 @@ impl Client {
             client,
             session: self.opened.clone(),
             trace: None,
-            forwarded: None,
+            forwarded: self.forwarded.clone(),
         };
         let (parts, entered): (Vec<_>, Vec<_>) = ids.iter().map(|_| future::AbortHandle::new_pair()).unzip();
         let batch = batch::begin(&self.engine, &peer, messages, entered);

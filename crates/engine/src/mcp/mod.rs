@@ -195,7 +195,7 @@ fn legacy(
                 (_, Some(readable)) if readable.tells => {
                     let uri = known_as(&uri, Some(&readable));
                     session.subscribe(&uri, engine.clients().subscriptions)?;
-                    session.watched(&uri, readable.watch());
+                    session.watched(&uri, readable.watch(&peer.caller));
                 }
                 (_, Some(_)) => {
                     let why = "this resource does not tell when it changes; read it again when you need it";

@@ -97,7 +97,7 @@ fn heard(
 /// Ask upstreams again for the changes that a session subscribed to before this process began.
 pub fn watch_again(engine: &Engine, session: &Session, caller: &Caller, scope: Option<&Door>) {
     for uri in session.unwatched() {
-        let watch = engine.readable(caller, scope, &uri).and_then(|readable| readable.watch());
+        let watch = engine.readable(caller, scope, &uri).and_then(|readable| readable.watch(caller));
         session.watched(&uri, watch);
     }
 }
@@ -221,7 +221,7 @@ fn honoured(engine: &Engine, peer: &Peer, asked: Filter) -> (Filter, Vec<Watch>)
     let mut readable = |uri: String| {
         let readable = engine.readable(&peer.caller, peer.scope.as_ref(), &uri)?;
         let readable = Some(readable).filter(|readable| readable.tells)?;
-        watches.extend(readable.watch());
+        watches.extend(readable.watch(&peer.caller));
         Some(super::known_as(&uri, Some(&readable)))
     };
     let resource_subscriptions = asked.resource_subscriptions.into_iter().filter_map(&mut readable).collect();

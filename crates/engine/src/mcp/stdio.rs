@@ -3,7 +3,7 @@
 //! Called by the binary with standard input and output. The end of the input lets running calls finish; a writer that
 //! fails ends everything, and so does a client that after its end does not read. What happens in between is `channel`'s.
 
-use super::channel::Room;
+use super::channel::{Room, Visitor};
 use super::{Out, channel};
 use crate::Engine;
 use futures_util::stream;
@@ -46,7 +46,8 @@ where
             line => Some((line.map(|line| (line, Room::Uncounted)), (lines, end))),
         }
     });
-    let (reading, outgoing) = channel::open(engine, caller, scope, Box::pin(incoming), None);
+    let visitor = Visitor { caller, scope, forwarded: None, hold: None };
+    let (reading, outgoing) = channel::open(engine, visitor, Box::pin(incoming));
     channel::run(reading, write_lines(writer, outgoing, ended)).await
 }
 

@@ -9,7 +9,7 @@ use libc::sock_filter;
 
 const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 const DENY: u32 = libc::SECCOMP_RET_ERRNO | libc::EPERM as u32;
-/// The C library then takes the older call, whose flags can be looked at.
+/// The C library then takes the older call, whose flags and modes can be looked at.
 const ABSENT: u32 = libc::SECCOMP_RET_ERRNO | libc::ENOSYS as u32;
 const ASK: u32 = libc::SECCOMP_RET_USER_NOTIF;
 
@@ -178,6 +178,32 @@ const PARTLY: &[(libc::c_long, &[If], u32)] = &[
     (libc::SYS_personality, &[], DENY),
 ];
 
+const SETUID: u32 = libc::S_ISUID as u32;
+const EITHER_ID: u32 = (libc::S_ISUID | libc::S_ISGID) as u32;
+/// Of `open`: only then a mode is given.
+const MAKES: u32 = (libc::O_CREAT | (libc::O_TMPFILE & !libc::O_DIRECTORY)) as u32;
+const FCHMODAT2: libc::c_long = 452;
+
+/// Files that run as their owner: without new privileges they are nothing to a child, but where a gateway runs as root, and
+/// others may enter what a child may write, they would be root for them. Directories are given the group's bit by some.
+const MODES: &[(libc::c_long, &[If], u32)] = &[
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_chmod, &[Has(1, SETUID)], DENY),
+    (libc::SYS_fchmod, &[Has(1, SETUID)], DENY),
+    (libc::SYS_fchmodat, &[Has(2, SETUID)], DENY),
+    (FCHMODAT2, &[Has(2, SETUID)], DENY),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_creat, &[Has(1, EITHER_ID)], DENY),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_open, &[Has(1, MAKES), Has(2, EITHER_ID)], DENY),
+    (libc::SYS_openat, &[Has(2, MAKES), Has(3, EITHER_ID)], DENY),
+    // Its mode lies in memory.
+    (libc::SYS_openat2, &[], ABSENT),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_mknod, &[Has(1, EITHER_ID)], DENY),
+    (libc::SYS_mknodat, &[Has(2, EITHER_ID)], DENY),
+];
+
 /// The program. `strict` closes `unshare` whatever it is asked for.
 pub(super) fn program(strict: bool) -> Vec<sock_filter> {
     const NUMBER: u32 = 0;
@@ -197,6 +223,7 @@ pub(super) fn program(strict: bool) -> Vec<sock_filter> {
         .iter()
         .chain(OWN)
         .chain(PARTLY)
+        .chain(MODES)
         .map(|(number, conditions, then)| (*number, *conditions, *then));
     for (number, conditions, then) in closed.chain(partly).chain([(libc::SYS_unshare, unshare, DENY)]) {
         rule(&mut out, number as u32, conditions, then);

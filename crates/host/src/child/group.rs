@@ -14,6 +14,8 @@ pub(super) struct Group {
     path: PathBuf,
     /// Whether memory is bounded by it.
     pub bounds_memory: bool,
+    /// Whether the number of processes is.
+    pub bounds_processes: bool,
 }
 
 impl Group {
@@ -31,11 +33,11 @@ impl Group {
                     let _ = std::fs::remove_dir(&path);
                 }
                 Ok(()) => {
-                    let mut group = Self { path, bounds_memory: false };
+                    let mut group = Self { path, bounds_memory: false, bounds_processes: false };
                     group.bounds_memory = group.set("memory.max", memory);
                     group.set("memory.swap.max", 0);
                     group.set("memory.oom.group", 1);
-                    group.set("pids.max", processes);
+                    group.bounds_processes = group.set("pids.max", processes);
                     return Ok(group);
                 }
             }

@@ -2,8 +2,10 @@
 
 use super::channel::{self, Word};
 use super::group::Group;
+use super::home::Hold;
 use super::proxy::Proxy;
 use super::runfile::RunFile;
+use super::usage::Usage;
 use crate::exec::child as shared;
 use rustix::process::Signal;
 use std::os::fd::OwnedFd;
@@ -18,6 +20,8 @@ use tokio::task::JoinHandle;
 
 /// How long after the end its last words are waited for.
 const DRAIN: Duration = Duration::from_secs(1);
+/// Between two looks at what a child takes.
+const LOOK: Duration = Duration::from_secs(1);
 /// How long the process that keeps a child may take to end all that it keeps.
 const KEEPER: Duration = Duration::from_secs(3);
 
@@ -37,10 +41,15 @@ pub struct Ended {
     pub out_of_memory: bool,
     /// We ended it.
     pub asked: bool,
+    /// The rule that it broke, for which we ended it.
+    pub broke: Option<String>,
 }
 
 impl std::fmt::Display for Ended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(rule) = &self.broke {
+            return write!(f, "the gateway ended it: {rule}");
+        }
         match (self.out_of_memory, self.code, self.signal) {
             (true, ..) => f.write_str("it was ended because it used more memory than it may"),
             (_, Some(127), _) => {
@@ -73,6 +82,8 @@ pub(super) struct Remains {
     pub group: Option<Group>,
     /// Directories of its own that go with it.
     pub directories: Vec<PathBuf>,
+    /// Its directory, where that is kept.
+    pub home: Option<Hold>,
     pub file: Option<RunFile>,
 }
 
@@ -82,6 +93,7 @@ impl Drop for Remains {
         for directory in &self.directories {
             let _ = std::fs::remove_dir_all(directory);
         }
+        self.home = None;
         self.file = None;
     }
 }
@@ -166,7 +178,7 @@ impl Life {
             tokio::task::spawn_blocking(move || parts.end()).await.unwrap_or((None, false));
         let status = self.status.map(ExitStatus::from_raw).or(status);
         let (code, signal) = (status.and_then(|s| s.code()), status.and_then(|s| s.signal()));
-        Ended { code, signal, out_of_memory, asked }
+        Ended { code, signal, out_of_memory, asked, broke: None }
     }
 }
 
@@ -188,7 +200,12 @@ pub(super) async fn live(
     captured: Option<JoinHandle<()>>,
     grace: Duration,
     name: Arc<str>,
+    usage: Option<Usage>,
 ) {
+    let usage = usage.map(Arc::new);
+    let mut look = tokio::time::interval(LOOK);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut broke = None;
     let asked = loop {
         tokio::select! {
             biased;
@@ -205,9 +222,17 @@ pub(super) async fn live(
                     }
                 }
             }
+            _ = look.tick(), if usage.is_some() => {
+                let usage = usage.clone();
+                let looked = tokio::task::spawn_blocking(move || usage.and_then(|usage| usage.look())).await;
+                broke = looked.ok().flatten();
+                if broke.is_some() {
+                    break false;
+                }
+            }
         }
     };
-    let ended = life.end(asked).await;
+    let ended = Ended { broke, ..life.end(asked).await };
     if let Some(mut captured) = captured
         && tokio::time::timeout(DRAIN, &mut captured).await.is_err()
     {

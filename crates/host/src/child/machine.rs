@@ -9,6 +9,8 @@ use std::sync::{Arc, OnceLock};
 const FILES: u8 = 3;
 /// TCP.
 const PORTS: u8 = 4;
+/// Where the kernel bounds a child as a whole nobody has to.
+const LOOKED: &str = "memory and number of processes are looked at once a second";
 /// Signals, and sockets without a path.
 const SCOPES: u8 = 6;
 
@@ -20,7 +22,8 @@ pub(super) struct Machine {
     pub spaces: Result<bool, String>,
     /// Whether the kernel asks about connections, and how they are made.
     pub filter: Result<connects::Way, String>,
-    pub group: Result<(), String>,
+    /// Whether it bounds memory and processes by itself.
+    pub group: Result<bool, String>,
 }
 
 impl Machine {
@@ -51,7 +54,8 @@ impl Machine {
         let group = Group::make(&crate::exec::spawn::mark(), 64 << 20, 16).and_then(|group| {
             let door = group.door().map_err(|e| e.to_string())?;
             let entered = enter::trial(move || enter::join(door.as_fd()));
-            entered.map_err(|e| format!("{}: {e}", group.path().display()))
+            let bounds = group.bounds_memory && group.bounds_processes;
+            entered.map(|()| bounds).map_err(|e| format!("{}: {e}", group.path().display()))
         });
         Self { abi: confine::abi(), spaces, filter, group }
     }
@@ -91,8 +95,9 @@ impl Machine {
             });
         }
         means.push(match &self.group {
-            Ok(()) => "control group".into(),
-            Err(why) => format!("no control group ({why})"),
+            Ok(true) => "control group".into(),
+            Ok(false) => format!("control group without bounds of its own, so {LOOKED}"),
+            Err(why) => format!("no control group ({why}), so {LOOKED}"),
         });
         if missing.is_empty() { Ok(means.join("; ")) } else { Err(missing) }
     }

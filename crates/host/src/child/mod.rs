@@ -5,14 +5,15 @@
 //!
 //! Parts, in the order in which a plan meets them: program.rs (which file, and what it needs), machine.rs (what can be
 //! enforced here), spawn.rs (everything made before the fork), enter.rs with spaces.rs, keeper.rs and filter.rs (in the child),
-//! connects.rs and proxy.rs (what it may reach), stderr.rs, live.rs (its life and end), group.rs and runfile.rs (so that
-//! nothing is left). Linux only. Absent on purpose: shells, a profile that is enforced in part.
+//! connects.rs and proxy.rs (what it may reach), home.rs, stderr.rs, live.rs (its life and end), usage.rs (what it takes),
+//! group.rs and runfile.rs (so that nothing is left). Linux only. Absent on purpose: shells, a profile that is enforced in part.
 
 mod channel;
 mod connects;
 mod enter;
 mod filter;
 mod group;
+mod home;
 mod keeper;
 mod live;
 mod machine;
@@ -24,6 +25,7 @@ mod spawn;
 mod stderr;
 #[cfg(test)]
 mod tests;
+mod usage;
 
 pub use live::Ended;
 pub use runfile::sweep;
@@ -83,12 +85,16 @@ pub struct Plan {
     /// Closed whatever is granted around them: the gateway's data directory.
     pub denied: Vec<PathBuf>,
     pub egress: Egress,
-    /// Bytes: of all its processes where there is a control group, else of each.
+    /// Bytes of all its processes: by the kernel where there is a control group that bounds it, else looked at once a second
+    /// (and of each process by the kernel).
     pub memory: u64,
     /// Directory of the gateway in which children's directories and run-files are; see `sweep`. Made when it is not there.
     pub state: PathBuf,
     /// Its own directory, kept (caches of npx and uvx); default one in `state`, removed with it.
     pub home: Option<PathBuf>,
+    /// Where `home` is one of many, beside each other in a directory of their own: how many are kept. One that no child lives
+    /// in makes room for a new one.
+    pub most_homes: Option<usize>,
     /// Between closing its input, SIGTERM and SIGKILL.
     pub grace: Duration,
 }
@@ -111,6 +117,7 @@ impl Plan {
             memory: 1 << 30,
             state: state.into(),
             home: None,
+            most_homes: None,
             grace: Duration::from_secs(2),
         }
     }
@@ -157,7 +164,7 @@ impl Child {
         let (report, ended) = watch::channel(None);
         let (pid, confinement) = (begun.life.pid().unsigned_abs(), std::mem::take(&mut begun.confinement));
         tracing::info!(server = %name, pid, confinement, "a server is started");
-        tokio::spawn(live::live(begun.life, orders, report, captured, grace, name));
+        tokio::spawn(live::live(begun.life, orders, report, captured, grace, name, begun.usage));
         Ok(Self { pid, stdin, stdout, confinement, tail, mask, order, ended })
     }
 

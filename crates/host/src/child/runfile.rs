@@ -38,6 +38,11 @@ impl Drop for RunFile {
     }
 }
 
+/// Whether a child of this mark is there, or being started, or still to be swept.
+pub(super) fn is_there(directory: &Path, mark: &str) -> bool {
+    directory.join(mark).exists() || directory.join(format!("{mark}.{ENDING}")).exists()
+}
+
 /// End what gateways that are gone left behind; how many children that were still alive. Blocks.
 pub fn sweep(directory: &Path) -> usize {
     let Ok(entries) = std::fs::read_dir(directory) else { return 0 };

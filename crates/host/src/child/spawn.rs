@@ -10,7 +10,8 @@ use super::live::{Life, Parts, Remains};
 use super::machine::Machine;
 use super::proxy::{Proxy, Secret};
 use super::runfile::RunFile;
-use super::{Plan, Profile, filter, program, spaces};
+use super::usage::Usage;
+use super::{Plan, Profile, filter, home, program, spaces};
 use crate::HostError;
 use crate::egress::dial::Dial;
 use crate::exec::confine::{Net, Reach, confine};
@@ -30,8 +31,8 @@ use toolgate_core::Kind;
 const MAX_OPEN: u64 = 4096;
 /// Of the user; does not bind root.
 const MAX_PROCESSES: u64 = 4096;
-/// In a control group.
-const MAX_IN_GROUP: u64 = 512;
+/// And threads, of one child.
+const MAX_IN_GROUP: usize = 512;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -62,6 +63,8 @@ pub(super) struct Begun {
     pub confinement: String,
     /// Of its proxy.
     pub secret: Secret,
+    /// What bounds it where no control group does.
+    pub usage: Option<Usage>,
 }
 
 /// Its directories.
@@ -97,10 +100,10 @@ pub(super) fn begin(
     })?;
 
     let mark = mark();
-    let mut remains = Remains { group: None, directories: Vec::new(), file: None };
+    let mut remains = Remains { group: None, directories: Vec::new(), home: None, file: None };
     let places = places(&plan, &mark, &mut remains)?;
     if machine.group.is_ok() {
-        remains.group = Group::make(&mark, plan.memory, MAX_IN_GROUP).ok();
+        remains.group = Group::make(&mark, plan.memory, MAX_IN_GROUP as u64).ok();
     }
     let confined = plan.profile != Profile::None;
     let apart = confined && machine.spaces.is_ok();
@@ -210,6 +213,7 @@ pub(super) fn begin(
         proxy = Some(Proxy::serve(listener, dial, secret.clone(), plan.name.as_str().into()));
     }
     let mut parts = parts.0.take().ok_or_else(|| failed("lost", &""))?;
+    let usage = Usage::of(pid, parts.remains.group.as_ref(), plan.memory, MAX_IN_GROUP);
     let pipes = |e: std::io::Error| failed("its pipes", &e);
     Ok(Begun {
         stdin: parts.inner.stdin.take().map(ChildStdin::from_std).transpose().map_err(pipes)?,
@@ -217,6 +221,7 @@ pub(super) fn begin(
         stderr: parts.inner.stderr.take().map(ChildStderr::from_std).transpose().map_err(pipes)?,
         confinement: means,
         secret,
+        usage,
         life: Life { parts: Some(parts), pidfd, status, proxy },
     })
 }
@@ -272,12 +277,16 @@ fn places(plan: &Plan, mark: &str, remains: &mut Remains) -> Result<Places, Host
     remains.directories.push(own.clone());
     let temp = make(&own.join("tmp"))?;
     let home = match &plan.home {
-        Some(home) => make(home)?,
+        Some(home) => {
+            let hold = home::enter(home, &plan.state, plan.most_homes).map_err(|e| failed(home, e))?;
+            remains.home = Some(hold);
+            make(home)?
+        }
         None => make(&own)?,
     };
     // Where it is kept, a temporary directory of its own lies in it, so that one grant covers both.
     let temp = if plan.home.is_some() {
-        let temp = make(&home.join(format!(".tmp-{mark}")))?;
+        let temp = make(&home.join(format!("{}{mark}", home::TEMP)))?;
         remains.directories.push(temp.clone());
         temp
     } else {

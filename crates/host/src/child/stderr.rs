@@ -12,8 +12,11 @@ use toolgate_core::redact;
 const LINES: usize = 50;
 const LONGEST_READ: usize = 16 << 10;
 const LONGEST_KEPT: usize = 1000;
-/// Lines in the log, a second.
+/// Lines in the log, in a second and in a minute.
 const LOGGED: u32 = 50;
+const LOGGED_LONG: u32 = 600;
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_mins(1);
 /// Shorter values are words that stand for many things.
 const SHORTEST_SECRET: usize = 6;
 
@@ -60,7 +63,8 @@ impl Mask {
 
 /// Read to the end.
 pub(super) async fn capture(stderr: impl AsyncRead + Unpin, name: Arc<str>, tail: Tail, mask: Mask) {
-    let mut sink = Sink { name, tail, mask, second: Instant::now(), logged: 0, unlogged: 0 };
+    let mut sink =
+        Sink { name, tail, mask, second: (Instant::now(), 0), minute: (Instant::now(), 0), unlogged: 0 };
     let mut stderr = stderr;
     let mut line = Vec::new();
     let mut chunk = vec![0u8; 8 << 10];
@@ -86,8 +90,9 @@ struct Sink {
     name: Arc<str>,
     tail: Tail,
     mask: Mask,
-    second: Instant,
-    logged: u32,
+    /// When it began, and the lines in it.
+    second: (Instant, u32),
+    minute: (Instant, u32),
     unlogged: u64,
 }
 
@@ -100,12 +105,18 @@ impl Sink {
         }
         let shown: String = self.mask.text(text).chars().filter(|c| !c.is_control() || *c == '\t').collect();
         let shown = redact::shortened(&shown, LONGEST_KEPT);
-        if self.second.elapsed() > Duration::from_secs(1) {
-            self.note();
-            (self.second, self.logged) = (Instant::now(), 0);
+        if self.minute.0.elapsed() >= MINUTE {
+            self.minute = (Instant::now(), 0);
         }
-        if self.logged < LOGGED {
-            self.logged += 1;
+        // In a minute that is full one note is enough.
+        let full = self.minute.1 >= LOGGED_LONG;
+        if !full && self.second.0.elapsed() >= SECOND {
+            self.note();
+            self.second = (Instant::now(), 0);
+        }
+        if !full && self.second.1 < LOGGED {
+            self.second.1 += 1;
+            self.minute.1 += 1;
             tracing::info!(server = %self.name, "stderr: {shown}");
         } else {
             self.unlogged += 1;
@@ -115,7 +126,7 @@ impl Sink {
 
     fn note(&mut self) {
         if self.unlogged > 0 {
-            tracing::info!(server = %self.name, lines = self.unlogged, "stderr: more than {LOGGED} lines a second, not logged");
+            tracing::info!(server = %self.name, lines = self.unlogged, "stderr: more than {LOGGED} lines in a second or {LOGGED_LONG} in a minute, not logged");
             self.unlogged = 0;
         }
     }

@@ -8,7 +8,7 @@
 use super::places;
 use super::session::fresh_id;
 use super::{Shared, answer, negotiate};
-use crate::{AppState, Refusal, bounds};
+use crate::{AppState, Refusal, bounds, forward};
 use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, Request, State};
@@ -26,7 +26,7 @@ use tokio::sync::watch;
 use toolgate_core::quota::Place;
 use toolgate_core::{Caller, Error, Kind};
 use toolgate_engine::mcp::Out;
-use toolgate_engine::mcp::channel::{self, Room};
+use toolgate_engine::mcp::channel::{self, Room, Visitor};
 use toolgate_wire::line::Line;
 use toolgate_wire::sse;
 
@@ -94,11 +94,12 @@ pub(super) async fn open(
         let room = Room::Held(Box::new(message.clone()));
         Some((Ok((Line::Text(message.to_vec()), room)), (from, closing)))
     });
+    let forwarded = forward::of(&headers, &app);
     let (engine, holder) = (app.engine().clone(), caller.clone());
     let gone: Gone = Box::pin(async move { engine.gone(&holder).await });
-    let hold = places::hold(&app, &caller);
-    let (reading, outgoing) =
-        channel::open(app.engine().clone(), caller, None, Box::pin(incoming), Some(hold));
+    let hold = Some(places::hold(&app, &caller));
+    let visitor = Visitor { caller, scope: None, forwarded, hold };
+    let (reading, outgoing) = channel::open(app.engine().clone(), visitor, Box::pin(incoming));
     let live = Live {
         first: Some(format!("event: endpoint\ndata: /message?sessionId={id}\n\n").into()),
         reading: Some(Box::pin(reading)),

@@ -12,7 +12,7 @@
 use super::arriving::{Arriving, Step};
 use super::{Shared, places};
 use crate::listen::{Received, Slot};
-use crate::{AppState, Refusal, bounds};
+use crate::{AppState, Refusal, bounds, forward};
 use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
@@ -27,9 +27,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
-use toolgate_core::{Caller, Kind};
+use toolgate_core::{Caller, Forwarded, Kind};
 use toolgate_engine::mcp::Out;
-use toolgate_engine::mcp::channel::{self, Arrived, Room};
+use toolgate_engine::mcp::channel::{self, Arrived, Room, Visitor};
 use toolgate_wire::Fault;
 use toolgate_wire::line::Line;
 use tungstenite::Error as Broken;
@@ -62,6 +62,7 @@ pub(super) async fn open(
     // Keeps the connection counted when HTTP has ended on it.
     let slot = request.extensions_mut().remove::<Slot>();
     let received = request.extensions_mut().remove::<Received>();
+    let forwarded = forward::of(request.headers(), &app);
     let upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection> = request.extract().await;
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade,
@@ -83,6 +84,7 @@ pub(super) async fn open(
         let door = Door {
             app,
             caller,
+            forwarded,
             beat: shared.beat,
             heard: AtomicU64::new(0),
             pings: AtomicU32::new(0),
@@ -97,6 +99,8 @@ pub(super) async fn open(
 struct Door {
     app: AppState,
     caller: Arc<Caller>,
+    /// Headers of the request that opened it.
+    forwarded: Option<Arc<Forwarded>>,
     beat: Beat,
     /// Number of the newest ping that was answered.
     heard: AtomicU64,
@@ -119,9 +123,13 @@ impl Door {
             let message = self.next(stream, &mut arriving, &mut closing).await;
             Some((message, (stream, arriving, closing)))
         });
-        let (engine, hold) = (self.app.engine().clone(), places::hold(&self.app, &self.caller));
-        let (reading, outgoing) =
-            channel::open(engine, self.caller.clone(), None, Box::pin(incoming), Some(hold));
+        let visitor = Visitor {
+            caller: self.caller.clone(),
+            scope: None,
+            forwarded: self.forwarded.clone(),
+            hold: Some(places::hold(&self.app, &self.caller)),
+        };
+        let (reading, outgoing) = channel::open(self.app.engine().clone(), visitor, Box::pin(incoming));
         if let Err(problem) = channel::run(reading, self.write(&mut sink, outgoing)).await {
             tracing::debug!(%problem, "WebSocket ended");
         }

@@ -42,13 +42,14 @@ fn ground(data: &Path, egress: EgressRules) -> Ground {
 /// Opens transports through this host's door. `data`: the data directory.
 pub fn opener(host: Host, data: &Path, egress: EgressRules) -> Open {
     let ground = Arc::new(ground(data, egress));
-    Arc::new(move |name, settings| {
+    Arc::new(move |name, settings, caller| {
         let (host, name, settings, ground) =
             (host.clone(), name.to_owned(), settings.clone(), ground.clone());
+        let caller = caller.map(str::to_owned);
         Box::pin(async move {
             match (&settings.url, &settings.command) {
                 (Some(_), None) => endpoint(&host, &name, &settings).await,
-                (None, Some(_)) => program(name, settings, &ground).await,
+                (None, Some(_)) => program(name, settings, caller.as_deref(), &ground).await,
                 _ => {
                     Err(Failure::new(Kind::Invalid, "exactly one of `url` and `command` must be set")
                         .unseen())
@@ -68,14 +69,19 @@ async fn endpoint(host: &Host, name: &str, settings: &Upstream) -> Result<Arc<dy
     })
 }
 
-async fn program(name: String, settings: Upstream, ground: &Ground) -> Result<Arc<dyn Transport>, Failure> {
+async fn program(
+    name: String,
+    settings: Upstream,
+    caller: Option<&str>,
+    ground: &Ground,
+) -> Result<Arc<dyn Transport>, Failure> {
     let max_message = usize::try_from(settings.max_message.0).unwrap_or(usize::MAX);
     let (of, settings_of) = (name.clone(), settings.clone());
     let resolved = tokio::task::spawn_blocking(move || environment(&of, &settings_of)).await;
     let lost = |_| Failure::new(Kind::Internal, "its environment could not be read").unseen();
     let unusable = |why| Failure::new(Kind::Unavailable, why).unseen();
     let (env, secrets) = resolved.map_err(lost)?.map_err(unusable)?;
-    Ok(Stdio::start(plan(&name, &settings, env, secrets, ground), max_message).await?)
+    Ok(Stdio::start(plan(&name, &settings, caller, env, secrets, ground), max_message).await?)
 }
 
 type Environment = (Vec<(String, String)>, Vec<String>);

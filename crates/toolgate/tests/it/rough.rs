@@ -10,7 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 /// Bytes of the answer that is too large, and notifications of the flood.
 pub const HUGE: usize = 100 << 20;
 pub const FLOOD: usize = 20_000;
-const TOOLS: [&str; 9] = ["calm", "hang", "garbage", "late", "huge", "flood", "changed", "die", "redirect"];
+const TOOLS: [&str; 11] =
+    ["calm", "hang", "garbage", "late", "drip", "twice", "huge", "flood", "changed", "die", "redirect"];
 
 /// Serve until the test ends; the address.
 pub async fn rough() -> String {
@@ -119,6 +120,23 @@ async fn call(stream: &mut BufReader<TcpStream>, name: &str, id: &Value) -> std:
         "late" => {
             tokio::time::sleep(Duration::from_millis(2500)).await;
             answer(stream, &done(id, "late")).await?;
+        }
+        "drip" => {
+            // Never silent, and never done.
+            stream
+                .write_all(
+                    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100000\r\n\r\n",
+                )
+                .await?;
+            loop {
+                stream.write_all(b" ").await?;
+                stream.flush().await?;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+        "twice" => {
+            let result = r#"{"content":[],"isError":false,"content":[{"type":"text","text":"x"}]}"#;
+            answer(stream, &format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#)).await?;
         }
         "huge" => {
             let head = format!(

@@ -120,12 +120,13 @@ impl Ready for Prepared {
         Self: 'a,
     {
         Box::pin(async move {
-            let conversation = self.hub.conversation().await?;
+            // Waiting for the connection is silence too.
             let silence = Silence::of(&self.hub);
             let ctx = silence.heard_in(ctx);
+            let call = async { self.hub.conversation().await?.call(&self.operation, &ctx).await };
             tokio::select! {
                 biased;
-                ended = conversation.call(&self.operation, &ctx) => ended,
+                ended = call => ended,
                 error = silence.over() => Err(error),
             }
         })

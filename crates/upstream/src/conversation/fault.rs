@@ -1,13 +1,14 @@
 //! What went wrong upstream, as the caller of the gateway learns it.
 //!
-//! An upstream's own JSON-RPC error goes on with its code; what the way to it made of a request becomes one error that
-//! names the upstream. The gateway's own codes are never taken from an upstream.
+//! An upstream's own JSON-RPC error goes on with its code and words, and says in `data.upstream` whose it is; what the way
+//! to it made of a request becomes one error whose text names the upstream. The gateway's own codes are never taken from
+//! an upstream.
 
 use super::ask;
 use super::read::shortened;
 use crate::transport::Failure;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use toolgate_core::{Kind, ToolError};
 use toolgate_wire::fault::UNSUPPORTED_VERSION;
 use toolgate_wire::result::Pairs;
@@ -24,11 +25,13 @@ pub(crate) struct Rpc {
     pub code: i64,
     pub message: String,
     pub data: Option<Value>,
+    /// Whether the words are the gateway's, about an answer that is none.
+    pub ours: bool,
 }
 
 impl Rpc {
     pub fn new(code: i64, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), data: None }
+        Self { code, message: message.into(), data: None, ours: true }
     }
 
     /// From the `error` member of an answer.
@@ -38,7 +41,9 @@ impl Rpc {
             let value = (raw.get().len() <= MAX_DATA).then(|| serde_json::from_str::<Value>(raw.get()).ok());
             match (&*key, value.flatten()) {
                 ("code", Some(code)) => read.code = code.as_i64().unwrap_or(read.code),
-                ("message", Some(Value::String(text))) => read.message = shortened(&text),
+                ("message", Some(Value::String(text))) => {
+                    (read.message, read.ours) = (shortened(&text), false);
+                }
                 ("message", None) => read.message = "an error with a message that is too long".to_owned(),
                 ("data", data) => read.data = data.filter(|data| !data.is_null()),
                 _ => {}
@@ -63,7 +68,10 @@ impl Rpc {
     }
 
     /// As the caller learns it. `uri`: of the resource that was read, if one was.
-    pub fn into_error(self, uri: Option<&str>) -> ToolError {
+    pub fn into_error(mut self, upstream: &str, uri: Option<&str>) -> ToolError {
+        if self.ours {
+            self.message = format!("upstream {upstream}: {}", self.message);
+        }
         let gone = uri.is_some()
             && (self.code == RESOURCE_NOT_FOUND
                 || (self.code == -32602
@@ -72,7 +80,7 @@ impl Rpc {
         if gone {
             // Its code differs by the era of the client, which is known above.
             let data = self.data.or_else(|| uri.map(|uri| serde_json::json!({ "uri": uri })));
-            return ToolError::of_protocol(Kind::NotFound, self.message, data);
+            return ToolError::of_protocol(Kind::NotFound, self.message, named(data, upstream));
         }
         let kind = match self.code {
             RESOURCE_NOT_FOUND => Kind::NotFound,
@@ -87,8 +95,17 @@ impl Rpc {
         } else {
             self.code
         };
-        ToolError::of_upstream(kind, code, self.message, self.data)
+        ToolError::of_upstream(kind, code, self.message, named(self.data, upstream))
     }
+}
+
+// The data of an error, which says whose it is. What is no object has no room for that, and stays as it is.
+fn named(data: Option<Value>, upstream: &str) -> Option<Value> {
+    let mut data = data.unwrap_or_else(|| Value::Object(Map::new()));
+    if let Value::Object(members) = &mut data {
+        members.insert("upstream".to_owned(), upstream.into());
+    }
+    Some(data)
 }
 
 /// Why a request has no result.
@@ -122,12 +139,12 @@ impl Trouble {
     pub fn into_error(self, upstream: &str, uri: Option<&str>) -> ToolError {
         match self {
             Self::Refused(rpc) if rpc.code == URL_ELICITATION => match ask::pages(upstream, rpc) {
-                Ok(rpc) => rpc.into_error(uri),
+                Ok(rpc) => rpc.into_error(upstream, uri),
                 Err(why) => ToolError::unavailable(format!(
                     "upstream {upstream}: it wants a page visited that is not shown to a client: {why}"
                 )),
             },
-            Self::Refused(rpc) => rpc.into_error(uri),
+            Self::Refused(rpc) => rpc.into_error(upstream, uri),
             Self::Lost(failure) => of_failure(upstream, &failure),
             Self::Ended(error) => error,
         }
@@ -199,20 +216,44 @@ mod tests {
             (-32000, Kind::Invalid, -32000),
             (7, Kind::Invalid, 7),
         ] {
-            let error = Rpc { code, message: "m".into(), data: Some(json!({"d": 1})) }.into_error(None);
+            let rpc = Rpc { data: Some(json!({"d": 1})), ours: false, ..Rpc::new(code, "m") };
+            let error = rpc.into_error("notes", None);
             assert_eq!((error.kind, error.code, error.protocol), (kind, Some(passed), true), "{code}");
-            assert_eq!(error.data.as_deref(), Some(&json!({"d": 1})));
+            assert_eq!(
+                (&*error.message, error.data.as_deref()),
+                ("m", Some(&json!({"d": 1, "upstream": "notes"})))
+            );
         }
     }
 
     #[test]
     fn a_missing_resource_has_the_code_of_the_clients_era() {
         for code in [-32002, -32602] {
-            let error = Rpc::new(code, "Resource not found").into_error(Some("x:y"));
+            let error = Rpc::new(code, "Resource not found").into_error("notes", Some("x:y"));
             assert_eq!((error.kind, error.code), (Kind::NotFound, None));
-            assert_eq!(error.data.as_deref(), Some(&json!({"uri": "x:y"})));
+            assert_eq!(error.data.as_deref(), Some(&json!({"uri": "x:y", "upstream": "notes"})));
         }
-        assert_eq!(Rpc::new(-32602, "bad uri").into_error(Some("x:y")).kind, Kind::Invalid);
+        assert_eq!(Rpc::new(-32602, "bad uri").into_error("notes", Some("x:y")).kind, Kind::Invalid);
+    }
+
+    #[test]
+    fn an_error_says_whose_it_is() {
+        for (error, message, data) in [
+            (json!({"code": 1, "message": "no"}), "no", json!({"upstream": "notes"})),
+            (
+                json!({"code": 1, "message": "no", "data": {"upstream": "bank"}}),
+                "no",
+                json!({"upstream": "notes"}),
+            ),
+            (json!({"code": 1, "message": "no", "data": "words"}), "no", json!("words")),
+            (json!({"code": 1}), "upstream notes: an error without a message", json!({"upstream": "notes"})),
+        ] {
+            let raw = RawValue::from_string(error.to_string()).unwrap();
+            let told = Rpc::read(Some(&raw)).into_error("notes", None);
+            assert_eq!((&*told.message, told.data.as_deref()), (message, Some(&data)));
+        }
+        let told = Rpc::new(-32603, "its result is not an object").into_error("notes", None);
+        assert_eq!(told.message, "upstream notes: its result is not an object");
     }
 
     #[test]

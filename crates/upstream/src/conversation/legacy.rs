@@ -11,7 +11,8 @@ use super::pool::{Alive, Lease, Owner, Pool};
 use super::read::Said;
 use super::running::Manner;
 use super::session::{self, Session};
-use super::{Face, Members, Operation, Place, output, patience, rest, write};
+use super::write::Sent;
+use super::{Face, Members, Operation, Place, output, patience, rest};
 use crate::forward;
 use crate::transport::{Failure, Transport};
 use serde_json::{Value, json};
@@ -24,6 +25,8 @@ use toolgate_core::{Ctx, Effect, JsonText, Kind, ToolError, ToolOutput};
 
 // Questions that come so close together are asked together.
 const TOGETHER: Duration = Duration::from_millis(20);
+// Time for subscribing in a session that begins; nothing depends on it.
+const SUBSCRIBING: Duration = Duration::from_secs(2);
 // A call whose user is asked lives; said so often.
 const BEAT: Duration = Duration::from_secs(1);
 
@@ -53,7 +56,16 @@ impl Legacy {
         owner: (Owner, Option<Alive>),
         abilities: &Value,
     ) -> Result<Lease<Session>, Failure> {
-        let make = |begin| Session::begin(&self.place, begin, abilities);
+        let of = owner.0.clone();
+        let make = async |begin| {
+            let session = Session::begin(&self.place, begin, abilities).await?;
+            if of != Owner::Watcher {
+                // Before its first call, which may be what changes something.
+                let wanted = self.place.notices.watched_in(&of);
+                let _ = tokio::time::timeout(SUBSCRIBING, session.watch(wanted)).await;
+            }
+            Ok(session)
+        };
         self.pool.lease(owner, abilities, make).await
     }
 
@@ -91,7 +103,7 @@ impl Legacy {
 
     pub async fn call(&self, operation: &Operation, ctx: &Ctx) -> Result<ToolOutput, ToolError> {
         let ended = self.try_call(operation, ctx).await;
-        ended.map(output).map_err(|trouble| trouble.into_error(&self.place.name, operation.uri()))
+        ended.and_then(output).map_err(|trouble| trouble.into_error(&self.place.name, operation.uri()))
     }
 
     async fn try_call(&self, operation: &Operation, ctx: &Ctx) -> Result<JsonText, Trouble> {
@@ -131,9 +143,8 @@ impl Legacy {
         let session = lease.session.clone();
         session.loudness(ctx.link().and_then(Link::loudness)).await;
         let forwarded = forward::given(&self.place.settings.forward_headers, ctx);
-        let running = write::beside(forwarded, || {
-            session.start(operation.method, operation.params.clone(), ctx.trace.as_ref(), Manner::Call)
-        });
+        let sent = Sent { trace: ctx.trace.as_ref(), forwarded: Some(&forwarded) };
+        let running = session.start(operation.method, operation.params.clone(), sent, Manner::Call);
         let carried = Carried { running, _lease: lease, open: Vec::new(), asked: 0 };
         let ended = self.drive(carried, operation, ctx).await;
         ended.map_err(|trouble| match trouble {
@@ -350,9 +361,4 @@ fn lost(session: &Session, failure: &Failure) -> bool {
 fn nobody(upstream: &str) -> ToolError {
     let why = "the call needs to ask its user, and cannot through this door";
     ToolError::unconfigured(format!("upstream {upstream}: {why}"))
-}
-
-/// Members for a request of a resource's changes.
-pub(crate) fn of_resource(uri: &str) -> Members {
-    write::Members::default().text("uri", uri)
 }

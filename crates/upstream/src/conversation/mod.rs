@@ -20,10 +20,10 @@ mod write;
 
 pub(crate) use face::Face;
 pub(crate) use fault::Trouble;
-pub(crate) use legacy::{Legacy, of_resource};
+pub(crate) use legacy::Legacy;
 pub(crate) use modern::{LISTEN, Modern};
 pub(crate) use park::Lot;
-pub(crate) use pool::{Held, Lease};
+pub(crate) use pool::{Held, Lease, Owner};
 pub(crate) use session::Session;
 pub(crate) use write::Members;
 
@@ -71,12 +71,13 @@ impl Place {
         self.numbers.fetch_add(1, Ordering::Relaxed).to_string().into()
     }
 
-    pub async fn open(&self) -> Result<Arc<dyn Transport>, Failure> {
+    /// `caller`: whose alone it will be, where callers are kept apart.
+    pub async fn open(&self, caller: Option<&str>) -> Result<Arc<dyn Transport>, Failure> {
         if self.old_http.load(Ordering::Acquire) {
             let settings = Upstream { transport: settings::Transport::Sse, ..self.settings.clone() };
-            return (self.open)(&self.name, &settings).await;
+            return (self.open)(&self.name, &settings, caller).await;
         }
-        (self.open)(&self.name, &self.settings).await
+        (self.open)(&self.name, &self.settings, caller).await
     }
 
     /// Whether to open HTTP+SSE where the operator left that open.
@@ -174,10 +175,19 @@ impl Conversation {
     }
 }
 
-/// The result of a call, as the engine takes it.
-fn output(json: JsonText) -> ToolOutput {
-    let failed = json.member("isError") == Some("true");
-    ToolOutput { json, whole: true, failed }
+/// The result of a call, as the engine takes it. Of a member that comes twice one reader takes the first and another the
+/// last, so that nobody can say what was answered.
+fn output(json: JsonText) -> Result<ToolOutput, Trouble> {
+    let members = json.members();
+    let failed = members.iter().any(|(name, value)| name == "isError" && value.get() == "true");
+    let mut names: Vec<&str> = members.iter().map(|(name, _)| name).collect();
+    names.sort_unstable();
+    if let Some(twice) = names.windows(2).find(|two| two[0] == two[1]) {
+        let why = format!("its result has the member {:?} twice", read::shortened(twice[0]));
+        return Err(Trouble::Refused(fault::Rpc::new(-32603, why)));
+    }
+    drop(members);
+    Ok(ToolOutput { json, whole: true, failed })
 }
 
 /// Say that the upstream could not be reached, so that its supervisor looks.

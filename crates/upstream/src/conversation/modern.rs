@@ -8,6 +8,7 @@ use super::pool::{Alive, Begin, Lease, Owner, Pool};
 use super::process::Process;
 use super::read::{MAX_QUESTION, Said};
 use super::running::{MAX_BACKLOG_BYTES, Manner, Route, Running};
+use super::write::Sent;
 use super::{Face, Members, Operation, Place, output, patience, rest, write};
 use super::{ask, task};
 use crate::forward;
@@ -19,7 +20,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use toolgate_core::link::{Ask, Link, Loudness, Resumed};
-use toolgate_core::trace::TraceContext;
 use toolgate_core::{Ctx, Effect, JsonText, Kind, ToolError, ToolOutput};
 use toolgate_wire::fault::{HEADER_MISMATCH, UNSUPPORTED_VERSION};
 use toolgate_wire::mirror::Mirrors;
@@ -49,7 +49,7 @@ pub(crate) struct Modern {
 pub(crate) struct About<'a> {
     pub capabilities: &'a Value,
     pub loudness: Option<Loudness>,
-    pub trace: Option<&'a TraceContext>,
+    pub sent: Sent<'a>,
     pub name: Option<&'a str>,
     pub mirrored: &'a [(http::HeaderName, String)],
 }
@@ -57,7 +57,7 @@ pub(crate) struct About<'a> {
 impl About<'_> {
     /// Of a request of the gateway itself.
     pub fn own<'a>(nothing: &'a Value) -> About<'a> {
-        About { capabilities: nothing, loudness: None, trace: None, name: None, mirrored: &[] }
+        About { capabilities: nothing, loudness: None, sent: Sent::default(), name: None, mirrored: &[] }
     }
 }
 
@@ -72,10 +72,10 @@ pub(crate) fn start(
     manner: Manner,
 ) -> Running {
     let id = place.number();
-    let meta = write::meta(Some(&id), about.trace);
+    let meta = write::meta(Some(&id), about.sent.trace);
     let meta = write::modern_meta(meta, version, about.capabilities, about.loudness);
     let body = write::request(&id, method, &params.raw("_meta", &meta.object()));
-    let mut headers = write::headers(version, about.trace);
+    let mut headers = write::headers(version, about.sent);
     write::mirror(&mut headers, method, about.name, about.mirrored);
     // Where headers travel nothing is said on the way back: the end of the exchange is the word that gives it up.
     let route =
@@ -143,7 +143,7 @@ impl Modern {
 
     pub async fn call(&self, operation: &Operation, ctx: &Ctx) -> Result<ToolOutput, ToolError> {
         let ended = self.try_call(operation, ctx).await;
-        ended.map(output).map_err(|trouble| trouble.into_error(&self.place.name, operation.uri()))
+        ended.and_then(output).map_err(|trouble| trouble.into_error(&self.place.name, operation.uri()))
     }
 
     async fn try_call(&self, operation: &Operation, ctx: &Ctx) -> Result<JsonText, Trouble> {
@@ -243,10 +243,11 @@ impl Modern {
         let capabilities = task::capabilities(ctx.link());
         let mirrors = self.mirrors(operation.name.as_deref());
         let mirrored = operation.headers(mirrors.as_deref());
+        let forwarded = forward::given(&self.place.settings.forward_headers, ctx);
         let about = About {
             capabilities: &capabilities,
             loudness: ctx.link().and_then(Link::loudness),
-            trace: ctx.trace.as_ref(),
+            sent: Sent { trace: ctx.trace.as_ref(), forwarded: Some(&forwarded) },
             name: operation.name.as_deref(),
             mirrored: &mirrored,
         };
@@ -254,10 +255,7 @@ impl Modern {
         let version = &self.face.version;
         let lease = self.of_call(ctx).await.map_err(Trouble::Lost)?;
         let transport = &lease.session.transport;
-        let forwarded = forward::given(&self.place.settings.forward_headers, ctx);
-        let running = write::beside(forwarded, || {
-            start(&self.place, transport, version, operation.method, params, &about, Manner::Call)
-        });
+        let running = start(&self.place, transport, version, operation.method, params, &about, Manner::Call);
         match self.hear(running, Some(ctx)).await {
             // A refusal of the protocol may come as a status with a body.
             Err(Trouble::Lost(failure)) if failure.body.is_some() && failure.wait.is_none() => {

@@ -44,7 +44,8 @@ impl Owner {
         }
     }
 
-    fn caller(&self) -> Option<&str> {
+    /// The one whose it is, unless it is everybody's.
+    pub fn caller(&self) -> Option<&str> {
         match self {
             Self::Watcher | Self::All => None,
             Self::Caller(caller) | Self::Session(_, caller) => Some(caller),
@@ -81,6 +82,10 @@ struct Key {
 pub(crate) trait Held: Send + Sync + 'static {
     /// It is of no use any more.
     fn is_lost(&self) -> bool;
+    /// Somebody hears from it without using it.
+    fn is_watching(&self) -> bool {
+        false
+    }
 }
 
 /// What a session is made of.
@@ -160,11 +165,17 @@ impl<S: Held> Pool<S> {
         Self { place, shared, first: Mutex::new(first), slots: Mutex::default() }
     }
 
-    async fn transport(&self) -> Result<Arc<dyn Transport>, Failure> {
-        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match self.shared.clone().or(first.map(|(transport, _)| transport)) {
-            Some(transport) => Ok(transport),
-            None => self.place.open().await,
+    async fn transport(&self, owner: &Owner) -> Result<Arc<dyn Transport>, Failure> {
+        if let Some(shared) = &self.shared {
+            return Ok(shared.clone());
+        }
+        let apart = matches!(self.place.settings.share, Share::Caller | Share::Session);
+        let caller = owner.caller().filter(|_| apart);
+        // What was begun for nobody does not have a caller's directory.
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take_if(|_| caller.is_none());
+        match first {
+            Some((transport, _)) => Ok(transport),
+            None => self.place.open(caller).await,
         }
     }
 
@@ -174,6 +185,14 @@ impl<S: Held> Pool<S> {
 
     pub fn len(&self) -> usize {
         self.lock().len()
+    }
+
+    /// All that are there, with whose they are.
+    pub fn sessions(&self) -> Vec<(Owner, Arc<S>)> {
+        let slots = self.lock();
+        let made =
+            slots.iter().filter_map(|(key, slot)| Some((key.owner.clone(), slot.session.get()?.clone())));
+        made.filter(|(_, session)| !session.is_lost()).collect()
     }
 
     /// Whether the gateway's own session is there.
@@ -206,7 +225,7 @@ impl<S: Held> Pool<S> {
         let used = Use(self.slot(&key, alive)?);
         let only = !matches!(key.owner, Owner::All | Owner::Watcher);
         let made = used.0.session.get_or_try_init(|| async {
-            let transport = self.transport().await?;
+            let transport = self.transport(&key.owner).await?;
             make(Begin { transport, only, watcher: key.owner == Owner::Watcher }).await.map(Arc::new)
         });
         let limit = self.place.settings.start.0;
@@ -268,7 +287,8 @@ impl<S: Held> Pool<S> {
             .take_if(|(_, asked)| now.duration_since(*asked) >= idle);
         drop(unused);
         self.lock().retain(|key, slot| {
-            let kept = key.owner == Owner::Watcher && keep_watcher;
+            let watching = slot.session.get().is_some_and(|session| session.is_watching());
+            let kept = watching || (key.owner == Owner::Watcher && keep_watcher);
             let old = now.duration_since(slot.used()) >= idle;
             let lost = slot.session.get().is_some_and(|session| session.is_lost());
             !(slot.is_idle() && ((old && !kept) || slot.is_orphan() || lost))
@@ -296,7 +316,8 @@ fn make_room<S: Held>(
     let idle = slots
         .iter()
         .filter(|(key, slot)| slot.is_idle() && key.owner != Owner::Watcher && (own(key) || !shared_out));
-    let Some((oldest, _)) = idle.min_by_key(|(key, slot)| (!own(key), slot.used())) else {
+    let watching = |slot: &Slot<S>| slot.session.get().is_some_and(|session| session.is_watching());
+    let Some((oldest, _)) = idle.min_by_key(|(key, slot)| (!own(key), watching(slot), slot.used())) else {
         let why = match shared_out && share < most {
             true => format!(
                 "all {share} of its {most} sessions (max_sessions) that one caller may have are in use; try again when a \
@@ -347,7 +368,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_process_that_was_only_asked_for_its_era_ends_when_nobody_comes() {
         let life = Arc::new(());
-        let open: crate::transport::Open = Arc::new(|_, _| Box::pin(std::future::pending()));
+        let open: crate::transport::Open = Arc::new(|_, _, _| Box::pin(std::future::pending()));
         let place = Arc::new(Place::new("up", crate::Upstream::default(), open, Arc::default()));
         let pool = Pool::<Process>::new(place, Arc::new(Idle(life.clone())));
         let idle = Duration::from_secs(600);

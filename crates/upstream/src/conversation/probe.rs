@@ -25,7 +25,7 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// Connect, in the era that the upstream speaks or that the operator says it does.
 pub(crate) async fn connect(place: &Arc<Place>) -> Result<Conversation, Failure> {
     place.old_http(false);
-    let transport = place.open().await?;
+    let transport = place.open(None).await?;
     if place.settings.era == EraChoice::Legacy {
         return Ok(Conversation::Legacy(Legacy::begin(place.clone(), transport).await?));
     }
@@ -51,7 +51,7 @@ pub(crate) async fn connect(place: &Arc<Place>) -> Result<Conversation, Failure>
         }
         // A process may have ended over a word that it does not know.
         if transport.one_session() && failure.kind != Kind::Timeout {
-            transport = place.open().await?;
+            transport = place.open(None).await?;
         }
     }
     let failed = match Legacy::begin(place.clone(), transport).await {
@@ -64,7 +64,7 @@ pub(crate) async fn connect(place: &Arc<Place>) -> Result<Conversation, Failure>
         && matches!(failed.status, Some(400 | 404 | 405))
     {
         place.old_http(true);
-        if let Ok(transport) = place.open().await {
+        if let Ok(transport) = place.open(None).await {
             return Ok(Conversation::Legacy(Legacy::begin(place.clone(), transport).await?));
         }
         place.old_http(false);

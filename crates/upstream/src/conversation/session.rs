@@ -9,10 +9,11 @@ use super::fault::{Trouble, session_lost};
 use super::pool::{Begin, Held};
 use super::read::{MAX_QUESTION, Question, Said, read};
 use super::running::{Manner, Route, Running, spawn};
-use super::write::{self, Members};
+use super::write::{self, Members, Sent};
 use crate::transport::{Failure, Incoming};
 use http::HeaderMap;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -43,6 +44,8 @@ struct Inner {
     only: bool,
     lost: AtomicBool,
     level: Mutex<Option<Loudness>>,
+    /// Resources that it was asked to tell of.
+    subscribed: Mutex<BTreeSet<String>>,
     calls: Mutex<Vec<(Arc<str>, mpsc::Sender<Incoming>)>>,
     place: Arc<Place>,
     watcher: bool,
@@ -68,6 +71,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Held for Session {
     fn is_lost(&self) -> bool {
         self.inner.lost.load(Ordering::Acquire)
+    }
+
+    fn is_watching(&self) -> bool {
+        !lock(&self.inner.subscribed).is_empty()
     }
 }
 
@@ -97,7 +104,7 @@ impl Session {
         };
         let session = running.session();
         let face = face(&answer)?;
-        let mut headers = write::headers(&face.version, None);
+        let mut headers = write::headers(&face.version, Sent::default());
         if let Some(session) = &session {
             write::put(&mut headers, http::HeaderName::from_static(header::SESSION_ID), session);
         }
@@ -108,6 +115,7 @@ impl Session {
             only,
             lost: AtomicBool::new(false),
             level: Mutex::default(),
+            subscribed: Mutex::default(),
             calls: Mutex::default(),
             place: place.clone(),
             watcher,
@@ -131,18 +139,12 @@ impl Session {
     }
 
     /// Send a request. Questions that come outside of its exchange reach it as long as it runs.
-    pub fn start(
-        &self,
-        method: &str,
-        params: Members,
-        trace: Option<&toolgate_core::trace::TraceContext>,
-        manner: Manner,
-    ) -> Running {
+    pub fn start(&self, method: &str, params: Members, sent: Sent<'_>, manner: Manner) -> Running {
         let asked = manner == Manner::Call;
         let id = self.inner.place.number();
-        let params = params.raw("_meta", &write::meta(asked.then_some(&*id), trace).object());
+        let params = params.raw("_meta", &write::meta(asked.then_some(&*id), sent.trace).object());
         let body = write::request(&id, method, &params);
-        let mut headers = write::headers(&self.face.version, trace);
+        let mut headers = write::headers(&self.face.version, sent);
         headers.extend(self.inner.route.headers.clone());
         let inbox = asked.then(|| {
             let (sender, receiver) = mpsc::channel(INBOX);
@@ -156,7 +158,7 @@ impl Session {
 
     /// A request whose answer is all that counts.
     pub async fn query(&self, method: &str, params: Members) -> Result<JsonText, Trouble> {
-        let mut running = self.start(method, params, None, Manner::Query);
+        let mut running = self.start(method, params, Sent::default(), Manner::Query);
         loop {
             match running.next().await {
                 Said::Answer(Ok(result)) => return Ok(result),
@@ -167,6 +169,32 @@ impl Session {
                 Said::Changed(change) => self.inner.place.notices.changed(change),
                 _ => {}
             }
+        }
+    }
+
+    /// Have it tell of changes to these resources, and to no others. May be given up, and asked again.
+    pub async fn watch(&self, wanted: BTreeSet<String>) {
+        if self.face.capabilities["resources"]["subscribe"] != true {
+            return;
+        }
+        let now = lock(&self.inner.subscribed).clone();
+        let news = wanted.difference(&now).map(|uri| ("resources/subscribe", uri));
+        for (method, uri) in news.chain(now.difference(&wanted).map(|uri| ("resources/unsubscribe", uri))) {
+            match self.query(method, Members::default().text("uri", uri)).await {
+                // The session is gone, or hangs: tried again if it is still there then.
+                Err(Trouble::Lost(_)) => return,
+                // What is refused once will be again.
+                Err(trouble) => {
+                    let upstream = &self.inner.place.name;
+                    tracing::info!(%upstream, why = trouble.text(), "a resource cannot be watched");
+                }
+                Ok(_) => {}
+            }
+            let mut subscribed = lock(&self.inner.subscribed);
+            match wanted.contains(uri) {
+                true => subscribed.insert(uri.clone()),
+                false => subscribed.remove(uri),
+            };
         }
     }
 

@@ -194,18 +194,17 @@ pub(crate) fn put(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
-tokio::task_local! {
-    static BESIDE: HeaderMap;
-}
-
-/// Write a request that has these headers beside the gateway's own, which go before them.
-pub(crate) fn beside<R>(forwarded: HeaderMap, write: impl FnOnce() -> R) -> R {
-    if forwarded.is_empty() { write() } else { BESIDE.sync_scope(forwarded, write) }
+/// What a request says of the call that it is made for.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Sent<'a> {
+    pub trace: Option<&'a TraceContext>,
+    /// Headers of the client's own request that go on with it; the gateway's own go before them.
+    pub forwarded: Option<&'a HeaderMap>,
 }
 
 /// Headers of a request: what is forwarded, the version, and the trace context.
-pub(crate) fn headers(version: &str, trace: Option<&TraceContext>) -> HeaderMap {
-    let mut headers = BESIDE.try_with(HeaderMap::clone).unwrap_or_default();
+pub(crate) fn headers(version: &str, Sent { trace, forwarded }: Sent<'_>) -> HeaderMap {
+    let mut headers = forwarded.cloned().unwrap_or_default();
     put(&mut headers, HeaderName::from_static(header::PROTOCOL_VERSION), version);
     for (key, value) in trace_pairs(trace) {
         put(&mut headers, HeaderName::from_static(key), value);
@@ -258,7 +257,7 @@ mod tests {
 
     #[test]
     fn names_travel_encoded() {
-        let mut headers = headers("2026-07-28", None);
+        let mut headers = headers("2026-07-28", Sent::default());
         mirror(&mut headers, "tools/call", Some("größe"), &[]);
         assert_eq!(headers["mcp-method"], "tools/call");
         assert_eq!(headers["mcp-name"], "=?base64?Z3LDtsOfZQ==?=");

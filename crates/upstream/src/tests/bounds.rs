@@ -166,11 +166,12 @@ async fn the_lists_of_an_upstream_have_a_size() {
 async fn only_changes_of_what_is_watched_are_remembered() {
     let notices = crate::watch::Notices::default();
     let change = |uri: &str| notices.changed(toolgate_core::link::Change::Resource(uri.to_owned()));
-    assert!(notices.watch("x:a", true) && !notices.watch("x:a", true));
+    let ann: Arc<str> = "ann".into();
+    assert!(notices.watch("x:a", &ann, true) && !notices.watch("x:a", &ann, true));
     change("x:a");
     change("x:b");
     assert_eq!(notices.take().updated.into_iter().collect::<Vec<_>>(), ["x:a"]);
-    assert!(!notices.watch("x:a", false) && notices.watch("x:a", false));
+    assert!(!notices.watch("x:a", &ann, false) && notices.watch("x:a", &ann, false));
     change("x:a");
     assert!(notices.take().updated.is_empty());
 }

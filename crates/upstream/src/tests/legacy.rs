@@ -220,7 +220,7 @@ async fn errors_of_the_upstream_go_on() {
     let read = mount.foreign.unwrap().resources.unwrap().read;
     let error = call_as(&read, json!({"uri": "x:y"}), "ann", None).await.unwrap_err();
     assert_eq!((error.kind, error.code), (Kind::NotFound, None));
-    assert_eq!(error.data.as_deref(), Some(&json!({"uri": "x:y"})));
+    assert_eq!(error.data.as_deref(), Some(&json!({"uri": "x:y", "upstream": "up"})));
 }
 
 #[tokio::test(start_paused = true)]
@@ -273,4 +273,24 @@ async fn silence_ends_a_call_at_the_deadline_and_progress_renews_it() {
         "{error}"
     );
     world.wire.method("notifications/cancelled").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_with_a_member_twice_is_nobodys_result() {
+    for legacy in [true, false] {
+        let twice = r#"{"content":[],"isError":false,"structuredContent":{},"isError":true}"#;
+        let (_world, mount) = World::with(
+            settings(),
+            script(legacy, json!([tool("t")]), move |turn: &Turn| {
+                let text = format!(r#"{{"jsonrpc":"2.0","id":{},"result":{twice}}}"#, turn.body["id"]);
+                turn.out.try_send(Ok(text.into())).unwrap();
+                Ok(())
+            }),
+        )
+        .await;
+        let error = call(&mount, "t", &nobody()).await.unwrap_err();
+        assert_eq!((error.kind, error.code), (Kind::Internal, Some(-32603)));
+        assert_eq!(error.message, "upstream up: its result has the member \"isError\" twice");
+        assert_eq!(error.data.as_deref(), Some(&json!({"upstream": "up"})));
+    }
 }

@@ -1,15 +1,15 @@
 //! What is offered: pages, what is set aside, names, effects; the era found out.
 
-use super::fake::{Script, Turn, say, status};
+use super::fake::{Script, Turn, failure, say, status};
 use super::world::{World, call_as, find, name, pipe, script, settings, tool};
 use crate::settings::EraChoice;
 use crate::transport::Failure;
-use crate::{State, Upstream};
+use crate::{Cause, State, Upstream};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use toolgate_core::Effect;
+use toolgate_core::{Effect, Kind};
 
 // A legacy upstream whose tools come in pages: by cursor, the page and the next cursor.
 fn paged(pages: impl Fn(&str) -> (Value, Option<String>) + Send + Sync + 'static) -> Script {
@@ -171,11 +171,39 @@ async fn a_trial_tells_each_step() {
         report.steps[3].detail.contains("1 tools offered; set aside: broken: its inputSchema"),
         "{report:?}"
     );
+    assert_eq!(report.steps[3].cause, Some(Cause::SetAside));
+    assert!(report.steps[..3].iter().all(|step| step.cause.is_none()));
     assert!(world.upstreams.status().is_empty());
     world.down.store(true, Ordering::SeqCst);
     let report = world.upstreams.test(&name("up"), &settings()).await;
     assert_eq!((report.ok, report.steps.len()), (false, 2));
     assert_eq!(report.steps[1].detail, "connection refused");
+    assert_eq!(report.steps[1].cause, Some(Cause::Unreachable));
+    let report = world.upstreams.test(&name("up"), &pipe()).await;
+    assert_eq!(report.steps[1].cause, Some(Cause::NotStarted));
+    let report = world.upstreams.test(&name("up"), &Upstream::default()).await;
+    assert_eq!(report.steps[0].cause, Some(Cause::Settings));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trial_says_what_kind_of_thing_is_wrong() {
+    let body = |text: &str| Some(text.to_owned().into());
+    for (failure, cause) in [
+        (status(401), Cause::Credentials),
+        (Failure { body: body("Invalid Host header"), ..status(403) }, Cause::HostName),
+        (Failure { body: body("no"), ..status(403) }, Cause::Rights),
+        (status(421), Cause::HostName),
+        (status(404), Cause::Path),
+        (status(500), Cause::Broken),
+        (Failure { kind: Kind::Timeout, ..failure("late: HTTP 404") }, Cause::Slow),
+        (Failure { kind: Kind::Forbidden, ..failure("private address") }, Cause::Rule),
+    ] {
+        let said = failure.clone();
+        let world = World::empty(Arc::new(move |_: Turn| Err(said.clone())));
+        let report = world.upstreams.test(&name("up"), &settings()).await;
+        let last = report.steps.last().unwrap();
+        assert_eq!((last.ok, last.cause), (false, Some(cause)), "{failure:?}: {last:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

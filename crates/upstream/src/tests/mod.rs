@@ -8,4 +8,5 @@ mod legacy;
 mod lists;
 mod modern;
 mod offers;
+mod watching;
 pub(crate) mod world;

@@ -182,7 +182,8 @@ async fn a_missing_capability_goes_on_with_its_data() {
     .await;
     let error = call(&mount, "t", &Client::modern(json!({}))).await.unwrap_err();
     assert_eq!((error.kind, error.code), (Kind::MissingCapability, Some(-32021)));
-    assert_eq!(error.data.as_deref(), Some(&json!({"requiredCapabilities": {"sampling": {}}})));
+    let data = json!({"requiredCapabilities": {"sampling": {}}, "upstream": "up"});
+    assert_eq!(error.data.as_deref(), Some(&data));
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,6 +16,10 @@ fn answers(turn: &Turn) -> Result<(), crate::transport::Failure> {
     Ok(())
 }
 
+fn ann() -> toolgate_core::Caller {
+    toolgate_core::Caller::new("ann", "ann", ["admin"])
+}
+
 // A legacy upstream whose tools can be changed.
 fn changing(tools: &Arc<Mutex<Value>>) -> Script {
     let (tools, rest) = (tools.clone(), script(true, json!([]), answers));
@@ -49,10 +53,32 @@ async fn changes_are_looked_at_once_and_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn lists_that_never_rest_are_looked_at_less_and_less_often() {
+    let tools = Arc::new(Mutex::new(json!([tool("t")])));
+    let (world, _) = World::with(settings(), changing(&tools)).await;
+    let before = world.wire.count("tools/list");
+    world.wire.method("notifications/initialized").await;
+    let stream = world.wire.outside.lock().unwrap()[0].clone();
+    let changed = json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"});
+    for _ in 0..3000 {
+        say(&stream, &changed);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let looks = world.wire.count("tools/list") - before;
+    assert!((30..=45).contains(&looks), "{looks} looks in 300 seconds");
+    // After a calm it is looked at once.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let before = world.wire.count("tools/list");
+    say(&stream, &changed);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.wire.count("tools/list"), before + 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn resources_are_watched_as_long_as_somebody_does() {
     let (mut world, mount) = World::with(settings(), script(true, json!([]), answers)).await;
     let relay = mount.foreign.unwrap().relay;
-    let (one, two) = (relay.watch("file:///a"), relay.watch("file:///a"));
+    let (one, two) = (relay.watch("file:///a", &ann()), relay.watch("file:///a", &ann()));
     let sent = world.wire.method("resources/subscribe").await;
     assert_eq!(sent["params"]["uri"], "file:///a");
     let stream = world.wire.outside.lock().unwrap()[0].clone();
@@ -83,7 +109,7 @@ async fn a_modern_upstream_is_listened_to_anew_when_the_watched_change() {
     .await;
     let first = world.wire.method("subscriptions/listen").await;
     assert_eq!(first["params"]["notifications"], json!({"toolsListChanged": true}));
-    let _watch = mount.foreign.unwrap().relay.watch("file:///a");
+    let _watch = mount.foreign.unwrap().relay.watch("file:///a", &ann());
     let second =
         world.wire.find(|body| body["params"]["notifications"]["resourceSubscriptions"].is_array()).await;
     assert_eq!(second["params"]["notifications"]["resourceSubscriptions"], json!(["file:///a"]));

@@ -94,7 +94,7 @@ impl World {
             (Arc::<Wire>::default(), Arc::<Dead>::default(), Arc::<AtomicBool>::default());
         let (sender, events) = mpsc::unbounded_channel();
         let (w, d, off) = (wire.clone(), dead.clone(), down.clone());
-        let open: Open = Arc::new(move |_name, upstream| {
+        let open: Open = Arc::new(move |_name, upstream, _caller| {
             let pipe = upstream.command.is_some();
             let old = upstream.transport == crate::settings::Transport::Sse;
             let (wire, script, dead, off) = (w.clone(), script.clone(), d.clone(), off.clone());

@@ -159,8 +159,13 @@ pub trait Transport: Send + Sync {
 }
 
 /// Opens a transport to an upstream: starts the process, or makes the client of the origin (which connects when it is used).
+/// With the caller whose alone the process will be, where callers are kept apart.
 pub type Open = Arc<
-    dyn Fn(&str, &Upstream) -> toolgate_core::tool::BoxFuture<'static, Result<Arc<dyn Transport>, Failure>>
+    dyn Fn(
+            &str,
+            &Upstream,
+            Option<&str>,
+        ) -> toolgate_core::tool::BoxFuture<'static, Result<Arc<dyn Transport>, Failure>>
         + Send
         + Sync,
 >;

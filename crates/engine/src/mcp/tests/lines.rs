@@ -2,7 +2,7 @@
 
 use super::{Bench, bench, bench_with, caller, shop};
 use crate::mcp::Out;
-use crate::mcp::channel::{self, Hold, Room};
+use crate::mcp::channel::{self, Hold, Room, Visitor};
 use crate::mcp::stdio::serve_lines;
 use crate::{Engine, Settings};
 use futures_util::stream;
@@ -349,8 +349,8 @@ async fn an_answer_without_room_is_an_error() {
     let incoming = stream::iter([line(1, "tools/list"), line(2, "ping")]);
     // Room for what is short.
     let hold: Hold = Arc::new(|answer| (answer.len() < 100).then(|| answer.into()));
-    let (reading, mut outgoing) =
-        channel::open(bench.engine.clone(), caller("admin"), None, incoming, Some(hold));
+    let visitor = Visitor { caller: caller("admin"), scope: None, forwarded: None, hold: Some(hold) };
+    let (reading, mut outgoing) = channel::open(bench.engine.clone(), visitor, incoming);
     reading.await.unwrap();
     let Some(Out::Message(refused)) = outgoing.recv().await else { panic!("no answer") };
     let refused: Value = serde_json::from_slice(&refused).unwrap();

@@ -105,7 +105,7 @@ impl Relay for Line {
         let values = json!({"values": [params["ref"].to_string(), caller.id], "hasMore": true});
         Box::pin(async move { Ok(values) })
     }
-    fn watch(&self, uri: &str) -> Box<dyn Send + Sync> {
+    fn watch(&self, uri: &str, _: &Caller) -> Box<dyn Send + Sync> {
         self.0.0.lock().unwrap().push(format!("+{uri}"));
         Box::new(Held(self.0.clone(), uri.to_owned()))
     }

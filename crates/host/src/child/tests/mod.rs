@@ -3,6 +3,7 @@
 mod confined;
 mod life;
 mod network;
+mod takes;
 
 use super::*;
 use std::path::Path;

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use toolgate_host::child::{Profile, enforceable};
 use toolgate_upstream::settings::Sandbox;
-use toolgate_upstream::{Report, Step, Upstream, secrets};
+use toolgate_upstream::{Cause, Report, Step, Upstream, secrets};
 
 pub async fn all(settings: Settings, name: &str) -> Result<Vec<Finding>> {
     let gate = wiring::open(settings, "cli").await?;
@@ -151,7 +151,7 @@ fn tried(report: &Report, settings: &Upstream) -> Vec<Finding> {
         .map(|step| {
             let found = format!("{} ({} ms)", step.detail, step.took_ms);
             match step.ok {
-                true if step.detail.contains("set aside") => Finding::warning(
+                true if step.cause == Some(Cause::SetAside) => Finding::warning(
                     step.name,
                     found,
                     "what is set aside is not offered: tell its author, or rename it in `tools.rename`",
@@ -163,66 +163,59 @@ fn tried(report: &Report, settings: &Upstream) -> Vec<Finding> {
         .collect()
 }
 
-// The fix, by what the failure says.
+// The fix, by the kind of the failure.
 fn mend(step: &Step, settings: &Upstream) -> &'static str {
-    let text = step.detail.to_lowercase();
-    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    if settings.command.is_some() {
-        return of_program(step, &has);
-    }
-    match step.name {
-        _ if has(&["401", "unauthorized"]) => {
+    match step.cause {
+        Some(Cause::Credentials) => {
             "it wants to know who asks: set `headers.Authorization: Bearer ${env:NAME}`, and check that the token is not expired"
         }
-        _ if has(&["host header", "421", "invalid host", "misdirected"]) => {
+        Some(Cause::HostName) => {
             "it takes no requests for this host name (its protection against DNS rebinding): add the name to its allowed hosts"
         }
-        _ if has(&["403", "forbidden"]) => {
-            "it knows who asks and refuses, or does not take this Host: check the token's rights and the server's allowed hosts"
-        }
-        _ if has(&["certificate", "tls", "unknown issuer"]) => {
-            "its certificate is not trusted here: renew it, or name its authority in `ca: /path/ca.pem`"
-        }
-        _ if has(&["404", "405"]) => {
+        Some(Cause::Rights) => "it knows who asks and refuses: check what the token in `headers` may do",
+        Some(Cause::Path) => {
             "there is no MCP endpoint at this address: most end with /mcp, old ones with /sse"
         }
-        _ if has(&["private", "egress"]) => {
-            "the gateway's `egress` rules close this address; name it in `egress.allow_private`"
+        Some(Cause::Rule) => {
+            "the gateway's own rules forbid it: name the address in `egress.allow_private`, or what the program needs in `read`"
         }
-        _ if has(&["refused", "unreachable", "resolve", "dns"]) => {
-            "nothing answers there: is the server running, and is `url` right as seen from this machine?"
+        Some(Cause::Unreachable) => {
+            "there is no connection: is the server running, and is `url` right as seen from this machine? A certificate of an authority \
+             that is not known here needs `ca: /path/ca.pem`"
         }
-        _ if has(&["did not", "within", "silent", "deadline", "time"]) => {
+        Some(Cause::Slow) => {
             "it takes too long: the first start of npx or uvx downloads the package; give it more with `start: 2m`"
         }
-        "lists" | "offers" => "the server answers and what it offers is broken: tell its author",
-        _ => "check `url`, `transport` and `era`",
+        Some(Cause::Ended) => last_words(&step.detail),
+        Some(Cause::NotStarted) => {
+            "it cannot be started: see the reason; a secret that is missing, a path that is not there, a sandbox that this machine \
+             does not have"
+        }
+        Some(Cause::Settings) => "correct the settings: `toolgate config schema` describes every field",
+        Some(Cause::Broken | Cause::SetAside) | None if settings.command.is_some() => {
+            "the server answers and what it says is broken: tell its author"
+        }
+        Some(Cause::Broken | Cause::SetAside) | None => {
+            "what answers there breaks the protocol, or is no MCP server: check `url`, `transport` and `era`, else tell its author"
+        }
     }
 }
 
-fn of_program(step: &Step, has: &dyn Fn(&[&str]) -> bool) -> &'static str {
-    match step.name {
-        "lists" | "offers" => "the server answers and what it offers is broken: tell its author",
-        _ if has(&["npm error", "no matching version", "no solution found", "failed to fetch"]) => {
-            "the package could not be had: check its name and version, and that `egress` names the \
-             registry's hosts"
-        }
-        _ if has(&["modulenotfound", "cannot find module", "no module named"]) => {
-            "something that it needs is not installed, or not readable in the sandbox: name the place in `read`"
-        }
-        _ if has(&["eacces", "permission denied", "read-only", "operation not permitted"]) => {
-            "the sandbox closes a path or a call that it needs: name paths in `read` and `write`"
-        }
-        _ if has(&["memory", "sigkill", "signal 9"]) => {
-            "it may have run out of memory: give it more with `memory: 2GiB`"
-        }
-        _ if has(&["did not", "within", "silent", "deadline", "timed out"]) => {
-            "it takes too long: the first start of npx or uvx downloads the package; give it more with `start: 2m`"
-        }
-        _ => {
-            "start it by hand to see what it says: a server for stdio must write nothing but MCP to standard output; in the sandbox it \
-             may lack a path (`read`, `write`) or a host (`egress`)"
-        }
+// A program that ended has nothing but its last words, in whatever language: the usual ones are known.
+fn last_words(text: &str) -> &'static str {
+    let text = text.to_lowercase();
+    let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if has(&["npm error", "no matching version", "no solution found", "failed to fetch"]) {
+        "the package could not be had: check its name and version, and that `egress` names the registry's hosts"
+    } else if has(&["modulenotfound", "cannot find module", "no module named"]) {
+        "something that it needs is not installed, or not readable in the sandbox: name the place in `read`"
+    } else if has(&["eacces", "permission denied", "read-only", "operation not permitted"]) {
+        "the sandbox closes a path or a call that it needs: name paths in `read` and `write`"
+    } else if has(&["memory", "sigkill"]) {
+        "it may have run out of memory: give it more with `memory: 2GiB`"
+    } else {
+        "start it by hand to see what it says: a server for stdio must write nothing but MCP to standard output; in the sandbox it \
+         may lack a path (`read`, `write`) or a host (`egress`)"
     }
 }
 
@@ -251,21 +244,37 @@ mod tests {
 
     #[test]
     fn failures_have_their_fixes() {
-        let of = |detail: &str| {
-            let step = Step { name: "connect", ok: false, detail: detail.to_owned(), took_ms: 1 };
-            mend(&step, &Upstream { url: Some("https://a/".into()), ..Upstream::default() })
+        let of = |cause, detail: &str, settings: &Upstream| {
+            let step = Step {
+                name: "connect",
+                ok: false,
+                cause: Some(cause),
+                detail: detail.to_owned(),
+                took_ms: 1,
+            };
+            mend(&step, settings)
         };
-        assert!(of("answers 401 Unauthorized").contains("Authorization"));
-        assert!(of("HTTP 403").contains("allowed hosts"));
-        assert!(of("invalid peer certificate: UnknownIssuer").contains("ca:"));
-        assert!(of("connection refused").contains("running"));
-        assert!(of("HTTP 404").contains("/mcp"));
-        let of = |detail: &str| {
-            let step = Step { name: "connect", ok: false, detail: detail.to_owned(), took_ms: 1 };
-            mend(&step, &Upstream { command: Some("npx".into()), ..Upstream::default() })
-        };
-        assert!(of("its last words: npm error 403 Forbidden").contains("registry's hosts"));
-        assert!(of("EACCES: /x").contains("read"));
-        assert!(of("exited with status 1").contains("by hand"));
+        let endpoint = Upstream { url: Some("https://a/".into()), ..Upstream::default() };
+        for (cause, says) in [
+            (Cause::Credentials, "Authorization"),
+            (Cause::HostName, "allowed hosts"),
+            (Cause::Rights, "refuses"),
+            (Cause::Path, "/mcp"),
+            (Cause::Rule, "egress"),
+            (Cause::Unreachable, "ca:"),
+            (Cause::Slow, "start:"),
+            (Cause::Broken, "`era`"),
+        ] {
+            // Whatever it says of itself: words are not what decides.
+            assert!(of(cause, "HTTP 401 certificate 404 timed out", &endpoint).contains(says), "{cause:?}");
+        }
+        let program = Upstream { command: Some("npx".into()), ..Upstream::default() };
+        assert!(
+            of(Cause::Ended, "its last words: npm error 403 Forbidden", &program)
+                .contains("registry's hosts")
+        );
+        assert!(of(Cause::Ended, "EACCES: /x", &program).contains("read"));
+        assert!(of(Cause::Ended, "exited with status 1", &program).contains("by hand"));
+        assert!(of(Cause::NotStarted, "no module named memory", &program).contains("cannot be started"));
     }
 }

@@ -10,19 +10,21 @@ use toolgate_host::egress::EgressRules;
 pub struct Ground {
     /// Run-files and directories of children (`host::child::sweep` is given the same).
     pub state: PathBuf,
-    /// Directory in which each upstream has one of its own that is kept (caches of npx and uvx).
+    /// Directory in which each upstream has one of its own that is kept (caches of npx and uvx), and one for each caller where
+    /// those are kept apart.
     pub homes: PathBuf,
     /// Closed to every child: the gateway's data directory.
     pub denied: Vec<PathBuf>,
     pub egress: EgressRules,
 }
 
-/// Its own directory is the same for all processes of an upstream; who keeps callers apart gives each process another `home`.
+/// Its own directory is the same for all processes of an upstream, but for those that are one `caller`'s alone.
 ///
 /// `env`: the resolved variables. `secrets`: those of their values that came from references, and are never shown.
 pub fn plan(
     name: &str,
     upstream: &Upstream,
+    caller: Option<&str>,
     env: Vec<(String, String)>,
     secrets: Vec<String>,
     ground: &Ground,
@@ -43,7 +45,12 @@ pub fn plan(
         denied: ground.denied.clone(),
         egress: Egress { rules: ground.egress.clone(), allow: upstream.egress.clone() },
         memory: upstream.memory.0,
-        home: Some(ground.homes.join(directory(name))),
+        // Beside the upstream's own, whose processes do not see it there.
+        home: Some(match caller {
+            Some(caller) => ground.homes.join(format!("{}.callers", directory(name))).join(directory(caller)),
+            None => ground.homes.join(directory(name)),
+        }),
+        most_homes: caller.map(|_| upstream.max_sessions),
         ..Plan::new(name, command, ground.state.clone())
     }
 }
@@ -74,8 +81,12 @@ mod tests {
             ..Upstream::default()
         };
         let ground = Ground { state: "/s".into(), homes: "/h".into(), ..Ground::default() };
-        let plan =
-            plan("../a b", &upstream, vec![("A".into(), "secret".into())], vec!["secret".into()], &ground);
+        let env = vec![("A".into(), "secret".into())];
+        let own = plan("../a b", &upstream, Some("x.y"), env.clone(), Vec::new(), &ground);
+        assert_eq!(own.home.unwrap(), std::path::Path::new("/h/_2e_2e_2fa_20b.callers/x_2ey"));
+        assert_eq!(own.most_homes, Some(upstream.max_sessions));
+        let plan = plan("../a b", &upstream, None, env, vec!["secret".into()], &ground);
+        assert_eq!(plan.most_homes, None);
         assert_eq!((plan.program.as_str(), plan.profile, plan.memory), ("npx", Profile::Strict, 1 << 30));
         assert_eq!(plan.home.unwrap(), std::path::Path::new("/h/_2e_2e_2fa_20b"));
         assert_eq!(plan.egress.allow, ["api.example.org"]);
