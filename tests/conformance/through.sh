@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # The official conformance suite through the gateway, in front of upstreams: through.sh BIN_DIR
 #
-# BIN_DIR holds toolgate, conformance_gate and keyed_front. Upstreams: our own fixture (both eras, and each alone), and the
-# everything-server of PyPI `mcp` where EVERYTHING names its start command with PORT in place of the port. As many checks
-# pass as of the upstream itself; what cannot pass in the crossing is in exceptions.json, each with the reason.
+# BIN_DIR holds toolgate, conformance_gate, keyed_front and examples/rmcp_server. Upstreams: our own fixture (both eras, and
+# each alone), the same fixtures on rmcp's server, and the everything-server of PyPI `mcp` where EVERYTHING names its start
+# command with PORT in place of the port. Every check that passes of the upstream itself passes through the gateway; what
+# cannot is in exceptions.json, each with the reason.
 # Needs NODE and the packages of package-lock.json beside this file.
 set -euo pipefail
 BIN="$(realpath "$1")"
@@ -89,7 +90,18 @@ suite() {
 # direct NAME PORT PATH OPTION...: the upstream itself; what passes here must pass through the gateway.
 direct() {
   DIRECT="$WORK/$1.json" PORT=$2 EXCEPT=''
-  MEASURE=measure suite direct "${@:3}"
+  MEASURE=measure suite "direct, ${1%.*}" "${@:3}"
+}
+
+# other NAME TITLE COMMAND: a server of another implementation, by itself and behind the gateway; PORT stands for its port.
+other() {
+  UP="$(port)"
+  up "$UP" "$1.log" bash -c "exec ${3//PORT/$UP}"
+  direct "$1.$revision" "$UP" /mcp --requirements "$revision"
+  gateway "$(upstream "$1" "$UP" never '' "$era")" "$1"
+  EXCEPT="$2, $revision"
+  suite "through, $2" /mcp --requirements "$revision"
+  stop
 }
 
 fixture() { up "$1" "fixture.$1.log" "$BIN/conformance_gate" "127.0.0.1:$1" "$2"; }
@@ -128,16 +140,9 @@ for set in 2025-11-25:legacy 2026-07-28:auto; do
   suite 'through, two upstreams, a name in conflict, the door of one' /mcp/first --requirements "$revision"
   stop
 
-  if [[ -n ${EVERYTHING:-} ]]; then
-    UP="$(port)"
-    up "$UP" everything.log bash -c "exec ${EVERYTHING//PORT/$UP}"
-    direct "everything.$revision" "$UP" /mcp --requirements "$revision"
-    gateway "$(upstream everything "$UP" never '' "$era")" everything
-    EXCEPT="PyPI everything-server, $revision"
-    suite 'through, PyPI everything-server' /mcp --requirements "$revision"
-    EXCEPT=''
-    stop
-  fi
+  other rmcp 'rmcp server' "'$BIN/examples/rmcp_server' 127.0.0.1:PORT"
+  [[ -z ${EVERYTHING:-} ]] || other everything 'PyPI everything-server' "$EVERYTHING"
+  EXCEPT=''
 done
 
 # The crossing: clients of one era, an upstream of the other.

@@ -32,7 +32,7 @@ use tokio::net::TcpListener;
 use tokio::sync::broadcast;
 
 /// How soon a client comes back to a stream that was closed.
-const RETRY: Duration = Duration::from_millis(300);
+const RETRY: Duration = Duration::from_millis(100);
 
 /// What changed in what the server offers.
 #[derive(Debug, Clone)]
