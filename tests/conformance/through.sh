@@ -105,9 +105,10 @@ other() {
 }
 
 fixture() { up "$1" "fixture.$1.log" "$BIN/conformance_gate" "127.0.0.1:$1" "$2"; }
-# upstream NAME PORT PREFIX PATH [ERA]
+# upstream NAME PORT PREFIX PATH [ERA [TASKS]]
 upstream() {
-  printf '  %s: {url: "http://127.0.0.1:%s/mcp%s", era: %s, prefix: %s, tools: {trust_hints: true}}\n' "$1" "$2" "$4" "${5:-auto}" "$3"
+  printf '  %s: {url: "http://127.0.0.1:%s/mcp%s", era: %s, prefix: %s, tools: {trust_hints: true, tasks: {%s}}}\n' \
+    "$1" "$2" "$4" "${5:-auto}" "$3" "${6:-}"
 }
 # second TOOL...: a server over standard input and output, in the standard sandbox.
 second() {
@@ -145,9 +146,11 @@ for set in 2025-11-25:legacy 2026-07-28:auto; do
   EXCEPT=''
 done
 
-# The crossing: clients of one era, an upstream of the other.
+# The crossing: clients of one era, an upstream of the other. Tasks of a legacy upstream are the gateway's own.
 UP="$(port)"; fixture "$UP" legacy
-gateway "$(upstream fixture "$UP" never /conformance)" fixture
+TASKS='slow_compute: optional, protocol_error_job: optional, confirm_delete: optional, multi_input: optional'
+TASKS="$TASKS, failing_job: required, test_tool_with_task: required"
+gateway "$(upstream fixture "$UP" never /conformance auto "$TASKS")" fixture
 EXCEPT='modern client, legacy upstream' DIRECT="$WORK/fixture.2026-07-28.json"
 suite 'crossing, modern client, legacy upstream' /mcp --requirements 2026-07-28
 stop
