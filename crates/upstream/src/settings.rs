@@ -153,7 +153,7 @@ pub struct Tools {
 pub enum Tasks {
     /// Those of clients that know tasks; others wait for the answer.
     Optional,
-    /// All; a client that does not know tasks is refused.
+    /// All of clients of the modern era; one that does not know tasks is refused.
     Required,
 }
 
