@@ -122,9 +122,11 @@ conformance() {
   tests/conformance/run.sh "${CARGO_TARGET_DIR:-target}/debug/conformance_gate"
 }
 
-# The gateway in front of upstreams, ours and the everything-server that comes with the source of PyPI's mcp.
+# The gateway in front of upstreams: ours, rmcp's, and the everything-server that comes with the source of PyPI's mcp.
 conformance_through() {
   cargo build --locked -p toolgate -p toolgate-testkit --bins
+  # With the features of the whole workspace: it was built so with the tests.
+  cargo build --locked --workspace --example rmcp_server
   PYTHONPATH="$PYTHON_PACKAGES:$(everything_server)" EVERYTHING="$PYTHON -m mcp_everything_server.server --port PORT" \
     tests/conformance/through.sh "${CARGO_TARGET_DIR:-target}/debug"
 }

@@ -18,7 +18,7 @@ const HARMLESS = [...QUIET, 'SKIPPED'];
 const exceptions = new Map();
 if (listed) {
   const lists = JSON.parse(readFileSync(new URL('exceptions.json', import.meta.url), 'utf8'));
-  for (const [reason, checks] of Object.entries(lists[listed])) for (const check of checks) exceptions.set(check, reason);
+  for (const [reason, checks] of Object.entries(lists[listed] ?? {})) for (const check of checks) exceptions.set(check, reason);
 }
 const excepted = new Set();
 

@@ -1,27 +1,25 @@
 #!/usr/bin/env bash
 # The official conformance suite through the gateway, in front of upstreams: through.sh BIN_DIR
 #
-# BIN_DIR holds toolgate, conformance_gate and keyed_front. Upstreams: our own fixture (both eras, and each alone), and the
-# everything-server of PyPI `mcp` where EVERYTHING names its start command with PORT in place of the port. As many checks
-# pass as of the upstream itself; what cannot pass in the crossing is in exceptions.json, each with the reason.
+# BIN_DIR holds toolgate, conformance_gate, keyed_front and examples/rmcp_server. Upstreams: our own fixture (both eras, and
+# each alone), the same fixtures on rmcp's server, and the everything-server of PyPI `mcp` where EVERYTHING names its start
+# command with PORT in place of the port. Every check that passes of the upstream itself passes through the gateway; what
+# cannot is in exceptions.json, each with the reason.
 # Needs NODE and the packages of package-lock.json beside this file.
 set -euo pipefail
 BIN="$(realpath "$1")"
 cd "$(dirname "${BASH_SOURCE[0]}")"
 : "${NODE:?}"
 
-WORK="$(mktemp -d)"
+ALL="$(mktemp -d)"
+WORK="$ALL"
 PIDS=()
 stop() {
   for pid in "${PIDS[@]}"; do kill "$pid" 2>/dev/null || true; done
   for pid in "${PIDS[@]}"; do wait "$pid" 2>/dev/null || true; done
   PIDS=()
 }
-end() {
-  stop
-  rm -rf "$WORK"
-}
-trap end EXIT
+trap 'stop; rm -rf "$ALL"' EXIT
 
 port() {
   "$NODE" -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })'
@@ -88,14 +86,26 @@ suite() {
 
 # direct NAME PORT PATH OPTION...: the upstream itself; what passes here must pass through the gateway.
 direct() {
-  DIRECT="$WORK/$1.json" PORT=$2 EXCEPT=''
-  MEASURE=measure suite direct "${@:3}"
+  DIRECT="$ALL/$1.json" PORT=$2 EXCEPT=''
+  MEASURE=measure suite "direct, ${1%.*}" "${@:3}"
+}
+
+# other NAME TITLE COMMAND: a server of another implementation, by itself and behind the gateway; PORT stands for its port.
+other() {
+  UP="$(port)"
+  up "$UP" "$1.log" bash -c "exec ${3//PORT/$UP}"
+  direct "$1.$revision" "$UP" /mcp --requirements "$revision"
+  gateway "$(upstream "$1" "$UP" never '' "$era")" "$1"
+  EXCEPT="$2, $revision"
+  suite "through, $2" /mcp --requirements "$revision"
+  stop
 }
 
 fixture() { up "$1" "fixture.$1.log" "$BIN/conformance_gate" "127.0.0.1:$1" "$2"; }
-# upstream NAME PORT PREFIX PATH [ERA]
+# upstream NAME PORT PREFIX PATH [ERA [TASKS]]
 upstream() {
-  printf '  %s: {url: "http://127.0.0.1:%s/mcp%s", era: %s, prefix: %s, tools: {trust_hints: true}}\n' "$1" "$2" "$4" "${5:-auto}" "$3"
+  printf '  %s: {url: "http://127.0.0.1:%s/mcp%s", era: %s, prefix: %s, tools: {trust_hints: true, tasks: {%s}}}\n' \
+    "$1" "$2" "$4" "${5:-auto}" "$3" "${6:-}"
 }
 # second TOOL...: a server over standard input and output, in the standard sandbox.
 second() {
@@ -107,9 +117,9 @@ second() {
 
 FAILED=0 RUNS=0 EXCEPT='' DIRECT='' MEASURE=''
 
-# What is asked of the upstream in the era of its client: `auto` finds the modern one where there are both.
-for set in 2025-11-25:legacy 2026-07-28:auto; do
-  revision=${set%:*} era=${set#*:}
+# runs REVISION ERA: all runs in the era of both sides; `auto` finds the modern one where there are both.
+runs() {
+  local revision=$1 era=$2
   UP="$(port)"; fixture "$UP" both
   direct "fixture.$revision" "$UP" /mcp/conformance --requirements "$revision"
   gateway "$(upstream fixture "$UP" never /conformance "$era")" fixture
@@ -128,28 +138,38 @@ for set in 2025-11-25:legacy 2026-07-28:auto; do
   suite 'through, two upstreams, a name in conflict, the door of one' /mcp/first --requirements "$revision"
   stop
 
-  if [[ -n ${EVERYTHING:-} ]]; then
-    UP="$(port)"
-    up "$UP" everything.log bash -c "exec ${EVERYTHING//PORT/$UP}"
-    direct "everything.$revision" "$UP" /mcp --requirements "$revision"
-    gateway "$(upstream everything "$UP" never '' "$era")" everything
-    EXCEPT="PyPI everything-server, $revision"
-    suite 'through, PyPI everything-server' /mcp --requirements "$revision"
-    EXCEPT=''
-    stop
-  fi
-done
+  other rmcp 'rmcp server' "'$BIN/examples/rmcp_server' 127.0.0.1:PORT"
+  [[ -z ${EVERYTHING:-} ]] || other everything 'PyPI everything-server' "$EVERYTHING"
+}
 
-# The crossing: clients of one era, an upstream of the other.
+# Both sets at once: they mostly wait.
+for set in 2025-11-25:legacy 2026-07-28:auto; do
+  (
+    WORK="$ALL/${set%:*}"
+    PIDS=()
+    mkdir "$WORK"
+    trap stop EXIT
+    runs "${set%:*}" "${set#*:}"
+    ((FAILED == 0)) || { printf 'through.sh: %d of %d runs have failed checks\n' "$FAILED" "$RUNS"; exit 1; }
+  ) >"$ALL/${set%:*}.log" 2>&1 &
+  PIDS+=($!)
+done
+for pid in "${PIDS[@]}"; do wait "$pid" || FAILED=$((FAILED + 1)); done
+PIDS=()
+cat "$ALL"/20*.log
+
+# The crossing: clients of one era, an upstream of the other. Tasks of a legacy upstream are the gateway's own.
 UP="$(port)"; fixture "$UP" legacy
-gateway "$(upstream fixture "$UP" never /conformance)" fixture
-EXCEPT='modern client, legacy upstream' DIRECT="$WORK/fixture.2026-07-28.json"
+TASKS='slow_compute: optional, protocol_error_job: optional, confirm_delete: optional, multi_input: optional'
+TASKS="$TASKS, failing_job: required, test_tool_with_task: required"
+gateway "$(upstream fixture "$UP" never /conformance auto "$TASKS")" fixture
+EXCEPT='modern client, legacy upstream' DIRECT="$ALL/fixture.2026-07-28.json"
 suite 'crossing, modern client, legacy upstream' /mcp --requirements 2026-07-28
 stop
 UP="$(port)"; fixture "$UP" modern
 gateway "$(upstream fixture "$UP" never /conformance)" fixture
-EXCEPT='legacy client, modern upstream' DIRECT="$WORK/fixture.2025-11-25.json"
+EXCEPT='legacy client, modern upstream' DIRECT="$ALL/fixture.2025-11-25.json"
 suite 'crossing, legacy client, modern upstream' /mcp --requirements 2025-11-25
 stop
 
-((FAILED == 0)) || { printf 'through.sh: %d of %d runs have failed checks\n' "$FAILED" "$RUNS" >&2; exit 1; }
+((FAILED == 0)) || { printf 'through.sh: there are failed checks\n' >&2; exit 1; }

@@ -150,6 +150,19 @@ pub struct Tools {
     /// Whether the upstream's own hints (`readOnlyHint`, `destructiveHint`) are believed. Without them, and where nothing
     /// is said in `effects`, a tool counts as one that destroys.
     pub trust_hints: bool,
+    /// Tools whose calls are tasks that the gateway keeps (extension `io.modelcontextprotocol/tasks`), by name or pattern:
+    /// `optional` or `required`. For an upstream that makes no tasks itself, as no legacy one does.
+    pub tasks: BTreeMap<String, Tasks>,
+}
+
+/// Which calls of a tool are tasks, whose result is fetched later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tasks {
+    /// Those of clients that know tasks; others wait for the answer.
+    Optional,
+    /// All of clients of the modern era; one that does not know tasks is refused.
+    Required,
 }
 
 /// How far a program is confined. One that cannot be confined as asked does not start.

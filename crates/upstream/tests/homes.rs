@@ -1,7 +1,6 @@
 //! Real processes of an upstream whose callers are kept apart: each has a home of its own, which is kept.
 
 use serde_json::json;
-use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,11 +9,11 @@ use toolgate_core::caller::Caller;
 use toolgate_core::id::CallId;
 use toolgate_core::name::ServerName;
 use toolgate_core::server::Mount;
-use toolgate_core::{Ctx, Effect};
+use toolgate_core::{Ctx, Effect, JsonText};
 use toolgate_upstream::settings::Share;
 use toolgate_upstream::transport::stdio::{Ground, Stdio, plan};
 use toolgate_upstream::transport::{Open, Transport};
-use toolgate_upstream::{Event, Upstream, Upstreams};
+use toolgate_upstream::{Event, Together, Upstream, Upstreams};
 
 // Its one tool notes who called, and says what it finds in its home.
 const SERVER: &str = r"
@@ -48,7 +47,7 @@ fn opener(data: &Path) -> Open {
 
 async fn begin(data: &Path, share: Share) -> (Upstreams, Mount) {
     let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
-    let upstreams = Upstreams::new(opener(data), Arc::new(move |event| drop(sender.send(event))));
+    let upstreams = Upstreams::new(opener(data), Arc::new(move |event| drop(sender.send(event))), Together::default());
     let settings = Upstream {
         command: Some("/usr/bin/python3".into()),
         args: vec!["-c".into(), SERVER.into()],
@@ -69,7 +68,7 @@ async fn begin(data: &Path, share: Share) -> (Upstreams, Mount) {
 }
 
 async fn note(mount: &Mount, who: &str) -> String {
-    let arguments = RawValue::from_string(json!({ "who": who }).to_string()).unwrap();
+    let arguments = JsonText::of(&json!({ "who": who })).unwrap();
     let caller = Arc::new(Caller::new(who, who, ["admin"]));
     let ctx = Ctx::new(CallId::new(), caller, Effect::Destroy, Instant::now() + Duration::from_secs(60));
     let output = mount.tools[0].prepare(&arguments).unwrap().run(&ctx).await.unwrap();

@@ -50,7 +50,7 @@ fn json(status: StatusCode, body: Pieces) -> Response {
     response
 }
 
-/// A whole reply. Only a client that takes nothing but events gets an event.
+/// A whole reply: an event only for a client that takes nothing else or prefers events.
 pub(super) fn whole(reply: Reply, accepts: Accepts) -> Response {
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if !accepts.json && status == StatusCode::OK {

@@ -3,10 +3,12 @@
 use axum::http::{HeaderMap, StatusCode, header};
 use toolgate_wire::Fault;
 
-/// What the client can take. At least one is true.
+/// What the client is answered with. At least one is true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Accepts {
+    /// One JSON object, where nothing is said before it: it can be taken, and events are not preferred.
     pub json: bool,
+    /// A stream of events.
     pub sse: bool,
 }
 
@@ -34,32 +36,37 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// `None` when neither form can be taken. Without the header everything is. Wildcards count, and one of the two forms is
-/// enough, though the specification wants clients to name both.
+/// enough, though the specification wants clients to name both. Of two that it takes a client prefers the one of the
+/// greater `q`, or else the one that it names first.
 pub(super) fn accepts(headers: &HeaderMap) -> Option<Accepts> {
-    let mut found = Accepts { json: false, sse: false };
-    let mut named = false;
-    for value in headers.get_all(header::ACCEPT) {
-        named = true;
-        for range in value.to_str().unwrap_or_default().split(',') {
-            let mut parts = range.split(';').map(str::trim);
-            let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
-            if parts.any(never) {
-                continue;
-            }
-            found.json |= matches!(kind.as_str(), "application/json" | "application/*" | "*/*");
-            found.sse |= matches!(kind.as_str(), "text/event-stream" | "text/*" | "*/*");
-        }
-    }
-    if !named {
+    let lines = headers.get_all(header::ACCEPT).iter().map(|value| value.to_str().unwrap_or_default());
+    let mut ranges = lines.flat_map(|line| line.split(',')).peekable();
+    if ranges.peek().is_none() {
         return Some(Accepts { json: true, sse: true });
     }
-    (found.json || found.sse).then_some(found)
+    let (mut json, mut sse) = (0.0, 0.0);
+    let mut first = None;
+    for range in ranges {
+        let mut parts = range.split(';').map(str::trim);
+        let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let weight = parts.find_map(weight).unwrap_or(1.0);
+        let is_json = matches!(kind.as_str(), "application/json" | "application/*" | "*/*");
+        let is_sse = matches!(kind.as_str(), "text/event-stream" | "text/*" | "*/*");
+        if weight <= 0.0 || !(is_json || is_sse) {
+            continue;
+        }
+        first.get_or_insert(is_json);
+        json = if is_json { weight.max(json) } else { json };
+        sse = if is_sse { weight.max(sse) } else { sse };
+    }
+    let events = sse > json || (sse == json && first == Some(false));
+    first.map(|_| Accepts { json: json > 0.0 && !events, sse: sse > 0.0 })
 }
 
-// `q=0`, also as `q=0.000`.
-fn never(parameter: &str) -> bool {
-    let Some((key, value)) = parameter.split_once('=') else { return false };
-    key.trim().eq_ignore_ascii_case("q") && value.trim().parse::<f32>().is_ok_and(|q| q <= 0.0)
+fn weight(parameter: &str) -> Option<f32> {
+    let (key, value) = parameter.split_once('=')?;
+    let weight = key.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse::<f32>());
+    weight?.ok().filter(|weight| weight.is_finite())
 }
 
 #[cfg(test)]
@@ -74,7 +81,12 @@ mod tests {
             ("*/*", Some((true, true))),
             ("Application/JSON;charset=utf-8", Some((true, false))),
             ("text/event-stream", Some((false, true))),
-            ("text/*, application/*;q=0.1", Some((true, true))),
+            ("text/*, application/*;q=0.1", Some((false, true))),
+            ("text/event-stream, application/json", Some((false, true))),
+            ("text/event-stream;q=0.9, application/json", Some((true, true))),
+            ("text/html, */*, text/event-stream", Some((true, true))),
+            ("application/json;q=x, text/event-stream", Some((true, true))),
+            ("application/json;q=nan", Some((true, false))),
             ("application/json;q=0, text/event-stream", Some((false, true))),
             ("application/json; q=0.000", None),
             ("text/html", None),

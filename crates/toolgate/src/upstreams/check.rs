@@ -236,11 +236,14 @@ fn tools(upstream: &Upstream, found: &mut Found) {
             }
         }
     }
-    for pattern in tools.effects.keys().filter(|pattern| !is_pattern(pattern)) {
-        found.problem(
-            format!("tools.effects.{pattern}"),
-            "is not the name of a tool, nor a pattern such as \"read_*\"",
-        );
+    let effects = tools.effects.keys().map(|pattern| ("effects", pattern));
+    for (what, pattern) in effects.chain(tools.tasks.keys().map(|pattern| ("tasks", pattern))) {
+        if !is_pattern(pattern) {
+            found.problem(
+                format!("tools.{what}.{pattern}"),
+                "is not the name of a tool, nor a pattern such as \"read_*\"",
+            );
+        }
     }
     let mut targets = BTreeSet::new();
     for (from, to) in &tools.rename {
@@ -338,8 +341,8 @@ mod tests {
             ),
             (json!({"command": "x", "env": {"LD_PRELOAD": "y", "1": "z"}}), vec!["env.1", "env.LD_PRELOAD"]),
             (
-                json!({"command": "x", "tools": {"allow": [""], "effects": {"": "read"}, "rename": {"a": "c", "b": "c", "d": "e f"}}}),
-                vec!["tools.allow[0]", "tools.effects.", "tools.rename.b", "tools.rename.d"],
+                json!({"command": "x", "tools": {"allow": [""], "effects": {"": "read"}, "tasks": {"": "optional"}, "rename": {"a": "c", "b": "c", "d": "e f"}}}),
+                vec!["tools.allow[0]", "tools.effects.", "tools.tasks.", "tools.rename.b", "tools.rename.d"],
             ),
             (
                 json!({"url": "https://a/", "resources": {"allow": ["file:///a b/*", ""]}, "prompts": {"deny": ["x\n"]}}),

@@ -1,11 +1,13 @@
-//! Which tools of an upstream are offered, under which names, and what calls of them count as.
+//! Which tools of an upstream are offered, under which names, what calls of them count as, and which are tasks.
 //!
 //! Called by `offer`. The operator's word goes before the upstream's; without either a tool counts as one that destroys.
 
-use crate::settings::Tools;
+use crate::settings::{Tasks, Tools};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use toolgate_core::Effect;
 use toolgate_core::pattern::fits;
+use toolgate_core::spec::Task;
 
 impl Tools {
     fn any(patterns: &[String], names: [&str; 2]) -> bool {
@@ -20,13 +22,9 @@ impl Tools {
         (allowed && !Self::any(&self.deny, names)).then_some(name)
     }
 
-    /// What a call of the tool does: as the operator says, by name or by the longest pattern that fits; else as its hints
-    /// say, when they are believed.
+    /// What a call of the tool does: as the operator says, else as its hints say, when they are believed.
     pub(super) fn effect(&self, own: &str, name: &str, annotations: &Value) -> Effect {
-        let exact = self.effects.get(own).or_else(|| self.effects.get(name));
-        let patterns = self.effects.iter().filter(|(pattern, _)| fits(pattern, own) || fits(pattern, name));
-        let said =
-            exact.or_else(|| patterns.max_by_key(|(pattern, _)| pattern.len()).map(|(_, effect)| effect));
+        let said = said(&self.effects, own, name);
         match said {
             Some(effect) => *effect,
             None if self.trust_hints && annotations["readOnlyHint"] == true => Effect::Read,
@@ -34,6 +32,22 @@ impl Tools {
             None => Effect::Destroy,
         }
     }
+
+    /// Whether a call of the tool is a task of the gateway's.
+    pub(super) fn task(&self, own: &str, name: &str) -> Task {
+        match said(&self.tasks, own, name) {
+            Some(Tasks::Optional) => Task::Optional,
+            Some(Tasks::Required) => Task::Required,
+            None => Task::Never,
+        }
+    }
+}
+
+// What is said of a tool, by its name or else by the longest pattern that fits.
+fn said<'a, T>(all: &'a BTreeMap<String, T>, own: &str, name: &str) -> Option<&'a T> {
+    let patterns = all.iter().filter(|(pattern, _)| fits(pattern, own) || fits(pattern, name));
+    let longest = || patterns.max_by_key(|(pattern, _)| pattern.len()).map(|(_, said)| said);
+    all.get(own).or_else(|| all.get(name)).or_else(longest)
 }
 
 #[cfg(test)]
@@ -56,6 +70,11 @@ mod tests {
         assert_eq!(tools.effect("get_x", "get_x", &Value::Null), Effect::Read);
         tools.effects.insert("get_x".into(), Effect::Destroy);
         assert_eq!(tools.effect("get_x", "get_x", &reads), Effect::Destroy);
+        tools.tasks =
+            [("long_*".to_owned(), Tasks::Optional), ("long_job".to_owned(), Tasks::Required)].into();
+        let task = |name: &str| tools.task(name, name);
+        let found = [task("long_way"), task("long_job"), task("get")];
+        assert_eq!(found, [Task::Optional, Task::Required, Task::Never]);
     }
 
     #[test]

@@ -247,6 +247,8 @@ fn tool(
     }
     let annotations = &tool["annotations"];
     let effect = settings.tools.effect(own, name, annotations);
+    // What makes tasks itself says so call by call.
+    let task = if task == Task::Never { settings.tools.task(own, name) } else { task };
     let mut spec = spec(settings, effect).task(task);
     if settings.tools.trust_hints {
         spec.idempotent |= annotations["idempotentHint"] == true;

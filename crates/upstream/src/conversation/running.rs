@@ -146,9 +146,10 @@ impl Running {
         let said = loop {
             let message = tokio::select! {
                 biased;
+                // Bounded, and what came before the answer is heard before it.
+                Some(message) = outside(self.inbox.as_mut()) => Some(Ok(message)),
                 message = self.way.next() => message,
                 () = self.paused.notified() => break Said::Paused,
-                Some(message) = outside(self.inbox.as_mut()) => Some(Ok(message)),
             };
             match message {
                 Some(Ok(message)) => match read_within(&message, Some(&self.id), self.depth) {

@@ -1,7 +1,7 @@
 //! `Session`: one legacy session of an upstream, from `initialize` to its end.
 //!
-//! Made by `pool`. Listens to what belongs to no request: pings are answered here, changes are told on, and a question goes
-//! to the call that it can only belong to. Ended when it is dropped.
+//! Made by `pool`. Listens to what belongs to no request: pings are answered here, changes are told on, and progress, log
+//! lines and questions go to the call that they can only belong to. Ended when it is dropped.
 
 use super::Place;
 use super::face::{Answer, Face};
@@ -278,26 +278,55 @@ async fn listen(inner: Arc<Inner>, open: oneshot::Sender<()>) {
     }
 }
 
+#[derive(serde::Deserialize)]
+struct Progress<'a> {
+    #[serde(borrow)]
+    params: Token<'a>,
+}
+
+#[derive(serde::Deserialize)]
+struct Token<'a> {
+    #[serde(rename = "progressToken", borrow)]
+    token: &'a RawValue,
+}
+
 impl Inner {
     async fn hear(&self, message: Incoming) {
         match read(&message, None) {
             Said::Changed(change) => self.place.notices.changed(change),
             Said::Asked(question)
-                if question.method == "ping" || question.too_large || !self.pass(message) =>
+                if question.method == "ping" || question.too_large || !self.pass(&message) =>
             {
                 refuse(&self.route, &question, self.watcher).await
             }
+            // Many servers log on this stream whatever call it is about.
+            Said::Log { .. } => {
+                self.pass(&message);
+            }
+            Said::Progress { .. } => self.pass_progress(&message),
             _ => {}
         }
     }
 
-    // To the call that a question can only belong to: the only one, or the latest of the same owner.
-    fn pass(&self, message: Incoming) -> bool {
+    // To the call that a message can only belong to: the only one, or the latest of the same owner.
+    fn pass(&self, message: &Incoming) -> bool {
         let mut calls = lock(&self.calls);
         calls.retain(|(_, sender)| !sender.is_closed());
         match calls.last() {
-            Some((_, sender)) if self.only || calls.len() == 1 => sender.try_send(message).is_ok(),
+            Some((_, sender)) if self.only || calls.len() == 1 => sender.try_send(message.clone()).is_ok(),
             _ => false,
+        }
+    }
+
+    // To the call whose token it bears.
+    fn pass_progress(&self, message: &Incoming) {
+        let token =
+            serde_json::from_slice::<Progress<'_>>(message).map(|progress| progress.params.token.get());
+        let calls = lock(&self.calls);
+        let call = calls.iter().find(|(id, _)| token.as_ref().is_ok_and(|token| *token == &**id));
+        if let Some((_, sender)) = call {
+            // One that does not come to hear it misses it.
+            let _ = sender.try_send(message.clone());
         }
     }
 }

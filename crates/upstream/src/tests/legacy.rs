@@ -1,6 +1,6 @@
 //! Legacy upstreams: sessions, what happens when one is lost, cancellation, logs, progress.
 
-use super::fake::{Turn, status};
+use super::fake::{Turn, say, status};
 use super::world::{Client, World, call, call_as, find, pipe, script, settings, tool};
 use crate::settings::{Share, Tools};
 use crate::transport::Failure;
@@ -46,6 +46,45 @@ async fn a_call_there_and_back_with_progress_and_wanted_logs() {
     assert_eq!(body["params"]["arguments"], json!({"a": 1}));
     assert_eq!(headers["mcp-session-id"], "s1");
     assert_eq!(headers["mcp-protocol-version"], "2025-06-18");
+}
+
+#[tokio::test(start_paused = true)]
+async fn logs_and_progress_beside_the_call_reach_it_and_no_other() {
+    for share in [Share::Auto, Share::All] {
+        let silent = script(true, json!([tool("t")]), |turn: &Turn| {
+            std::mem::forget(turn.out.clone());
+            Ok(())
+        });
+        let (world, mount) = World::with(Upstream { share, ..settings() }, silent).await;
+        let client = || Arc::new(Client { loudness: Some(Loudness::Debug), ..Client::default() });
+        let (ann, bob) = (client(), client());
+        let begin = |caller: &'static str, client: &Arc<Client>| {
+            let (tool, client) = (find(&mount, "t"), client.clone());
+            tokio::spawn(async move { call_as(&tool, json!({"who": caller}), caller, Some(client)).await })
+        };
+        let calls = [begin("ann", &ann), begin("bob", &bob)];
+        let of_ann = world.wire.find(|body| body["params"]["arguments"]["who"] == "ann").await;
+        world.wire.find(|body| body["params"]["arguments"]["who"] == "bob").await;
+        let streams = world.wire.outside.lock().unwrap().clone();
+        let token = &of_ann["params"]["_meta"]["progressToken"];
+        for stream in &streams {
+            for (token, done) in [(token, 1), (&json!("other"), 2)] {
+                let params = json!({"progressToken": token, "progress": done});
+                say(stream, &json!({"jsonrpc": "2.0", "method": "notifications/progress", "params": params}));
+            }
+            let params = json!({"level": "info", "data": "a line"});
+            say(stream, &json!({"jsonrpc": "2.0", "method": "notifications/message", "params": params}));
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        calls.iter().for_each(tokio::task::JoinHandle::abort);
+        assert_eq!(*ann.progress.lock().unwrap(), [1.0], "{share:?}: the call is named");
+        assert!(bob.progress.lock().unwrap().is_empty());
+        // In a session of both, nobody knows whose it is.
+        let lines: &[&str] = if share == Share::All { &[] } else { &["a line"] };
+        for client in [ann, bob] {
+            assert_eq!(*client.logs.lock().unwrap(), lines, "{share:?}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 
 use super::fake::{Script, Turn, failure, say, status};
 use super::world::{World, call_as, find, name, pipe, script, settings, tool};
-use crate::settings::EraChoice;
+use crate::settings::{EraChoice, Tasks};
 use crate::transport::Failure;
 use crate::{Cause, State, Upstream};
 use serde_json::{Value, json};
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use toolgate_core::{Effect, Kind};
+use toolgate_core::spec::Task;
 
 // A legacy upstream whose tools come in pages: by cursor, the page and the next cursor.
 fn paged(pages: impl Fn(&str) -> (Value, Option<String>) + Send + Sync + 'static) -> Script {
@@ -91,6 +92,7 @@ async fn tools_are_chosen_renamed_and_rated_by_the_operator() {
     upstream.tools.deny = vec!["rm*".into()];
     upstream.tools.rename = [("get".to_owned(), "fetch".to_owned())].into();
     upstream.tools.effects = [("fetch".to_owned(), Effect::Read)].into();
+    upstream.tools.tasks = [("f*".to_owned(), Tasks::Optional)].into();
     upstream.deadline.0 = Duration::from_secs(9);
     let (_world, mount) =
         World::with(upstream, script(true, json!([tool("rmdir"), tool("get"), tool("put")]), |_| Ok(())))
@@ -99,7 +101,8 @@ async fn tools_are_chosen_renamed_and_rated_by_the_operator() {
     let spec = *find(&mount, "fetch").spec();
     assert_eq!((spec.effect, spec.most, spec.timeout.as_secs()), (Effect::Read, Effect::Read, 9));
     assert!(spec.breaker && spec.open_world && spec.cache.is_none());
-    assert_eq!(find(&mount, "put").spec().effect, Effect::Destroy);
+    let put = *find(&mount, "put").spec();
+    assert_eq!((put.effect, put.task, spec.task), (Effect::Destroy, Task::Never, Task::Optional));
 }
 
 #[tokio::test(start_paused = true)]
