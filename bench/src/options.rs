@@ -44,6 +44,7 @@ pub fn all(words: impl Iterator<Item = String>) -> Result<All> {
         };
         all.sustained_seconds = 60;
         all.sessions = 10_000;
+        all.write = Some(PathBuf::from("docs/performance.md"));
     }
     let mut runs = None;
     each(words.into_iter().filter(|word| word != "--full"), |word, value| {
