@@ -127,7 +127,7 @@ pub fn peers(raw: &Raw) -> String {
     if raw.settings.is_empty() && raw.absent.is_empty() {
         return String::new();
     }
-    let mut text = "| | era | 1 KiB, 1 connection | 8 | 64 | 16 KiB, 8 | 1 MiB, 1 | most memory | wrong or failed |\n|---|---|---|---|---|---|---|---|---|\n".to_owned();
+    let mut text = "| | era | 1 KiB, 1 connection | 8 | 64 | 16 KiB, 8 | 1 MiB, 1 | most memory | wrong, failed, never sent |\n|---|---|---|---|---|---|---|---|---|\n".to_owned();
     let columns = [(1 << 10, 1), (1 << 10, 8), (1 << 10, 64), (16 << 10, 8), (1 << 20, 1)];
     let names = targets(raw);
     let ours = ["nginx", HTTP, STDIO].map(str::to_owned);
