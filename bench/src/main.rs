@@ -71,9 +71,22 @@ fn main() -> Result<()> {
 fn begun() -> Raw {
     Raw {
         at: jiff::Timestamp::now().to_string(),
-        command: std::env::args().collect::<Vec<_>>().join(" "),
+        command: command(),
         machine: raw::machine(),
         ..Raw::default()
+    }
+}
+
+// As `make` says it: which binary lies where is of no use to a reader.
+fn command() -> String {
+    let mut words: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(at) = words.iter().position(|word| word == "--binary") {
+        words.drain(at..words.len().min(at + 2));
+    }
+    match words.first().map(String::as_str) {
+        None => "make bench".to_owned(),
+        Some(word) if word.starts_with("--") => format!("make bench ARGS=\"{}\"", words.join(" ")),
+        Some(_) => format!("toolgate-bench {}", words.join(" ")),
     }
 }
 
