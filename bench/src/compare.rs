@@ -226,14 +226,13 @@ fn plan(target: &Target, cell: &Cell, options: &Options, upstream: &Upstream) ->
     }
     // A pair each: all cells by closed loop with governance off, one cell without the journal and of what changes.
     let changes = target.name.starts_with(target::CHANGES);
-    match target.kind {
-        Kind::Plain if cell.pace != Pace::Closed || changes => return None,
-        Kind::NoJournal | Kind::Governed if changes || target.kind == Kind::NoJournal => {
-            if *cell != JOURNAL {
-                return None;
-            }
-        }
-        _ => {}
+    let only = match target.kind {
+        Kind::Plain => cell.pace == Pace::Closed && !changes,
+        Kind::NoJournal => *cell == JOURNAL,
+        _ => !changes || *cell == JOURNAL,
+    };
+    if !only {
+        return None;
     }
     let length = Duration::from_secs_f64(match cell.pace {
         Pace::Open(rate) if rate <= SLOW => options.seconds * 4.0,
