@@ -19,7 +19,7 @@ check:
 test:
 	scripts/test.sh
 
-## Measure a release build on this machine: make bench ARGS="--seconds 30 --soak-seconds 600"
+## Measure a release build on this machine, some three minutes; all cells, peers and docs/performance.md: make bench ARGS=--full
 bench:
 	$(CARGO) build --release --locked -p toolgate -p toolgate-bench
 	"$${CARGO_TARGET_DIR:-target}/release/toolgate-bench" --binary "$${CARGO_TARGET_DIR:-target}/release/toolgate" $(ARGS)

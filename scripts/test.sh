@@ -46,6 +46,7 @@ system_packages() {
   have git || missing+=(git)
   have make || missing+=(make)
   [[ -e /etc/ssl/certs/ca-certificates.crt ]] || missing+=(ca-certificates)
+  have valgrind || missing+=(valgrind)
   if ! python_3_11 >/dev/null; then missing+=(python3 python3-pip); fi
   if ((${#missing[@]} > 0)); then
     have apt-get || fail "missing, and no apt-get to install them: ${missing[*]}"
@@ -164,6 +165,14 @@ bench_sanity() {
   cargo run --quiet --locked -p toolgate-bench -- --binary "${CARGO_TARGET_DIR:-target}/debug/toolgate" --seconds 1 --soak-seconds 3
 }
 
+# Instructions and allocations of a call under callgrind, below bounds that only go down; of the unoptimised build, which is
+# here anyway. They do not depend on how busy the machine is.
+counts_of_a_call() {
+  cargo build --locked -p toolgate -p toolgate-bench
+  "${CARGO_TARGET_DIR:-target}/debug/toolgate-bench" counts \
+    --binary "${CARGO_TARGET_DIR:-target}/debug/toolgate" --bounds bench/bounds.toml
+}
+
 stage 'system packages' system_packages
 stage 'crates' fetch
 stage 'format' format
@@ -182,6 +191,7 @@ stage 'conformance through the gateway' conformance_through
 stage 'conformance of the upstream side' conformance_client
 stage 'fuzz' fuzz
 stage 'bench sanity' bench_sanity
+stage 'counts of a call' counts_of_a_call
 
 say "all passed in $SECONDS s"
 printf '%s\n' "${SUMMARY[@]}"

@@ -4,10 +4,10 @@
 use crate::call::{Call, Door, Tool};
 use crate::client::Connection;
 use crate::histogram::Histogram;
-use crate::report::{median, micros};
+use crate::raw::Added;
+use crate::report::{median, time};
 use crate::target::Target;
 use anyhow::Result;
-use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 // Calls of one turn, and turns of one run, the first of which warm up and are not counted.
@@ -21,43 +21,35 @@ fn turns(size: usize) -> usize {
     if size > LARGE { TURNS / 10 } else { TURNS }
 }
 
-/// Of one target and door: p50 and p99 of each run, its own and what is more than direct in the same run.
-pub struct Added {
-    target: String,
-    door: Door,
-    p50: Vec<Duration>,
-    p99: Vec<Duration>,
-    more50: Vec<Duration>,
-    more99: Vec<Duration>,
-}
-
 /// Direct is the first target; without another there is nothing to compare.
-pub fn measure(targets: &[Target], doors: &[Door], size: usize, runs: usize) -> Result<Vec<Added>> {
+pub fn measure(targets: &[&Target], doors: &[Door], size: usize, runs: usize) -> Result<Vec<Added>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     let mut all = Vec::new();
     for &door in doors {
-        let targets: Vec<&Target> =
-            targets.iter().filter(|t| matches!(t.tool(door), Some(Tool::Echo(_)))).collect();
-        let mut added: Vec<Added> = targets
-            .iter()
-            .map(|t| Added {
-                target: t.name.clone(),
-                door,
-                p50: Vec::new(),
-                p99: Vec::new(),
-                more50: Vec::new(),
-                more99: Vec::new(),
-            })
-            .collect();
+        let is_echo = |t: &&&Target| {
+            matches!(t.tool(door), Some(Tool::Echo(_))) && !t.name.starts_with(crate::target::CHANGES)
+        };
+        let targets: Vec<&Target> = targets.iter().filter(is_echo).copied().collect();
+        let name = |t: &&Target| t.name.clone();
+        let none = |target| Added {
+            target,
+            door,
+            p50: Vec::new(),
+            p99: Vec::new(),
+            more50: Vec::new(),
+            more99: Vec::new(),
+        };
+        let mut added: Vec<Added> = targets.iter().map(name).map(none).collect();
         for _ in 0..runs {
             let seen = runtime.block_on(one(&targets, door, size))?;
             let Some(direct) = seen.first().map(|h| (h.at(0.5), h.at(0.99))) else { continue };
             for (added, seen) in added.iter_mut().zip(&seen) {
                 let (p50, p99) = (seen.at(0.5), seen.at(0.99));
-                added.p50.push(p50);
-                added.p99.push(p99);
-                added.more50.push(p50.saturating_sub(direct.0));
-                added.more99.push(p99.saturating_sub(direct.1));
+                added.p50.push(nanos(p50));
+                added.p99.push(nanos(p99));
+                added.more50.push(nanos(p50.saturating_sub(direct.0)));
+                added.more99.push(nanos(p99.saturating_sub(direct.1)));
             }
         }
         all.extend(added);
@@ -110,25 +102,17 @@ pub fn print(all: &[Added], size: usize) {
         "\nadded latency at one connection, turns of {TURN} calls, {} calls a run, medians over runs:\n",
         TURN * (turns(size) - WARM_UP)
     );
-    println!("| era | target | p50 | p99 | added p50 | added p99 |");
-    println!("|---|---|---|---|---|---|");
-    for a in all {
-        println!(
-            "| {} | {} | {} | {} | {} | {} |",
-            a.door,
-            a.target,
-            micros(median(&a.p50)),
-            micros(median(&a.p99)),
-            micros(median(&a.more50)),
-            micros(median(&a.more99)),
-        );
-    }
+    print!("{}", table(all));
 }
 
-pub fn raw(added: &Added) -> Value {
-    let nanos = |times: &[Duration]| times.iter().map(|t| t.as_nanos() as u64).collect::<Vec<_>>();
-    json!({
-        "target": added.target, "door": added.door, "p50_ns": nanos(&added.p50), "p99_ns": nanos(&added.p99),
-        "added_p50_ns": nanos(&added.more50), "added_p99_ns": nanos(&added.more99),
-    })
+/// One row for each target and door.
+pub fn table(all: &[Added]) -> String {
+    let mut text =
+        "| era | target | p50 | p99 | added p50 | added p99 |\n|---|---|---|---|---|---|\n".to_owned();
+    for a in all {
+        let [p50, p99, more50, more99] =
+            [&a.p50, &a.p99, &a.more50, &a.more99].map(|times| time(median(times)));
+        text.push_str(&format!("| {} | {} | {p50} | {p99} | {more50} | {more99} |\n", a.door, a.target));
+    }
+    text
 }

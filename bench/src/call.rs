@@ -5,14 +5,15 @@
 
 use crate::client::{Answer, Connection, bearer, header, post};
 use anyhow::{Context, Result, ensure};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// How a tool is called.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Door {
     /// MCP 2026-07-28, without sessions.
+    #[default]
     Modern,
     /// MCP 2025-11-25, in a session for each connection.
     Legacy,
@@ -36,6 +37,8 @@ pub enum Tool {
     Echo(String),
     /// `get_env_var`: built in, only reads, is never cached and answers at once.
     EnvVar,
+    /// A body to post, with `TEXT` where the text goes: the upstream's tool by an interface that is not MCP.
+    Body(String),
 }
 
 /// Where requests go.
@@ -102,6 +105,10 @@ impl Call {
                 let text = text(size);
                 (name.as_str(), format!(r#"{{"text":"{text}"}}"#), Some(text.len()))
             }
+            Tool::Body(body) => {
+                let text = text(size);
+                ("", body.replace("TEXT", &text), Some(text.len()))
+            }
             Tool::EnvVar => {
                 ("omnipotent__get_env_var", r#"{"name":"LANG","default":"none"}"#.to_owned(), None)
             }
@@ -112,6 +119,7 @@ impl Call {
             )
         };
         let request = match door {
+            Door::Rest if text.is_some() => post(&place.address, &place.path, &place.headers, &arguments),
             Door::Rest => post(
                 &place.address,
                 "/mcp/omnipotent/tools/get_env_var",

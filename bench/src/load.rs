@@ -50,17 +50,6 @@ pub struct Run {
     pub unsent: u64,
 }
 
-impl Run {
-    pub fn per_second(&self) -> f64 {
-        self.latency.count() as f64 / self.elapsed.as_secs_f64()
-    }
-
-    /// Microseconds of a CPU time for each call.
-    pub fn per_call(&self, cpu: Duration) -> f64 {
-        cpu.as_secs_f64() * 1e6 / self.latency.count().max(1) as f64
-    }
-}
-
 // A connection that fails so often in a row gives up.
 const TRIES: u32 = 20;
 

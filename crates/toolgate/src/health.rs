@@ -84,6 +84,9 @@ fn written(journal: &Journal, failures: &Mutex<Failures>) -> Health {
     if stats.dropped > 0 {
         return Health::of("journal", Status::Degraded, format!("{} records were lost", stats.dropped));
     }
+    if !journal.records_calls() {
+        return Health::of("journal", Status::Degraded, "calls are not recorded (journal.calls: false)");
+    }
     Health::healthy("journal")
 }
 

@@ -42,6 +42,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use toolgate_core::record::Phase;
 use toolgate_core::unit::{Size, Span};
 use toolgate_core::{Error, Kind, Record};
 use writer::Writer;
@@ -59,6 +60,9 @@ pub struct Options {
     pub checkpoint_after: Span,
     /// A file to which every signed checkpoint is appended too; keep it where this machine cannot change it.
     pub anchor: Option<PathBuf>,
+    /// Whether calls are recorded. With `false` no call leaves a trace in the journal, only events do, and the gateway
+    /// reports itself degraded; to measure what the journal costs.
+    pub calls: bool,
 }
 
 impl Default for Options {
@@ -68,6 +72,7 @@ impl Default for Options {
             checkpoint_lines: 1000,
             checkpoint_after: Span(Duration::from_secs(1)),
             anchor: None,
+            calls: true,
         }
     }
 }
@@ -109,6 +114,7 @@ struct Handle {
     thread: Option<std::thread::JoinHandle<()>>,
     chain: PathBuf,
     node: String,
+    calls: bool,
 }
 
 impl Drop for Handle {
@@ -136,7 +142,7 @@ impl Journal {
     }
 
     fn start(writer: Writer, sync: flush::SyncFile) -> Result<Self, Error> {
-        let (chain, node) = (writer.chain.clone(), writer.node.clone());
+        let (chain, node, calls) = (writer.chain.clone(), writer.node.clone(), writer.options.calls);
         let shared = Arc::new(Shared::new(writer, sync));
         let thread = std::thread::Builder::new()
             .name("journal".to_owned())
@@ -145,14 +151,17 @@ impl Journal {
                 move || flush::run(&shared)
             })
             .map_err(|e| io_error("start the journal's thread", e))?;
-        Ok(Self(Arc::new(Handle { shared, thread: Some(thread), chain, node })))
+        Ok(Self(Arc::new(Handle { shared, thread: Some(thread), chain, node, calls })))
     }
 
     /// Append; on return the record survives the death of the process.
     ///
     /// `Unavailable` when it cannot be written: the chain is then as it was before, and the next append tries again.
-    /// `TooLarge` for a record of more than 4 MiB.
+    /// `TooLarge` for a record of more than 4 MiB. Where calls are not recorded, theirs is at position 0: nowhere.
     pub fn append(&self, record: &Record) -> Result<Position, Error> {
+        if !self.0.calls && record.phase != Phase::Event {
+            return Ok(Position(0));
+        }
         let draft = Draft::of(record);
         if draft.max_len() > line::MAX_LINE {
             return Err(Error::new(Kind::TooLarge, "the record of this call is larger than 4 MiB"));
@@ -205,6 +214,11 @@ impl Journal {
     /// Count a record that could not be written, where settings say drop-and-count.
     pub fn count_dropped(&self) {
         self.0.shared.lock().stats.dropped += 1;
+    }
+
+    /// Whether calls are recorded.
+    pub fn records_calls(&self) -> bool {
+        self.0.calls
     }
 
     /// Directory of the chain, and the node it is of (which has a suffix when the node's own chain was held).

@@ -194,6 +194,10 @@ pub fn load(sources: &Sources, known: Known) -> Result<Settings, ConfigError> {
         .map(|(path, message)| Problem { origin: label.clone(), path, message })
         .collect();
     document.journal.anchor = document.journal.anchor.as_deref().map(&from_file);
+    if !document.journal.calls {
+        let message = "calls leave no record, so nobody can say later what was done".to_owned();
+        warnings.push(Problem { origin: label.clone(), path: "journal.calls".to_owned(), message });
+    }
     let policy_path = document.policy.as_deref().map(from_file);
     let inline = !document.roles.is_empty() || !document.server_policies.is_empty();
     if policy_path.is_some() && inline {

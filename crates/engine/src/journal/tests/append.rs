@@ -31,6 +31,19 @@ fn records_come_back_in_order_over_segments_and_openings() {
     }
 }
 
+#[tokio::test]
+async fn a_journal_without_calls_keeps_events_and_holds_no_answer_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open_with(dir.path(), "n", Options { calls: false, ..small() }).unwrap();
+    let nowhere = journal.append(&record(1)).unwrap();
+    journal.durable(nowhere).await.unwrap();
+    assert_eq!(journal.stats().records, 0);
+    let caller = toolgate_core::Caller::new("a", "b", ["admin"]);
+    let event = super::super::event(&caller, "started", None, toolgate_core::record::Decision::Allow);
+    assert!(journal.append(&event).unwrap() > nowhere);
+    assert_eq!(journal.stats().records, 1);
+}
+
 #[test]
 fn eight_threads_share_one_chain() {
     let dir = tempfile::tempdir().unwrap();

@@ -59,6 +59,7 @@ pub fn small() -> Options {
         checkpoint_lines: 5,
         checkpoint_after: Span(Duration::from_secs(3600)),
         anchor: None,
+        calls: true,
     }
 }
 
