@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
+use toolgate_core::JsonText;
 use toolgate_core::id::CallId;
 use toolgate_core::policy::Policy;
 use toolgate_core::spec::secs;
 use toolgate_core::unit::Span;
-use toolgate_core::JsonText;
 use toolgate_core::{
     Call, Caller, Ctx, Face, Kind, Mount, Outcome, Server, Spec, Tool, ToolDef, ToolError, canon,
 };

@@ -1,5 +1,7 @@
 //! Real processes of an upstream whose callers are kept apart: each has a home of its own, which is kept.
 
+#![allow(clippy::unwrap_used)] // helpers of tests are not `#[test]` functions, which clippy.toml exempts
+
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -47,7 +49,8 @@ fn opener(data: &Path) -> Open {
 
 async fn begin(data: &Path, share: Share) -> (Upstreams, Mount) {
     let (sender, mut events) = tokio::sync::mpsc::unbounded_channel();
-    let upstreams = Upstreams::new(opener(data), Arc::new(move |event| drop(sender.send(event))), Together::default());
+    let upstreams =
+        Upstreams::new(opener(data), Arc::new(move |event| drop(sender.send(event))), Together::default());
     let settings = Upstream {
         command: Some("/usr/bin/python3".into()),
         args: vec!["-c".into(), SERVER.into()],

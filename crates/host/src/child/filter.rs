@@ -178,8 +178,8 @@ const PARTLY: &[(libc::c_long, &[If], u32)] = &[
     (libc::SYS_personality, &[], DENY),
 ];
 
-const SETUID: u32 = libc::S_ISUID as u32;
-const EITHER_ID: u32 = (libc::S_ISUID | libc::S_ISGID) as u32;
+const SETUID: u32 = libc::S_ISUID;
+const EITHER_ID: u32 = libc::S_ISUID | libc::S_ISGID;
 /// Of `open`: only then a mode is given.
 const MAKES: u32 = (libc::O_CREAT | (libc::O_TMPFILE & !libc::O_DIRECTORY)) as u32;
 const FCHMODAT2: libc::c_long = 452;

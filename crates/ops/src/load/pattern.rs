@@ -113,7 +113,7 @@ impl Pattern {
                 let begin = every * (index / 2);
                 let calm = every - burst;
                 let (rate, begin, length) =
-                    if index % 2 == 0 { (from, begin, calm) } else { (to, begin + calm, burst) };
+                    if index.is_multiple_of(2) { (from, begin, calm) } else { (to, begin + calm, burst) };
                 let left = duration.checked_sub(begin).filter(|left| !left.is_zero())?;
                 Some(Segment { rate, length: length.min(left) })
             }

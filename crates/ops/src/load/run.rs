@@ -179,18 +179,15 @@ async fn quiet(shared: &Shared) -> bool {
 }
 
 async fn finish(tasks: &mut JoinSet<()>, shared: &Shared) {
-    let mut patience = None;
+    let mut patience: Option<Instant> = None;
     loop {
         let stopped = shared.stopped.load(Ordering::Relaxed);
-        let since = *patience.get_or_insert_with(Instant::now);
-        if !stopped {
-            patience = None;
-        } else if since.elapsed() > PATIENCE {
+        if stopped && patience.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
             return tasks.shutdown().await;
         }
-        match tokio::time::timeout(Duration::from_millis(100), tasks.join_next()).await {
-            Ok(None) => return,
-            Ok(Some(_)) | Err(_) => {}
+        let ended = tokio::time::timeout(Duration::from_millis(100), tasks.join_next()).await;
+        if matches!(ended, Ok(None)) {
+            return;
         }
     }
 }

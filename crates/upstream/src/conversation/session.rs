@@ -12,6 +12,7 @@ use super::running::{Manner, Route, Running, spawn};
 use super::write::{self, Members, Sent};
 use crate::transport::{Failure, Incoming};
 use http::HeaderMap;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use toolgate_core::{Effect, Kind};
 use toolgate_core::spec::Task;
+use toolgate_core::{Effect, Kind};
 
 // A legacy upstream whose tools come in pages: by cursor, the page and the next cursor.
 fn paged(pages: impl Fn(&str) -> (Value, Option<String>) + Send + Sync + 'static) -> Script {
