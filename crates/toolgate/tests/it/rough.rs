@@ -10,8 +10,9 @@ use tokio::net::{TcpListener, TcpStream};
 /// Bytes of the answer that is too large, and notifications of the flood.
 pub const HUGE: usize = 100 << 20;
 pub const FLOOD: usize = 20_000;
-const TOOLS: [&str; 11] =
-    ["calm", "hang", "garbage", "late", "drip", "twice", "huge", "flood", "changed", "die", "redirect"];
+pub const TOOLS: [&str; 12] = [
+    "calm", "hang", "garbage", "late", "drip", "twice", "deep", "huge", "flood", "changed", "die", "redirect",
+];
 
 /// Serve until the test ends; the address.
 pub async fn rough() -> String {
@@ -136,6 +137,11 @@ async fn call(stream: &mut BufReader<TcpStream>, name: &str, id: &Value) -> std:
         }
         "twice" => {
             let result = r#"{"content":[],"isError":false,"content":[{"type":"text","text":"x"}]}"#;
+            answer(stream, &format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#)).await?;
+        }
+        "deep" => {
+            let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+            let result = format!(r#"{{"content":[],"structuredContent":{{"x":{deep}}}}}"#);
             answer(stream, &format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#)).await?;
         }
         "huge" => {
