@@ -93,6 +93,20 @@ fn records(dir: &Path) -> Vec<Value> {
     lines.filter(|line: &Value| line["phase"] == "intent" || line["phase"] == "answer").collect()
 }
 
+// What is moved each time it is handed on, and kept for as long as a call runs.
+fn size_of_made<F: FnOnce() -> R, R>(_: F) -> usize {
+    size_of::<R>()
+}
+
+#[tokio::test]
+async fn the_future_of_a_call_stays_small() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, _) = engine(&Journal::open(dir.path(), "n").unwrap(), JournalFailure::Refuse);
+    let call = call("look");
+    let size = size_of_made(|| engine.call(&call));
+    assert!(size <= 4096, "{size} bytes");
+}
+
 #[tokio::test]
 async fn rights_are_compiled_once_for_each_snapshot() {
     let dir = tempfile::tempdir().unwrap();

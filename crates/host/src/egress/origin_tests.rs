@@ -224,3 +224,15 @@ async fn what_cannot_be_an_origin_is_refused_at_once() {
     let origin = http().origin("http://metadata.google.internal/", None).await.unwrap();
     assert_eq!(ask(&origin).await.err().unwrap().error.kind, Kind::Forbidden);
 }
+
+// What is moved each time it is handed on, and kept for as long as a request runs.
+fn size_of_made<F: FnOnce() -> R, R>(_: F) -> usize {
+    size_of::<R>()
+}
+
+#[tokio::test]
+async fn the_future_of_a_request_stays_small() {
+    let origin = http().origin("http://127.0.0.1:1/", None).await.unwrap();
+    let size = size_of_made(|| origin.send(Request::new(Bytes::new()), Duration::from_secs(1)));
+    assert!(size <= 2816, "{size} bytes");
+}

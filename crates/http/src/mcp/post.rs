@@ -91,3 +91,19 @@ async fn dispatch(visit: &Visit, accepts: Accepts, body: Arrived) -> Response {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // What is moved each time it is handed on, and kept for as long as a request runs.
+    fn size_of_made<A, B, C, F>(_: impl Fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn the_future_of_a_request_stays_small() {
+        let size = size_of_made(|visit: &'static Visit, accepts, body| dispatch(visit, accepts, body));
+        assert!(size <= 6400, "{size} bytes");
+    }
+}

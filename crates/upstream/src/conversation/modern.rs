@@ -376,3 +376,22 @@ pub(super) async fn ask_and_live(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // What is moved each time it is handed on, and kept for as long as a call runs.
+    fn size_of_made<A, B, C, F>(_: impl Fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn the_future_of_a_call_stays_small() {
+        let size =
+            size_of_made(|modern: &'static Modern, operation: &'static Operation, ctx: &'static Ctx| {
+                modern.call(operation, ctx)
+            });
+        assert!(size <= 2560, "{size} bytes");
+    }
+}
