@@ -4,6 +4,7 @@
 //! it blocks for some milliseconds, so it happens on blocking threads. Command lines and environments of processes are
 //! not given: they hold secrets.
 
+pub mod code;
 mod connections;
 mod cpu;
 mod disk;

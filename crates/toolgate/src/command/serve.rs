@@ -14,7 +14,11 @@ use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use toolgate_http::Fronts;
+
+// After this the start is over.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// Connections are served on `fronts`, everything else on the runtime of the caller.
 pub async fn run(settings: Settings, sources: Sources, fronts: &Fronts, out: Out) -> Result<()> {
@@ -58,8 +62,17 @@ pub async fn run(settings: Settings, sources: Sources, fronts: &Fronts, out: Out
         );
     }
     tracing::info!(url, data = %gate.dir.path().display(), "serving");
+    tokio::spawn(settle());
     toolgate_http::serve_on(fronts, listener, state, stop.asked()).await;
     life::end(gate, watch).await
+}
+
+// What the start alone needed of the program's code is half of what an idle gateway would hold.
+async fn settle() {
+    tokio::time::sleep(SETTLED).await;
+    if let Err(error) = toolgate_host::system::code::let_go() {
+        tracing::debug!(%error, "the code of the start stays in memory");
+    }
 }
 
 // An address that means "every interface" is no address to connect to.
