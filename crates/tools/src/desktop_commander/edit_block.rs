@@ -70,18 +70,31 @@ impl Tool for EditBlock {
             )));
         }
         let before = decode_prefix(Encoding::Utf8, bytes, size, MAX_FILE)?;
-        let (old, new) = in_line_ends_of(&before, self.old_string, self.new_string);
+        let (dry_run, replacements, file_path) =
+            (self.dry_run, self.expected_replacements, self.file_path.clone());
+        // A diff of a large file takes long, and other connections wait for this thread.
+        let (after, diff) = tokio::task::spawn_blocking(move || self.edit(&before))
+            .await
+            .map_err(|_| ToolError::invalid("the file could not be compared"))??;
+        if !dry_run {
+            let files = server.host.files();
+            files.write(&file_path, after.into_bytes(), WriteMode::Replace, false).await?;
+        }
+        Ok(Edited { file_path, replacements, diff, written: !dry_run })
+    }
+}
+
+impl EditBlock {
+    // The text afterwards, and the diff.
+    fn edit(self, before: &str) -> Result<(String, String), ToolError> {
+        let (old, new) = in_line_ends_of(before, self.old_string, self.new_string);
         let found = before.matches(&old).count();
         if found != self.expected_replacements {
-            return Err(mismatch(&before, &old, found, self.expected_replacements));
+            return Err(mismatch(before, &old, found, self.expected_replacements));
         }
         let after = before.replace(&old, &new);
-        let diff = diff(&self.file_path, &before, &after);
-        if !self.dry_run {
-            let files = server.host.files();
-            files.write(&self.file_path, after.into_bytes(), WriteMode::Replace, false).await?;
-        }
-        Ok(Edited { file_path: self.file_path, replacements: found, diff, written: !self.dry_run })
+        let diff = diff(&self.file_path, before, &after);
+        Ok((after, diff))
     }
 }
 
