@@ -2,11 +2,11 @@
 //!
 //! Used for the arguments of a call: `canon::digest` hashes it, `redact::arguments` takes what the journal keeps. A text
 //! that is written without escapes is not copied, and is known to need none when it is written again.
-//! Means what `serde_json::Value` means: of members with one name the last counts, in the place of the first.
+//! An object with two members of one name is refused: one reader takes the first and another the last, so that what is
+//! recorded could be another thing than what is done.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
-use std::collections::HashMap;
 use std::fmt;
 
 /// A text in JSON.
@@ -112,11 +112,16 @@ impl<'de> Visitor<'de> for Values {
         Ok(Json::Array(items))
     }
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Json<'de>, A::Error> {
-        let mut members = Vec::new();
+        let mut members: Vec<(Text<'de>, Json<'de>)> = Vec::new();
         while let Some(member) = access.next_entry()? {
             members.push(member);
         }
-        Ok(Json::Object(distinct(members)))
+        let mut names: Vec<&str> = members.iter().map(|(name, _)| &**name).collect();
+        names.sort_unstable();
+        if let Some(twice) = names.windows(2).find(|two| two[0] == two[1]) {
+            return Err(serde::de::Error::custom(format_args!("the member {:?} comes twice", twice[0])));
+        }
+        Ok(Json::Object(members))
     }
 }
 
@@ -124,26 +129,6 @@ impl<'de> Deserialize<'de> for Json<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Values)
     }
-}
-
-fn distinct<'a>(members: Vec<(Text<'a>, Json<'a>)>) -> Vec<(Text<'a>, Json<'a>)> {
-    let mut names: Vec<&str> = members.iter().map(|(name, _)| &**name).collect();
-    names.sort_unstable();
-    if names.windows(2).all(|pair| pair[0] != pair[1]) {
-        return members;
-    }
-    // By what they say: one name may be written in two ways.
-    let mut places: HashMap<String, usize> = HashMap::new();
-    let mut kept: Vec<(Text<'a>, Json<'a>)> = Vec::new();
-    for (name, value) in members {
-        if let Some(at) = places.get(&*name) {
-            kept[*at].1 = value;
-        } else {
-            places.insert(name.to_string(), kept.len());
-            kept.push((name, value));
-        }
-    }
-    kept
 }
 
 #[cfg(test)]
@@ -208,13 +193,27 @@ mod tests {
             match serde_json::from_str::<Value>(&text) {
                 Err(_) => prop_assert!(Json::parse(&text).is_err()),
                 Ok(expected) => {
-                    let json = Json::parse(&text).unwrap();
+                    let json = match Json::parse(&text) {
+                        Err(error) => {
+                            prop_assert!(error.to_string().contains("comes twice"), "{}", error);
+                            return Ok(());
+                        }
+                        Ok(json) => json,
+                    };
                     // The texts too, because maps compare without the order of their members.
                     prop_assert_eq!(value(&json).to_string(), expected.to_string());
                     prop_assert_eq!(canon::digest(&json), canon::sha256(canon::to_string(&expected).as_bytes()));
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_name_that_comes_twice_is_refused_however_it_is_written() {
+        for text in [r#"{"a":1,"a":1}"#, r#"{"a":1,"b":2,"\u0061":3}"#, r#"{"x":[{"a":1,"a":2}]}"#] {
+            assert!(Json::parse(text).unwrap_err().to_string().contains("\"a\" comes twice"), "{text}");
+        }
+        assert!(Json::parse(r#"{"a":{"a":1},"A":2}"#).is_ok());
     }
 
     #[test]

@@ -78,19 +78,26 @@ fn plain(uri: &str) -> Option<String> {
         }
         text = decoded;
     }
+    // Other readers leave these out, or take a backslash for a slash.
+    if text.contains(|c: char| c.is_control() || c == '\\') || text.trim() != text {
+        return None;
+    }
     let (scheme, rest) = text.split_once(':')?;
+    let scheme = scheme.to_ascii_lowercase();
+    let file = scheme == "file";
     let (host, path) = match rest.strip_prefix("//") {
         Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
         None => ("", rest),
     };
-    if path.split(['/', '\\']).any(|part| matches!(part, "." | "..")) {
+    if path.split('/').any(|part| matches!(part, "." | "..")) {
         return None;
     }
-    let mut plain = scheme.to_ascii_lowercase();
-    plain.push(':');
-    if rest.starts_with("//") {
+    let mut plain = scheme + ":";
+    // `file:/a`, `file:///a` and `file://localhost/a` are one file.
+    if file || rest.starts_with("//") {
         plain.push_str("//");
-        plain.push_str(&host.to_ascii_lowercase());
+        let host = host.to_ascii_lowercase();
+        plain.push_str(if file && host == "localhost" { "" } else { &host });
     }
     let mut slash = false;
     plain.extend(path.chars().filter(|c| {
@@ -159,6 +166,12 @@ mod tests {
             ("file:///pub/../secret/a", true, false),
             ("file:///pub/%2e%2e/secret/a", true, false),
             ("file:///pub/..%5csecret/a", true, false),
+            ("file:/secret/a", true, false),
+            ("file://localhost/secret/a", true, false),
+            ("file:///secret\\a", true, false),
+            ("file:///sec\tret/a", true, false),
+            (" file:///secret/a", true, false),
+            ("file:/pub/a", false, true),
             ("file:///pub/%252525252e", true, false),
             ("file:///pub/%ff", true, false),
             ("no uri", true, false),

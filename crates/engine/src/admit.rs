@@ -93,9 +93,14 @@ pub(crate) async fn admit<'a>(
     let given = found.variables.as_ref().unwrap_or(&call.arguments);
     let arguments = match Json::parse(given.get()) {
         Ok(object @ Json::Object(_)) => object,
-        _ => {
+        Ok(_) => {
             deny(trail, "arguments: not an object");
             return Ok(Admission::Answer(refused("the arguments must be one JSON object")));
+        }
+        Err(problem) => {
+            deny(trail, "arguments: not to be read");
+            let problem = redact::shortened(&redact::text(&problem.to_string()), MAX_MESSAGE);
+            return Ok(Admission::Answer(refused(format!("the arguments cannot be read: {problem}"))));
         }
     };
     let digest = canon::digest(&arguments);

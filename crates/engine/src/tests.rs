@@ -126,6 +126,16 @@ async fn rights_are_compiled_once_for_each_snapshot() {
 }
 
 #[tokio::test]
+async fn arguments_that_two_readers_read_differently_reach_no_tool() {
+    let dir = tempfile::tempdir().unwrap();
+    let (engine, puts) = engine(&Journal::open(dir.path(), "n").unwrap(), JournalFailure::Refuse);
+    let twice = JsonText::parse(r#"{"path":"a","path":"b"}"#.to_owned()).unwrap();
+    let answer = engine.call(&Call { arguments: twice, ..call("put") }).await;
+    assert!(format!("{answer:?}").contains("comes twice"), "{answer:?}");
+    assert_eq!((puts.load(Ordering::Relaxed), records(dir.path()).len()), (0, 1), "refused and recorded");
+}
+
+#[tokio::test]
 async fn a_panic_while_recording_is_answered_and_the_record_is_there() {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::open(dir.path(), "n").unwrap();

@@ -47,6 +47,8 @@ pub(crate) struct Hub {
     pub name: ServerName,
     pub place: Arc<Place>,
     phase: watch::Sender<Phase>,
+    /// Once `close` has returned nothing is offered or told any more, whatever still runs on another thread.
+    open: Mutex<bool>,
     /// Of the last good catalogue.
     seen: Mutex<Status>,
     rewatch: Notify,
@@ -74,7 +76,7 @@ impl Hub {
     pub fn new(name: ServerName, place: Arc<Place>, room: Arc<Room>) -> Self {
         let seen = Mutex::new(Status::new(name.as_str(), State::Connecting));
         let phase = watch::Sender::new(Phase::Connecting);
-        Self { name, place, phase, seen, rewatch: Notify::new(), room }
+        Self { name, place, phase, open: Mutex::new(true), seen, rewatch: Notify::new(), room }
     }
 
     /// The connection of the moment. One that is being made is waited for; one that failed is not.
@@ -141,7 +143,22 @@ impl Hub {
 
     /// From now on there is no connection, and none will be made.
     pub fn close(&self) {
+        *lock(&self.open) = false;
         self.phase.send_replace(Phase::Closed);
+    }
+
+    fn enter(&self, phase: Phase) {
+        let open = lock(&self.open);
+        if *open {
+            self.phase.send_replace(phase);
+        }
+    }
+
+    fn tell(&self, sink: &Sink, event: Event) {
+        let open = lock(&self.open);
+        if *open {
+            sink(event);
+        }
     }
 
     // What it offered stays; its status says why.
@@ -219,10 +236,10 @@ pub(crate) async fn run(hub: Arc<Hub>, sink: Sink, before: Option<crate::Supervi
             .get_or_insert_with(|| millis(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()));
         let pause = jittered(failure.wait.unwrap_or(wait).max(wait).min(LAST_WAIT));
         let next = Instant::now() + pause;
-        hub.phase.send_replace(Phase::Failing { failure, since_ms, next });
+        hub.enter(Phase::Failing { failure, since_ms, next });
         tokio::time::sleep_until(next).await;
         wait = (wait * 2).min(LAST_WAIT);
-        hub.phase.send_replace(Phase::Connecting);
+        hub.enter(Phase::Connecting);
     }
 }
 
@@ -244,13 +261,13 @@ async fn tend(
     // What was said while it was connected is in the lists.
     hub.place.notices.take();
     let mut ttl = hold(&conversation, &listed);
-    hub.phase.send_replace(Phase::Ready(conversation.clone()));
+    hub.enter(Phase::Ready(conversation.clone()));
     let again = prints.is_some();
     if !offer(hub, sink, &conversation, listed, Told::default(), prints) {
         ttl = Some(LOOK_AGAIN);
     }
     if again {
-        sink(Event::Back(hub.name.clone()));
+        hub.tell(sink, Event::Back(hub.name.clone()));
     }
     drop(before.take());
     let mut listener = Listener::new(conversation.clone());
@@ -282,7 +299,7 @@ async fn tend(
             return failure;
         }
         for uri in std::mem::take(&mut told.updated) {
-            sink(Event::Changed(hub.name.clone(), Change::Resource(uri)));
+            hub.tell(sink, Event::Changed(hub.name.clone(), Change::Resource(uri)));
         }
         told.and(std::mem::take(&mut waiting));
         if told.lists() && looked.elapsed() < pace {
@@ -348,6 +365,11 @@ fn offer(
     told: Told,
     prints: &mut Option<Prints>,
 ) -> bool {
+    // Held to the end, so that nothing is offered after `close`.
+    let open = lock(&hub.open);
+    if !*open {
+        return true;
+    }
     let mut listed = listed;
     let (bytes, items) = listed.size();
     let held_back = hub.room.take(hub.name.as_str(), bytes, items).err();

@@ -34,7 +34,7 @@ static FAST: LazyLock<Option<Searcher>> = LazyLock::new(|| {
 // So much after a clue is read by the automaton alone: where one is, others are.
 const NEAR: usize = 1024;
 // Longest clue.
-const LONGEST: usize = 32;
+pub(super) const LONGEST: usize = 32;
 
 // Where the next clue begins, at `from` or after it.
 fn next_clue(text: &str, from: usize) -> Option<usize> {

@@ -87,14 +87,13 @@ unsafe impl Send for Page {}
 
 impl Page {
     // `None` where the file system may find, when a mapped page is changed, that it has no room for it: that ends the
-    // process. These change blocks in place.
+    // process. These change blocks in place and share none between files.
     #[allow(unsafe_code)]
     fn of(file: &File) -> Option<Self> {
         const EXT4: u64 = 0xef53;
-        const XFS: u64 = 0x5846_5342;
         const TMPFS: u64 = 0x0102_1994;
         let kind = rustix::fs::fstatfs(file).ok()?.f_type;
-        if ![EXT4, XFS, TMPFS].contains(&u64::try_from(kind).ok()?) {
+        if ![EXT4, TMPFS].contains(&u64::try_from(kind).ok()?) {
             return None;
         }
         // SAFETY: the kernel chooses a place where nothing is mapped, and the file has `SIZE` bytes.

@@ -44,7 +44,9 @@ pub(super) fn binding(call: &Call) -> Vec<u8> {
         Face::Resource => "resources/read",
     };
     let scope = call.scope.as_ref().map_or("", |scope| scope.as_str());
-    let digest = canon::digest(&Json::parse(call.arguments.get()).unwrap_or(Json::Null));
+    let arguments = call.arguments.get();
+    let digest =
+        Json::parse(arguments).map_or_else(|_| canon::sha256(arguments.as_bytes()), |a| canon::digest(&a));
     let mut bound = Vec::new();
     for part in [face.as_bytes(), call.caller.id.as_bytes(), scope.as_bytes(), call.tool.as_bytes(), &digest]
     {

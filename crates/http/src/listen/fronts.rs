@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 /// How long dropping waits for the threads.
 const END: Duration = Duration::from_millis(100);
-/// Blocking threads of all fronts together, and the fewest of one.
+/// Blocking threads of all fronts together, unless each would have fewer than the least.
 const BLOCKING: usize = 512;
 const LEAST_BLOCKING: usize = 32;
 

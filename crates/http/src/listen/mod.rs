@@ -121,7 +121,13 @@ pub(crate) async fn accept<G: Send + Sync + 'static>(
                         continue;
                     };
                     // This runtime's reactor lets go of it; that of the front takes it.
-                    let Ok(stream) = stream.into_std() else { continue };
+                    let stream = match stream.into_std() {
+                        Ok(stream) => stream,
+                        Err(error) => {
+                            tracing::error!(%peer, %error, "a connection cannot be served");
+                            continue;
+                        }
+                    };
                     let (front, share) = fronts.next();
                     let closing = closing.subscribe();
                     let slot = Slot(Arc::new((place, counted(), share)));
@@ -237,7 +243,10 @@ async fn greet(
     slot: Slot,
     mut closing: watch::Receiver<bool>,
 ) {
-    let Ok(stream) = TcpStream::from_std(stream) else { return };
+    let stream = match TcpStream::from_std(stream) {
+        Ok(stream) => stream,
+        Err(error) => return tracing::error!(%peer, %error, "a connection cannot be served"),
+    };
     let _ = stream.set_nodelay(true);
     let Ok(local) = stream.local_addr() else { return };
     let ends = Ends { local, peer, tls: tls.is_some() };

@@ -354,8 +354,8 @@ impl Keeper {
 
 fn unwritten(error: Option<&Error>) -> Error {
     tracing::warn!(?error, "the end of a session could not be written");
-    let why = "the session has ended here, but that cannot be written now: it may come back if the gateway restarts; \
-               end it again later";
+    let why = "the session has ended here, but that cannot be written now: it may come back if the gateway restarts \
+               before that; the gateway goes on trying";
     Error::new(Kind::Unavailable, why).retry_after(PAUSE)
 }
 
