@@ -15,7 +15,8 @@ const SLICE: Duration = Duration::from_millis(50);
 const BATCH: usize = 4096;
 
 /// Blocks until the last call of the segment is released, or the run is stopped. Ends no earlier than the segment.
-pub fn keep(start: Instant, segment: Segment, queue: &Queue, shared: &Shared) {
+/// `timeout`: of a call, counted for those that find no room to wait in.
+pub fn keep(start: Instant, segment: Segment, timeout: Duration, queue: &Queue, shared: &Shared) {
     let (calls, mut next) = (segment.calls(), 0);
     let end = start + segment.length;
     let mut batch = Vec::with_capacity(64);
@@ -38,7 +39,28 @@ pub fn keep(start: Instant, segment: Segment, queue: &Queue, shared: &Shared) {
         shared.tally().due(batch.len() as u64);
         let over = queue.push(&batch);
         if over > 0 {
-            shared.tally().overflow(over as u64);
+            shared.tally().overflow(over as u64, timeout);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::Class;
+
+    #[test]
+    fn calls_that_find_the_queue_full_count_with_their_whole_timeout() {
+        let (start, timeout) = (Instant::now(), Duration::from_secs(10));
+        let (queue, shared) = (Queue::new(), Shared::new(start));
+        while queue.push(&[Due { at: start, released: start }; BATCH]) == 0 {}
+        keep(start, Segment { rate: 10_000.0, length: Duration::from_millis(20) }, timeout, &queue, &shared);
+        let tally = shared.tally();
+        assert_eq!((tally.due, tally.whole.wrong, tally.outstanding()), (200, 200, 0));
+        assert_eq!(tally.errors[Class::NotSent as usize], 200);
+        assert_eq!(tally.whole.latency.count(), 200);
+        assert!(tally.whole.latency.at(0.5) >= timeout && tally.mean() >= timeout);
+        assert_eq!(tally.rows().iter().map(|row| row.wrong()).sum::<u64>(), 200);
+        assert!(tally.samples[Class::NotSent as usize].is_some());
     }
 }

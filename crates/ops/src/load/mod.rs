@@ -1,4 +1,4 @@
-//! Load patterns (CATALOGUE 3.6) on an MCP server: constant, spike, ramp, endurance.
+//! Load patterns (CATALOGUE 3.6) on an MCP server: constant, spike, ramp-up, endurance.
 //!
 //! Used by `toolgate load`. Open loop: calls fall due at the pattern's rate whatever the answers do, and a latency counts
 //! from the moment its call was due, so a target that stalls is seen as its users would see it. Invariant: every call that
@@ -6,7 +6,8 @@
 //!
 //! `pattern` says how many are due when, `clock` and `queue` release them, `run` has them sent by a `Target` for each
 //! connection (`target` is the real one), `tally` counts, `verdict` judges, `report` and `page` tell. Absent on purpose:
-//! a mix of tools, closed loops (`bench` has them), load from several machines.
+//! a mix of tools, closed loops (`bench` has them), load from several machines, recovery (it follows a failure, and comes
+//! with what makes one).
 
 mod answer;
 mod chart;

@@ -63,7 +63,7 @@ impl Pattern {
         match self {
             Pattern::Constant { .. } => "constant",
             Pattern::Spike { .. } => "spike",
-            Pattern::Ramp { .. } => "ramp",
+            Pattern::Ramp { .. } => "ramp-up",
             Pattern::Endurance { .. } => "endurance",
         }
     }
@@ -182,7 +182,7 @@ mod tests {
         let ramp = Pattern::Ramp { from: 10.0, to: 50.0, step: secs(2), growth: 2.0 };
         let rates: Vec<_> = (0..).map_while(|i| ramp.segment(i)).map(|s| s.rate).collect();
         assert_eq!(rates, [10.0, 20.0, 40.0, 50.0]);
-        assert_eq!(ramp.length(), secs(8));
+        assert_eq!((ramp.name(), ramp.length()), ("ramp-up", secs(8)));
     }
 
     #[test]

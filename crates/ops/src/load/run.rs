@@ -58,6 +58,10 @@ pub struct Shared {
 }
 
 impl Shared {
+    pub fn new(begun: Instant) -> Self {
+        Self { tally: Mutex::new(Tally::new(begun)), stopped: AtomicBool::new(false) }
+    }
+
     pub fn tally(&self) -> MutexGuard<'_, Tally> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -103,7 +107,7 @@ pub async fn run<T: Target>(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> Result {
     let begun = Instant::now();
-    let shared = Arc::new(Shared { tally: Mutex::new(Tally::new(begun)), stopped: AtomicBool::new(false) });
+    let shared = Arc::new(Shared::new(begun));
     watch(Progress { shared: shared.clone() });
     let stopper = shared.clone();
     let stopping = tokio::spawn(async move {
@@ -139,8 +143,9 @@ async fn release(
         if shared.stopped.load(Ordering::Relaxed) {
             break;
         }
-        let (of_clock, seen) = (queue.clone(), shared.clone());
-        let kept = tokio::task::spawn_blocking(move || clock::keep(start, segment, &of_clock, &seen)).await;
+        let (of_clock, seen, timeout) = (queue.clone(), shared.clone(), load.timeout);
+        let kept =
+            tokio::task::spawn_blocking(move || clock::keep(start, segment, timeout, &of_clock, &seen)).await;
         if kept.is_err() {
             // It cannot be said what was due any more.
             shared.stopped.store(true, Ordering::Relaxed);

@@ -4,8 +4,9 @@
 //! happened in its seconds, by the clock on the wall: latencies belong to the row in which the answer came. When there are
 //! too many rows, neighbours are joined, histograms and all, so that a day needs no more memory than an hour.
 //!
-//! Latencies are those of right answers, and of calls that were given up, at what had been waited by then: an error that
-//! comes fast must not flatter the figures, and one that never comes must not vanish from them.
+//! Latencies are those of right answers, and of calls that were given up, at what had been waited by then; one that found
+//! no room to wait in would have been given up at its timeout, and counts so. An error that comes fast must not flatter the
+//! figures, and one that never comes must not vanish from them.
 
 use super::fault::{Class, Fault};
 use latency::Histogram;
@@ -154,10 +155,17 @@ impl Tally {
         self.open.due += calls;
     }
 
-    /// So many fell due and found no room to wait in.
-    pub fn overflow(&mut self, calls: u64) {
+    /// So many fell due and found no room to wait in; `timeout` is what each would have waited.
+    pub fn overflow(&mut self, calls: u64, timeout: Duration) {
+        self.roll(Instant::now());
+        let class = Class::NotSent as usize;
+        self.whole.wrong += calls;
+        self.part.wrong += calls;
+        self.open.errors[class] += calls;
+        self.errors[class] += calls;
+        self.samples[class].get_or_insert_with(|| "too many calls were waiting already".to_owned());
         for _ in 0..calls {
-            self.wrong(Fault::new(Class::NotSent, "too many calls were waiting already"), Duration::ZERO);
+            self.latency(timeout);
         }
     }
 

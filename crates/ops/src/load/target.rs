@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use toolgate_host::HostError;
 use toolgate_host::egress::{Answer, Body, Lost, Origin};
 use toolgate_wire::header::encode;
@@ -21,7 +21,7 @@ use toolgate_wire::sse::Decoder;
 
 /// Largest answer taken, in bytes.
 const LARGEST: usize = 16 << 20;
-/// What is left of an event stream behind its answer is waited for so long, before the next call.
+/// What is left of an event stream behind its answer has so long from that answer on, before the next call.
 const REST: Duration = Duration::from_millis(50);
 /// Ids of one connection begin so far from those of the one before.
 const APART: u64 = 1_000_000_000_000;
@@ -74,7 +74,8 @@ pub struct McpTarget {
     behind: String,
     session: Option<HeaderValue>,
     next: u64,
-    rest: Option<Body>,
+    // What is left of the stream of the call before, since when.
+    rest: Option<(Body, Instant)>,
 }
 
 #[derive(Deserialize)]
@@ -145,10 +146,11 @@ impl McpTarget {
         body: String,
         id: u64,
     ) -> Result<(u16, Option<HeaderValue>, Bytes), Fault> {
-        if let Some(mut rest) = self.rest.take() {
-            // A stream that ends leaves its connection for the next call.
+        if let Some((mut rest, since)) = self.rest.take() {
+            // A stream that ends leaves its connection for the next call, which must not pay for time that has passed.
             let drained = async { while let Ok(Some(_)) = rest.chunk().await {} };
-            let _ = tokio::time::timeout(REST, drained).await;
+            let left = REST.saturating_sub(since.elapsed());
+            let _ = tokio::time::timeout(left, drained).await;
         }
         let mut request = Request::new(Bytes::from(body));
         *request.method_mut() = method;
@@ -181,7 +183,7 @@ impl McpTarget {
             decoder.feed(&chunk).map_err(|large| Fault::new(Class::WrongAnswer, large.to_string()))?;
             while let Some(event) = decoder.next_event() {
                 if serde_json::from_str::<OnlyId>(&event.data).is_ok_and(|message| message.id == Some(id)) {
-                    self.rest = Some(body);
+                    self.rest = Some((body, Instant::now()));
                     return Ok(event.data.into());
                 }
             }
@@ -254,4 +256,70 @@ fn of(lost: &Lost) -> Fault {
 
 fn broke(error: &HostError) -> Fault {
     Fault::new(Class::Connection, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+    use tokio::net::{TcpListener, TcpStream};
+    use toolgate_host::egress::{EgressRules, Http};
+
+    // Answers one request with a stream of events that stays open; returns when the client is gone.
+    async fn open_stream(stream: TcpStream) -> std::io::Result<()> {
+        let (mut stream, mut length, mut line) = (BufReader::new(stream), 0, String::new());
+        while line != "\r\n" {
+            line.clear();
+            stream.read_line(&mut line).await?;
+            if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+        }
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).await?;
+        let id = serde_json::from_slice::<OnlyId>(&body).unwrap().id;
+        let answer = json!({"jsonrpc": "2.0", "id": id,
+            "result": {"resultType": "complete", "content": [{"type": "text", "text": "well"}]}});
+        let event = format!("data: {answer}\n\n");
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n\
+             {:x}\r\n{event}\r\n",
+            event.len()
+        );
+        stream.write_all(answer.as_bytes()).await?;
+        stream.read_u8().await.map(drop)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_stream_that_stays_open_costs_an_idle_connection_nothing() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(open_stream(stream));
+            }
+        });
+        let rules = EgressRules { allow_private: vec![address.to_string()], ..EgressRules::default() };
+        let origin = Http::new(rules).unwrap().origin(&format!("http://{address}/mcp"), None).await.unwrap();
+        let ask = Ask {
+            era: Era::Modern,
+            tool: "t".into(),
+            arguments: json!({}),
+            expect: Some("well".into()),
+            headers: HeaderMap::new(),
+            timeout: Duration::from_secs(60),
+        };
+        let mut target = McpTarget::new(origin, Arc::new(ask), 0);
+        target.call().await.unwrap();
+        // Each would take REST at least if the stream before it were waited for; the fastest of them tells.
+        let mut fastest = Duration::MAX;
+        for _ in 0..10 {
+            assert!(target.rest.is_some());
+            tokio::time::sleep(REST * 2).await;
+            let begun = Instant::now();
+            target.call().await.unwrap();
+            fastest = fastest.min(begun.elapsed());
+        }
+        assert!(fastest < REST, "{fastest:?}");
+    }
 }

@@ -47,7 +47,7 @@ pub enum Load {
         options: Options,
     },
     /// Step by step faster, until errors or p95 pass their bounds; tells the highest rate that held
-    #[command(after_help = AFTER)]
+    #[command(name = "ramp-up", alias = "ramp", after_help = AFTER)]
     Ramp {
         /// Calls a second of the first step
         #[arg(long, value_name = "RATE", default_value_t = 10.0)]

@@ -1,7 +1,7 @@
 //! `toolgate load` as a pipeline uses it: exact counts, exit codes, files. No assertion needs a fast machine: counts and
 //! lower bounds of time hold on a slow one as well.
 
-use crate::load_site::{Bears, site};
+use crate::load_site::{Bears, site, watched};
 use crate::{BINARY, gate};
 use serde_json::Value;
 use std::io::BufRead;
@@ -156,18 +156,20 @@ async fn a_stall_is_seen_by_every_call_that_was_due_in_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ramp_finds_what_a_target_bears() {
     let (gate, url) = (gate().await, site(Bears::Paced(Duration::from_millis(20))).await);
-    let run = ["ramp", "--from", "10", "--to", "1000", "--growth", "2", "--step", "2s", "--connections", "4"];
-    let (output, report) = load(&gate, &[&run[..], &["--url", &url, "--tool", "t"]].concat()).await;
-    assert_eq!(output.status.code(), Some(0), "{report}");
+    let run = ["--from", "10", "--to", "1000", "--growth", "2", "--step", "2s", "--connections", "4"];
+    let run = [&run[..], &["--url", &url, "--tool", "t"]].concat();
+    let (output, report) = load(&gate, &[&["ramp-up"], &run[..]].concat()).await;
+    assert_eq!((output.status.code(), &report["pattern"]), (Some(0), &"ramp-up".into()), "{report}");
     let ramp = &report["ramp"];
     let highest = ramp["highest_rps"].as_f64().unwrap();
     assert!((10.0..=50.0).contains(&highest) && ramp["limit_found"] == true, "{report}");
     let steps = ramp["steps"].as_array().unwrap();
     assert!(steps.len() <= 4 && steps.last().unwrap()["why"].is_string(), "{report}");
     assert_eq!(report["total"], report["succeeded"], "every call was waited for: {report}");
-    let more = ["--url", &url, "--tool", "t", "--at-least", "100"];
-    let (output, report) = load(&gate, &[&run[..], &more].concat()).await;
+    // The shorter name means the same.
+    let (output, report) = load(&gate, &[&["ramp"], &run[..], &["--at-least", "100"]].concat()).await;
     assert_eq!((output.status.code(), &report["verdict"]), (Some(1), &"FAIL".into()), "{report}");
+    assert_eq!(report["pattern"], "ramp-up");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,22 +196,31 @@ async fn an_answer_in_a_stream_is_found() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupt_ends_it_with_the_report_so_far() {
     let gate = gate().await;
+    // It answers at once.
+    let (url, mut answered) = watched(Bears::Paced(Duration::ZERO)).await;
     let mut command = gate.command(&["load", "endurance", "--rps", "20", "--json"]);
+    command.args(["--url", &url, "--tool", "t"]);
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let begun = Instant::now();
+    // The one that is tried before the load, and one of the load.
+    let two = tokio::time::timeout(Duration::from_secs(60), answered.wait_for(|count| *count >= 2));
+    let came = two.await.is_ok_and(|count| count.is_ok());
+    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success() && came);
     let mut said = String::new();
     let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
-    stderr.read_line(&mut said).unwrap();
-    assert!(said.starts_with("endurance: 20/s"), "{said}");
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
-    let output = child.wait_with_output().unwrap();
+    let output = tokio::task::spawn_blocking(move || {
+        stderr.read_line(&mut said).unwrap();
+        assert!(said.starts_with("endurance: 20/s"), "{said}");
+        child.wait_with_output().unwrap()
+    });
+    let output = output.await.unwrap();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(begun.elapsed() < Duration::from_secs(60));
     assert_eq!(report["interrupted"], true, "{report}");
     let count = |name: &str| report[name].as_u64().unwrap();
+    assert!(count("succeeded") >= 1, "{report}");
     assert_eq!(count("total"), count("succeeded") + count("failed") + count("unfinished"), "{report}");
 }
 
@@ -223,6 +234,11 @@ async fn what_cannot_be_run_is_said_before_any_load() {
         (&["constant", "--url", "nonsense", "--tool", "x"], 2, "--url"),
         (&["constant", "--arguments", "[]", "--tool", "x"], 2, "--arguments must be a JSON object"),
         (&["constant", "--url", "http://127.0.0.1:9/"], 2, "--tool"),
+        (
+            &["constant", "--url", "http://127.0.0.1:9/", "--tool", "x", "--client-cert", "any.pem"],
+            2,
+            "--client-cert is for the running gateway",
+        ),
         (&["constant", "--tool", "nothing", "--report", page.to_str().unwrap()], 1, "no load was made"),
     ] {
         let output = gate.run(&[&["load"][..], arguments].concat()).unwrap();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 /// Text of the errors: markup and a control, which a page and a terminal must not take for their own.
@@ -28,13 +28,20 @@ struct Site {
     bears: Bears,
     calls: AtomicU64,
     next: Mutex<Instant>,
+    answered: watch::Sender<u64>,
 }
 
 /// Serve until the test ends; the URL.
 pub async fn site(bears: Bears) -> String {
+    watched(bears).await.0
+}
+
+/// The same, with the number of requests that were answered.
+pub async fn watched(bears: Bears) -> (String, watch::Receiver<u64>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap());
-    let site = Arc::new(Site { bears, calls: AtomicU64::new(0), next: Mutex::new(Instant::now()) });
+    let (answered, seen) = watch::channel(0);
+    let site = Arc::new(Site { bears, calls: AtomicU64::new(0), next: Mutex::new(Instant::now()), answered });
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
@@ -44,7 +51,7 @@ pub async fn site(bears: Bears) -> String {
             });
         }
     });
-    url
+    (url, seen)
 }
 
 async fn talk(stream: TcpStream, site: &Site) -> std::io::Result<()> {
@@ -83,6 +90,7 @@ async fn talk(stream: TcpStream, site: &Site) -> std::io::Result<()> {
         stream.write_all(head.as_bytes()).await?;
         stream.write_all(answer.as_bytes()).await?;
         stream.flush().await?;
+        site.answered.send_modify(|count| *count += 1);
     }
 }
 

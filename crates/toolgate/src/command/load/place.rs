@@ -42,6 +42,9 @@ pub async fn of(options: &Options, settings: &Settings) -> Result<Place> {
     let mut headers = HeaderMap::new();
     let (url, door) = match &options.url {
         Some(url) => {
+            if options.given.client_cert.is_some() {
+                return Err(exit::usage("--client-cert is for the running gateway; --url takes none"));
+            }
             for line in &options.header {
                 let (name, value) = one_header(line)?;
                 headers.append(name, value);
