@@ -45,7 +45,18 @@ impl Choice {
 
     /// Of URIs. One that cannot be judged is not offered where there is a rule.
     pub fn has_uri(&self, uri: &str) -> bool {
-        self.is_all() || plain(uri).is_some_and(|plain| self.has(&plain) && !self.denies(uri))
+        self.is_all() || plain(uri).is_some_and(|plain| self.allows(&plain) && !self.denies_uri(&plain, uri))
+    }
+
+    fn allows(&self, plain: &str) -> bool {
+        self.allow.is_empty() || self.allow.iter().any(|pattern| fits_uri(pattern, plain))
+    }
+
+    // Also as it is without what most readers leave out.
+    fn denies_uri(&self, plain: &str, uri: &str) -> bool {
+        let path = plain.split(['?', '#']).next().unwrap_or_default();
+        let forms = [plain, path, path.trim_end_matches('/')];
+        self.denies(uri) || self.deny.iter().any(|pattern| forms.iter().any(|form| fits_uri(pattern, form)))
     }
 
     /// Of URI templates: whether something that it may become is offered.
@@ -62,6 +73,11 @@ impl Choice {
     fn denies(&self, name: &str) -> bool {
         self.deny.iter().any(|pattern| fits(pattern, name))
     }
+}
+
+// A pattern is read as a URI is, where it is one.
+fn fits_uri(pattern: &str, plain_uri: &str) -> bool {
+    fits(pattern, plain_uri) || plain(pattern).is_some_and(|pattern| fits(&pattern, plain_uri))
 }
 
 // What a URI comes to: scheme and host in small letters, nothing percent-encoded, no empty parts of the path. None where the
@@ -89,7 +105,7 @@ fn plain(uri: &str) -> Option<String> {
         Some(rest) => rest.split_at(rest.find('/').unwrap_or(rest.len())),
         None => ("", rest),
     };
-    if path.split('/').any(|part| matches!(part, "." | "..")) {
+    if path.split('/').any(|part| matches!(part.split(';').next(), Some("." | ".."))) {
         return None;
     }
     let mut plain = scheme + ":";
@@ -153,7 +169,8 @@ mod tests {
 
     #[test]
     fn a_uri_that_is_written_otherwise_gets_round_no_rule() {
-        let deny = Choice { deny: vec!["file:///secret/*".into()], ..Choice::default() };
+        let denied = ["file:///secret/*", "http://Example.com/Kept%20Back"].map(str::to_owned);
+        let deny = Choice { deny: denied.into(), ..Choice::default() };
         let allow = Choice { allow: vec!["file:///pub/*".into()], ..Choice::default() };
         for (uri, denied, allowed) in [
             ("file:///pub/a", false, true),
@@ -172,6 +189,11 @@ mod tests {
             ("file:///sec\tret/a", true, false),
             (" file:///secret/a", true, false),
             ("file:/pub/a", false, true),
+            ("file:///pub/..;/secret/a", true, false),
+            ("file:///secret/a?x", true, false),
+            ("http://example.com/Kept%20Back?", true, false),
+            ("http://EXAMPLE.com/Kept%20Back/#x", true, false),
+            ("http://example.com/Kept", false, false),
             ("file:///pub/%252525252e", true, false),
             ("file:///pub/%ff", true, false),
             ("no uri", true, false),

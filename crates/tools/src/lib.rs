@@ -8,6 +8,7 @@ pub mod batch;
 pub mod desktop_commander;
 mod ended;
 mod given;
+mod glob;
 pub mod insight;
 pub mod omnipotent;
 #[cfg(test)]

@@ -18,6 +18,8 @@ const END: Duration = Duration::from_millis(100);
 /// Blocking threads of all fronts together, unless each would have fewer than the least.
 const BLOCKING: usize = 512;
 const LEAST_BLOCKING: usize = 32;
+/// After how many polls of ready tasks a front looks at its sockets.
+const LOOKS: u32 = 13;
 
 /// The threads; none of them (the default) means that connections are served on the runtime that accepts them.
 #[derive(Default)]
@@ -63,7 +65,11 @@ impl Fronts {
 
 impl Front {
     fn start(blocking: usize) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(blocking).build()?;
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(blocking)
+            .event_interval(LOOKS)
+            .build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel();
         let (end, ended) = mpsc::channel();

@@ -1,7 +1,7 @@
 //! Tool `list_directory` of the shared server.
 
 use super::{A2aUnified, given};
-use globset::{GlobBuilder, GlobMatcher};
+use crate::glob::glob;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,6 @@ use toolgate_core::{Ctx, Spec, Tool, ToolError};
 use toolgate_host::files::{FileKind, Meta, WalkEnd, WalkOptions};
 
 const MAX_ITEMS: usize = 100;
-const MAX_PATTERN: usize = 512;
 // Entries looked at in one call, whatever matches.
 const MAX_VISITED: usize = 100_000;
 const MAX_DEPTH: usize = 64;
@@ -55,15 +54,6 @@ fn item(meta: &Meta) -> Item {
     }
 }
 
-fn matcher(pattern: &str) -> Result<GlobMatcher, ToolError> {
-    super::at_most("pattern", pattern, MAX_PATTERN)?;
-    let glob = GlobBuilder::new(pattern)
-        .literal_separator(true)
-        .build()
-        .map_err(|e| ToolError::invalid(format!("pattern {pattern:?}: {}", e.kind())))?;
-    Ok(glob.compile_matcher())
-}
-
 // Levels beneath the directory that can match.
 fn depth(pattern: &str) -> usize {
     if pattern.contains("**") { MAX_DEPTH } else { pattern.matches('/').count().min(MAX_DEPTH) }
@@ -77,7 +67,7 @@ impl Tool for ListDirectory {
     async fn call(self, server: &A2aUnified, _ctx: &Ctx) -> Result<Listing, ToolError> {
         let pattern = given(self.pattern).unwrap_or_else(|| "*".to_owned());
         let pattern = pattern.strip_prefix("./").unwrap_or(&pattern);
-        let glob = matcher(pattern)?;
+        let glob = glob("pattern", pattern, true)?;
         let hidden = pattern.split('/').any(|part| part.starts_with('.'));
         let options = WalkOptions { max_depth: depth(pattern), hidden, max_entries: MAX_VISITED };
         let base = server.host.files().stat(&self.path).await?.path;

@@ -125,7 +125,11 @@ fn nearest(text: &str, old: &str) -> Option<(usize, String)> {
     let lines: Vec<&str> = text.lines().take(MOST_LINES).collect();
     let wanted: Vec<&str> = old.lines().take(40).collect();
     let first = wanted.iter().position(|l| !l.trim().is_empty())?;
-    let words = |line: &str| -> Vec<String> { line.split_whitespace().map(str::to_owned).collect() };
+    // Each word of one is compared with each of the other.
+    const MOST_WORDS: usize = 40;
+    fn words(line: &str) -> Vec<&str> {
+        line.split_whitespace().take(MOST_WORDS).collect()
+    }
     let target = words(wanted[first]);
     let alike = |line: &str| {
         let there = words(line);
@@ -168,6 +172,16 @@ mod tests {
         assert_eq!((shown["written"].clone(), std::fs::metadata(&file).unwrap().len()), (json!(false), 20));
         call::<EditBlock>(&server, edit(false)).await.unwrap();
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "\u{feff}one\r\n2\r\n3\r\n");
+    }
+
+    #[test]
+    fn the_nearest_lines_are_found_without_comparing_everything() {
+        let (many, line) = ("b ".repeat(400_000), "a b c ".repeat(100));
+        let text = vec![line; 400].join("\n");
+        let begun = std::time::Instant::now();
+        assert!(nearest(&text, &many).is_none_or(|(line, _)| line > 0));
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert_eq!(nearest("x\nlet a = 1;\ny", "let a = 2;").map(|(line, _)| line), Some(2));
     }
 
     #[tokio::test]

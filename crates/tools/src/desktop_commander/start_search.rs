@@ -1,7 +1,9 @@
 //! Tool `start_search`.
 
 use super::DesktopCommander;
-use globset::{Glob, GlobMatcher};
+use crate::given::at_most;
+use crate::glob::glob;
+use globset::GlobSet;
 use regex::{Regex, RegexBuilder};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,6 +16,8 @@ use toolgate_host::files::{FileKind, Meta, ReadFile, WalkEnd, WalkOptions};
 const MAX_VISITED: usize = 200_000;
 const MAX_FILE: usize = 8 << 20;
 const MAX_LINE: usize = 400;
+// A class such as `\pL` takes kilobytes for its two.
+const MAX_EXPRESSION: usize = 1000;
 
 /// Search the workspace for files by name, or for lines in text files. Results come in pages: pass `next_cursor` as
 /// `cursor` to go on. Binary files and files over 8 MiB are passed over.
@@ -84,28 +88,30 @@ struct Search {
     kind: SearchType,
     name: Box<dyn Fn(&str) -> bool + Send>,
     line: Option<Regex>,
-    file: Option<GlobMatcher>,
+    file: Option<GlobSet>,
     skip: usize,
     most: usize,
     hits: Vec<Hit>,
     more: bool,
 }
 
+fn expression(asked: &StartSearch) -> Result<Regex, ToolError> {
+    at_most("pattern", &asked.pattern, MAX_EXPRESSION)?;
+    let source = if asked.literal { regex::escape(&asked.pattern) } else { asked.pattern.clone() };
+    let built = RegexBuilder::new(&source).case_insensitive(asked.ignore_case).size_limit(1 << 20).build();
+    built.map_err(|e| {
+        ToolError::invalid(format!("{:?} is not a regular expression ({e}); set literal", asked.pattern))
+    })
+}
+
 impl Search {
     fn new(asked: &StartSearch) -> Result<Self, ToolError> {
-        let glob = |text: &str| {
-            Glob::new(text)
-                .map(|g| g.compile_matcher())
-                .map_err(|e| ToolError::invalid(format!("{text:?} is not a glob: {}", e.kind())))
-        };
-        let source = if asked.literal { regex::escape(&asked.pattern) } else { asked.pattern.clone() };
-        let line = RegexBuilder::new(&source).case_insensitive(asked.ignore_case).size_limit(1 << 20).build();
         let wanted = if asked.ignore_case { asked.pattern.to_lowercase() } else { asked.pattern.clone() };
         let fold = asked.ignore_case;
         let cased = move |name: &str| if fold { name.to_lowercase() } else { name.to_owned() };
         let name: Box<dyn Fn(&str) -> bool + Send> =
             if !asked.literal && asked.pattern.contains(['*', '?', '[', '{']) {
-                let matcher = glob(&wanted)?;
+                let matcher = glob("pattern", &wanted, false)?;
                 Box::new(move |name| matcher.is_match(cased(name)))
             } else {
                 Box::new(move |name| cased(name).contains(&wanted))
@@ -115,14 +121,9 @@ impl Search {
             name,
             line: match asked.search_type {
                 SearchType::Files => None,
-                SearchType::Content => Some(line.map_err(|e| {
-                    ToolError::invalid(format!(
-                        "{:?} is not a regular expression ({e}); set literal",
-                        asked.pattern
-                    ))
-                })?),
+                SearchType::Content => Some(expression(asked)?),
             },
-            file: asked.file_pattern.as_deref().map(glob).transpose()?,
+            file: asked.file_pattern.as_deref().map(|text| glob("file_pattern", text, false)).transpose()?,
             skip: asked.cursor.unwrap_or(0),
             most: asked.max_results.count(),
             hits: Vec::new(),
@@ -181,12 +182,17 @@ impl Tool for StartSearch {
         if self.pattern.is_empty() {
             return Err(ToolError::invalid("pattern is empty"));
         }
-        let search = Arc::new(Mutex::new(Search::new(&self)?));
         let options = WalkOptions { max_depth: 64, hidden: self.include_hidden, max_entries: MAX_VISITED };
+        let (path, cursor) = (self.path.clone(), self.cursor);
+        // An expression may take long to read, and other connections wait for this thread.
+        let search = tokio::task::spawn_blocking(move || Search::new(&self))
+            .await
+            .map_err(|_| ToolError::invalid("the pattern could not be read"))??;
+        let search = Arc::new(Mutex::new(search));
         let end = server
             .host
             .files()
-            .walk(&self.path, options, {
+            .walk(&path, options, {
                 let search = search.clone();
                 move |meta, content| {
                     search.lock().unwrap_or_else(PoisonError::into_inner).visit(meta, content)
@@ -195,7 +201,7 @@ impl Tool for StartSearch {
             .await?;
         let mut search = search.lock().unwrap_or_else(PoisonError::into_inner);
         let results = std::mem::take(&mut search.hits);
-        let next_cursor = search.more.then(|| self.cursor.unwrap_or(0) + results.len());
+        let next_cursor = search.more.then(|| cursor.unwrap_or(0) + results.len());
         Ok(Found { count: results.len(), results, next_cursor, incomplete: end == WalkEnd::Limited })
     }
 }
@@ -226,6 +232,19 @@ mod tests {
         assert_eq!(find(json!({"pattern": "main(", "literal": true})).await["results"][0]["line"], 1);
         assert_eq!(find(json!({"pattern": "*.RS", "search_type": "files"})).await["count"], 1);
         assert_eq!(find(json!({"pattern": "b", "search_type": "files"})).await["count"], 2);
+    }
+
+    #[tokio::test]
+    async fn patterns_are_bounded() {
+        let (server, _dir) = super::super::server();
+        let braces = "{".repeat(20_000) + "a" + &"}".repeat(20_000);
+        for arguments in [
+            json!({"pattern": braces, "search_type": "files"}),
+            json!({"pattern": "a", "file_pattern": braces}),
+            json!({"pattern": "\\pL".repeat(40_000)}),
+        ] {
+            assert_eq!(refusal::<StartSearch>(&server, arguments).await, Kind::TooLarge);
+        }
     }
 
     #[tokio::test]

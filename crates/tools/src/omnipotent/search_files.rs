@@ -1,7 +1,7 @@
 //! Tool `search_files`.
 
 use super::Omnipotent;
-use globset::GlobBuilder;
+use crate::glob::glob;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -48,11 +48,7 @@ impl Tool for SearchFiles {
 
     async fn call(self, server: &Omnipotent, _ctx: &Ctx) -> Result<Found, ToolError> {
         let whole_path = self.pattern.contains('/');
-        let glob = GlobBuilder::new(&self.pattern)
-            .literal_separator(true)
-            .build()
-            .map_err(|e| ToolError::invalid(format!("pattern {:?}: {}", self.pattern, e.kind())))?
-            .compile_matcher();
+        let glob = glob("pattern", &self.pattern, true)?;
         let most = self.max_results.count();
         let base = server.host.files().stat(&self.directory).await?.path;
         let files = Arc::new(Mutex::new(Vec::new()));

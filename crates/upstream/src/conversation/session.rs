@@ -309,12 +309,13 @@ impl Inner {
         }
     }
 
-    // To the call that a message can only belong to: the only one, or the latest of the same owner.
+    // To the call that a message can only belong to, the latest of the session's one owner. Where callers share a session
+    // it may be of a call that has ended, which was another's.
     fn pass(&self, message: &Incoming) -> bool {
         let mut calls = lock(&self.calls);
         calls.retain(|(_, sender)| !sender.is_closed());
         match calls.last() {
-            Some((_, sender)) if self.only || calls.len() == 1 => sender.try_send(message.clone()).is_ok(),
+            Some((_, sender)) if self.only => sender.try_send(message.clone()).is_ok(),
             _ => false,
         }
     }

@@ -102,6 +102,8 @@ impl Events {
 
     async fn next(&mut self) -> Option<Result<Incoming, Failure>> {
         loop {
+            // Many events come in one piece, and whoever drops them all must not keep its thread from everything else.
+            tokio::task::coop::consume_budget().await;
             if let Some(message) = self.queue.pop_front() {
                 return Some(Ok(message));
             }
