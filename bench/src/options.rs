@@ -21,7 +21,7 @@ pub struct All {
 }
 
 // Of each closed loop of the full run.
-const FULL_SECONDS: f64 = 0.4;
+const FULL_SECONDS: f64 = 0.25;
 
 pub fn all(words: impl Iterator<Item = String>) -> Result<All> {
     let words: Vec<String> = words.collect();
