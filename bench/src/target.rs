@@ -138,7 +138,10 @@ pub fn nginx(nginx: &Nginx) -> Target {
 pub fn gateway_settings(upstream: &Upstream, this: &Path, kind: Kind) -> String {
     let url = upstream.url();
     let this = this.display();
-    let mut settings = format!("{}http:\n  sessions:\n    per_caller: 10000\nupstreams:\n", kind.settings());
+    let mut settings = format!(
+        "{}http:\n  max_bodies: 4GiB\n  sessions:\n    per_caller: 10000\nupstreams:\n",
+        kind.settings()
+    );
     for era in ["modern", "legacy"] {
         let common = "max_concurrency: 1024, tools: {trust_hints: true}";
         settings.push_str(&format!(
