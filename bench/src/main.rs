@@ -61,10 +61,22 @@ fn main() -> Result<()> {
             Ok(())
         }
         Some("report") => {
-            let path = words.nth(1).context("usage: toolgate-bench report RAW.JSON > PAGE.MD")?;
-            let raw: Raw = serde_json::from_slice(&std::fs::read(&path).with_context(|| path.clone())?)?;
-            print!("{}", page::text(&raw));
-            Ok(())
+            const USAGE: &str = "usage: toolgate-bench report RAW.JSON [LATER.JSON...] [--write PAGE.MD]";
+            let mut words: Vec<String> = words.skip(1).collect();
+            let write = words.iter().position(|word| word == "--write");
+            let write = write.map(|at| words.drain(at..).nth(1).context(USAGE)).transpose()?;
+            let mut raws = words.iter().map(|path| -> Result<Raw> {
+                Ok(serde_json::from_slice(&std::fs::read(path).with_context(|| path.clone())?)?)
+            });
+            let mut raw = raws.next().context(USAGE)??;
+            raws.try_for_each(|later| later.map(|later| raw.replace(later)))?;
+            match write {
+                Some(path) => page::write(&mut raw, Path::new(&path)),
+                None => {
+                    print!("{}", page::text(&raw));
+                    Ok(())
+                }
+            }
         }
         _ => all(&options::all(words)?),
     }

@@ -39,6 +39,20 @@ pub struct Raw {
     pub counts: BTreeMap<String, Counts>,
     /// What journals said when they were verified after the load.
     pub journals: Vec<String>,
+    /// Rows that a later run measured again: when, and by what command.
+    pub again: Vec<String>,
+}
+
+impl Raw {
+    /// Take the rows of a later run in place of the same ones here, with all their targets and runs.
+    pub fn replace(&mut self, later: Raw) {
+        let row = |cell: &CellRun| (cell.door, cell.bytes, cell.connections, cell.rate.map(f64::to_bits));
+        let rows: Vec<_> = later.cells.iter().map(row).collect();
+        self.cells.retain(|cell| !rows.contains(&row(cell)));
+        self.cells.extend(later.cells);
+        self.journals.extend(later.journals);
+        self.again.push(format!("`{}` at {}", later.command, later.at));
+    }
 }
 
 #[derive(Serialize, Deserialize, Default)]
@@ -188,4 +202,30 @@ pub fn machine() -> Machine {
 pub fn load_average() -> String {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_a_later_run_take_the_place_of_the_same_ones() {
+        let cell = |target: &str, connections, calls| CellRun {
+            target: target.into(),
+            connections,
+            calls,
+            ..CellRun::default()
+        };
+        let mut raw =
+            Raw { cells: vec![cell("a", 1, 1), cell("a", 8, 2), cell("b", 8, 3)], ..Raw::default() };
+        let later =
+            Raw { cells: vec![cell("a", 8, 4)], command: "x".into(), at: "now".into(), ..Raw::default() };
+        raw.replace(later);
+        let left: Vec<u64> = raw.cells.iter().map(|cell| cell.calls).collect();
+        assert_eq!(
+            (left, raw.again),
+            (vec![1, 4], vec!["`x` at now".to_owned()]),
+            "a row goes with all its targets"
+        );
+    }
 }

@@ -120,6 +120,7 @@ fn machine(raw: &Raw, page: &mut Page) {
     );
     row("load average before, after (1, 5, 15 minutes)", format!("{}; {}", m.load_before, m.load_after));
     row("command", format!("`{}`", raw.command));
+    raw.again.iter().for_each(|again| row("its rows measured again", again.clone()));
     row("runs of each cell, length of a closed loop", format!("{}, {} s", raw.runs, raw.seconds));
     for (name, version) in &raw.versions {
         row(name, version.clone());
