@@ -4,6 +4,7 @@
 //! `Number::toString`, member names sort by UTF-16 code units.
 
 use crate::json::{Json, Text};
+use crate::json_text::next_special;
 use aws_lc_rs::digest::{Context, SHA256};
 use serde_json::{Number, Value};
 use std::fmt::{self, Write};
@@ -175,10 +176,12 @@ pub fn write_string<W: Write>(out: &mut W, text: &str) {
     put(out, "\"");
     // Everything between two characters that are escaped goes out in one piece. Those are ASCII, so pieces are whole.
     let mut from = 0;
-    while let Some(at) = next_escaped(text.as_bytes(), from) {
+    loop {
+        let at = next_special(text.as_bytes(), from);
         put(out, &text[from..at]);
+        let Some(&byte) = text.as_bytes().get(at) else { break };
         from = at + 1;
-        match text.as_bytes()[at] {
+        match byte {
             b'"' => put(out, "\\\""),
             b'\\' => put(out, "\\\\"),
             0x8 => put(out, "\\b"),
@@ -191,18 +194,7 @@ pub fn write_string<W: Write>(out: &mut W, text: &str) {
             }
         }
     }
-    put(out, &text[from..]);
     put(out, "\"");
-}
-
-// A block at a time, which compiles to vector instructions; then the block that has one.
-fn next_escaped(bytes: &[u8], from: usize) -> Option<usize> {
-    const BLOCK: usize = 32;
-    let escaped = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-    let rest = &bytes[from..];
-    let clean = |block: &&[u8]| !block.iter().fold(false, |any, byte| any | escaped(*byte));
-    let skipped = rest.chunks_exact(BLOCK).take_while(clean).count() * BLOCK;
-    rest[skipped..].iter().position(|byte| escaped(*byte)).map(|at| from + skipped + at)
 }
 
 // Integers beyond 2^53 are written as the double that any other reader would see, as the RFC demands.

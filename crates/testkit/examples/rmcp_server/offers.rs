@@ -3,6 +3,7 @@
 use crate::wire;
 use rmcp::model::*;
 use serde_json::{Value, json};
+use toolgate_testkit::conformance::json_schema;
 
 /// The prompt that asks its client something, which `main` answers.
 pub const ASKING_PROMPT: &str = "test_input_required_result_prompt";
@@ -71,30 +72,6 @@ fn tool(name: &str, input: Value) -> Tool {
     wire(
         json!({"name": name, "description": format!("The suite's {name}."), "inputSchema": input, "annotations": {"readOnlyHint": true}}),
     )
-}
-
-fn json_schema() -> Value {
-    json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "type": "object",
-        "$defs": {"address": {
-            "$anchor": "addressDef",
-            "type": "object",
-            "properties": {"street": {"type": "string"}, "city": {"type": "string"}},
-        }},
-        "properties": {
-            "name": {"type": "string"},
-            "address": {"$ref": "#/$defs/address"},
-            "contactMethod": {"type": "string", "enum": ["phone", "email"]},
-            "phone": {"type": "string"},
-            "email": {"type": "string"},
-        },
-        "allOf": [{"anyOf": [{"required": ["phone"]}, {"required": ["email"]}]}],
-        "if": {"properties": {"contactMethod": {"const": "phone"}}, "required": ["contactMethod"]},
-        "then": {"required": ["phone"]},
-        "else": {"required": ["email"]},
-        "additionalProperties": false,
-    })
 }
 
 pub fn resources() -> Vec<Resource> {

@@ -7,6 +7,8 @@ mod offers;
 mod showing;
 mod tasks;
 
+pub use showing::json_schema;
+
 use toolgate_core::{PromptDef, ResourceDef, Server, ToolDef};
 
 /// The fixture. Mounted in tests only.

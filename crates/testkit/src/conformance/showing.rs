@@ -152,7 +152,8 @@ impl Tool for JsonSchema202012 {
     }
 }
 
-fn json_schema() -> Value {
+/// The suite's schema of many keywords ; other implementations' fixtures offer it too.
+pub fn json_schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",
